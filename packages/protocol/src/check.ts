@@ -1,0 +1,96 @@
+/**
+ * Small checking decoders for what comes off the wire. A checker returns the value, typed, or throws
+ * `ProtocolError` naming where it was wrong; the edge (one place in the RPC layer) catches, counts and answers.
+ * They build no new objects for what is already right: hot messages are checked, not copied.
+ */
+import { ProtocolError } from "./errors.js";
+
+/** Returns `value` as `T`, or throws `ProtocolError` with `at` in its text. */
+export type Check<T> = (value: unknown, at: string) => T;
+/** The type that a checker yields. */
+export type Checked<C> = C extends Check<infer T> ? T : never;
+
+function fail(at: string, wanted: string, value: unknown): never {
+  const got = value === null ? "null" : Array.isArray(value) ? `array of ${value.length}` : typeof value;
+  throw new ProtocolError(`malformed message: ${at} must be ${wanted}, got ${got}`);
+}
+
+/** Longest text accepted in a message, in UTF-16 units. Bulk data travels as bytes. */
+export const MAX_TEXT = 1 << 20;
+
+export const text: Check<string> = (value, at) =>
+  typeof value === "string" && value.length <= MAX_TEXT
+    ? value
+    : fail(at, "text of at most 1 Mi units", value);
+
+export const uint: Check<number> = (value, at) =>
+  typeof value === "number" && Number.isSafeInteger(value) && value >= 0
+    ? value
+    : fail(at, "a whole number from 0", value);
+
+export const number: Check<number> = (value, at) =>
+  typeof value === "number" ? value : fail(at, "a number", value);
+
+export const bool: Check<boolean> = (value, at) =>
+  typeof value === "boolean" ? value : fail(at, "true or false", value);
+
+export const bytes: Check<Uint8Array> = (value, at) =>
+  value instanceof Uint8Array ? value : fail(at, "bytes", value);
+
+/** Anything; for bodies that are checked later. */
+export const unknown: Check<unknown> = (value) => value;
+
+export function optional<T>(check: Check<T>): Check<T | undefined> {
+  return (value, at) => (value === undefined || value === null ? undefined : check(value, at));
+}
+
+export function oneOf<const T extends string | number>(...allowed: readonly T[]): Check<T> {
+  const set = new Set<unknown>(allowed);
+  return (value, at) => (set.has(value) ? (value as T) : fail(at, allowed.join(" or "), value));
+}
+
+/** A value that a predicate accepts, such as one of the id shapes. */
+export function shape<T>(is: (value: unknown) => value is T, wanted: string): Check<T> {
+  return (value, at) => (is(value) ? value : fail(at, wanted, value));
+}
+
+/** An array whose items all pass. `max` bounds what a peer can make us loop over. */
+export function list<T>(check: Check<T>, max = 1_000_000): Check<T[]> {
+  return (value, at) => {
+    if (!Array.isArray(value) || value.length > max) fail(at, `an array of at most ${max}`, value);
+    for (let i = 0; i < value.length; i++) check(value[i], `${at}[${i}]`);
+    return value as T[];
+  };
+}
+
+/** An array of at least as many items as checkers (a newer peer may send more), each passing its own. */
+export function tuple<T extends unknown[]>(...checks: { [K in keyof T]: Check<T[K]> }): Check<T> {
+  return (value, at) => {
+    if (!Array.isArray(value)) fail(at, "an array", value);
+    for (let i = 0; i < checks.length; i++) (checks[i] as Check<unknown>)(value[i], `${at}[${i}]`);
+    return value as unknown as T;
+  };
+}
+
+/** A plain map with the named fields, each passing its own; other fields are left alone (a newer peer may send more). */
+export function record<T extends object>(fields: { [K in keyof T]-?: Check<T[K]> }): Check<T> {
+  const names = Object.keys(fields) as (keyof T & string)[];
+  return (value, at) => {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) fail(at, "a map", value);
+    const out = value as Record<string, unknown>;
+    for (const name of names) {
+      const checked = fields[name](out[name], `${at}.${name}`);
+      if (checked === undefined) delete out[name]; // an absent option is absent, not null
+    }
+    return value as T;
+  };
+}
+
+/** A plain map from text to values that all pass. */
+export function mapOf<T>(check: Check<T>): Check<Record<string, T>> {
+  return (value, at) => {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) fail(at, "a map", value);
+    for (const [key, item] of Object.entries(value)) check(item, `${at}.${key}`);
+    return value as Record<string, T>;
+  };
+}
