@@ -1,0 +1,22 @@
+/** How to reach the broker. */
+export interface BrokerOptions {
+  /** NATS URLs, for example `nats://127.0.0.1:4222`. */
+  servers: string[];
+  auth?: BrokerAuth | undefined;
+  tls?: BrokerTls | undefined;
+  /** Name of the connection as the server's monitoring shows it. */
+  name?: string | undefined;
+  /** Time for the first connection in milliseconds. @defaultValue 5000 */
+  timeoutMs?: number | undefined;
+}
+export type BrokerAuth =
+  | { token: string }
+  | { user: string; password: string }
+  | { credsFile: string }
+  | { nkeySeed: string };
+export interface BrokerTls {
+  /** Paths of PEM files. */
+  caFile?: string | undefined;
+  certFile?: string | undefined;
+  keyFile?: string | undefined;
+}
