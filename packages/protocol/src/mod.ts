@@ -150,3 +150,51 @@ export type {
 export { jobSpec, actorSpec, nodeView, Agent, Worker, Owner, Join } from "./methods.js";
 export type { Method, JobSpec, ActorSpec, NodeView } from "./methods.js";
 export { encodeError, decodeError } from "./wire-errors.js";
+export {
+  amount,
+  gpuAmount,
+  optionText,
+  optionBool,
+  wholeNumber,
+  positiveWhole,
+  count,
+  positiveCount,
+  milliseconds,
+  finiteNumber,
+  amounts,
+  texts,
+  textList,
+  textOrList,
+  abortSignal,
+  choice,
+  mapOfRule,
+  nested,
+  checkOptions,
+  describe,
+} from "./option-check.js";
+export type { OptionRule, OptionRules } from "./option-check.js";
+export {
+  RUNTIME_ENV_RULES,
+  TASK_RULES,
+  ACTOR_RULES,
+  METHOD_RULES,
+  CALL_RULES,
+  DEFAULT_TASK_CPUS,
+  DEFAULT_MAX_RETRIES,
+  resourceMap,
+  shapeOf,
+  countOnWire,
+  countFromWire,
+} from "./options.js";
+export type {
+  Resources,
+  Scheduling,
+  LabelSelector,
+  RuntimeEnv,
+  ErrorClass,
+  RetryOn,
+  TaskOptions,
+  ActorOptions,
+  MethodOptions,
+  CallOptions,
+} from "./options.js";

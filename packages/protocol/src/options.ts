@@ -1,0 +1,232 @@
+/** The options of tasks, actors, methods and environments: their types, rules and defaults. The one list of them. */
+import {
+  abortSignal,
+  amount,
+  amounts,
+  choice,
+  count,
+  finiteNumber,
+  gpuAmount,
+  mapOfRule,
+  milliseconds,
+  nested,
+  optionBool,
+  optionText,
+  positiveCount,
+  positiveWhole,
+  textList,
+  texts,
+  wholeNumber,
+  type OptionRule,
+  type OptionRules,
+} from "./option-check.js";
+import type { RuntimeEnvSpec, SchedulingSpec, Shape } from "./messages.js";
+
+/** Logical resources: what is asked for is reserved on a node, not enforced there. */
+export interface Resources {
+  /** CPUs, in steps of 0.0001. @defaultValue 1 for tasks; for actors 1 while placed and 0 while running */
+  cpus?: number | undefined;
+  /** GPUs: a fraction below 1, or a whole number. The worker sees exactly its own in CUDA_VISIBLE_DEVICES. @defaultValue 0 */
+  gpus?: number | undefined;
+  /** Bytes of memory to reserve. @defaultValue 0 */
+  memory?: number | undefined;
+  /** Resources that nodes declare, by name. */
+  resources?: Record<string, number> | undefined;
+}
+
+/** `"spread"`: over the nodes evenly. `{ node }`: on that node; `soft` allows others where it can't be. */
+export type Scheduling = "default" | "spread" | { node: string; soft?: boolean };
+/** Labels that a node must have: `"value"`, `"!value"`, `"in(a,b)"`, `"!in(a,b)"`. */
+export type LabelSelector = Record<string, string>;
+
+/** Settings of the worker processes; each distinct environment has workers of its own. */
+export interface RuntimeEnv {
+  /** Environment variables, on top of the node agent's. */
+  envVars?: Record<string, string> | undefined;
+  /** Working directory of workers, and what module paths are relative to. @defaultValue the driver's */
+  workingDir?: string | undefined;
+  /** Node flags, for example `["--import", "tsx"]`. @defaultValue the driver's */
+  execArgv?: string[] | undefined;
+  /** A module whose default export is called with the worker's container once, before anything else runs. */
+  setup?: string | undefined;
+}
+
+/** A class of errors, as `retryOn` names them. */
+export type ErrorClass = abstract new (...args: never[]) => Error;
+/** Which errors of user code are tried again. The function form runs in the submitting process. */
+export type RetryOn = boolean | readonly ErrorClass[] | ((error: unknown) => boolean);
+
+export interface TaskOptions extends Resources {
+  /** Name of the function on the wire and in logs. @defaultValue the function's own */
+  name?: string | undefined;
+  /** Number of results; each has a reference of its own, and the function returns an array of that length. @defaultValue 1 */
+  returns?: number | undefined;
+  /** How often the task is run again after its worker or node was lost. May be Infinity. @defaultValue 3 */
+  maxRetries?: number | undefined;
+  /** Errors of user code after which it is run again, within maxRetries. @defaultValue false */
+  retryOn?: RetryOn | undefined;
+  /** Milliseconds that one attempt may take from its start. @defaultValue no limit */
+  timeoutMs?: number | undefined;
+  /** Higher goes first. @defaultValue 0 */
+  priority?: number | undefined;
+  scheduling?: Scheduling | undefined;
+  labels?: LabelSelector | undefined;
+  runtimeEnv?: RuntimeEnv | undefined;
+  /** A worker ends after it has run the function this often. @defaultValue no limit */
+  maxCalls?: number | undefined;
+  /** Items of a stream that may be unread before the producer pauses. @defaultValue no limit */
+  backpressure?: number | undefined;
+}
+
+export interface ActorOptions extends Resources {
+  /** Finds it with `getActor`; unique in its namespace. */
+  name?: string | undefined;
+  /** @defaultValue the job's */
+  namespace?: string | undefined;
+  /** `"detached"`: outlives its job, until `kill`. @defaultValue "job" */
+  lifetime?: "job" | "detached" | undefined;
+  /** Returns the actor of that name where there is one. Needs a name. @defaultValue false */
+  getIfExists?: boolean | undefined;
+  /** How often it comes back after its process was lost. May be Infinity. @defaultValue 0 */
+  maxRestarts?: number | undefined;
+  /** How often a call is sent again after the actor was lost. 0 is at most once. @defaultValue 0 */
+  maxTaskRetries?: number | undefined;
+  /** Calls of one process that may wait before PendingCallsLimitError. @defaultValue Infinity */
+  maxPendingCalls?: number | undefined;
+  /** Calls that may run at the same time. @defaultValue 1 */
+  maxConcurrency?: number | undefined;
+  /** Limits of named groups of methods, apart from maxConcurrency. */
+  concurrencyGroups?: Record<string, number> | undefined;
+  scheduling?: Scheduling | undefined;
+  labels?: LabelSelector | undefined;
+  runtimeEnv?: RuntimeEnv | undefined;
+}
+
+/** Options of one method (in `@method`) or one call (in `.options()`). */
+export interface MethodOptions {
+  /** Runs beside other shared methods, never beside the others. @defaultValue false */
+  shared?: boolean | undefined;
+  concurrencyGroup?: string | undefined;
+  returns?: number | undefined;
+  maxTaskRetries?: number | undefined;
+  retryOn?: RetryOn | undefined;
+}
+export interface CallOptions extends Omit<MethodOptions, "shared"> {
+  /** Cancels the call. */
+  signal?: AbortSignal | undefined;
+  timeoutMs?: number | undefined;
+  backpressure?: number | undefined;
+}
+
+const retryOn: OptionRule = (v) =>
+  typeof v === "boolean" ||
+  typeof v === "function" ||
+  (Array.isArray(v) && v.every((c) => typeof c === "function"))
+    ? undefined
+    : "true, false, a list of error classes, or a function of the error";
+const scheduling: OptionRule = (v) =>
+  v === "default" || v === "spread"
+    ? undefined
+    : typeof v === "object" && v !== null
+      ? nested({ node: optionText, soft: optionBool })(v)
+      : `"default", "spread" or { node, soft? }`;
+export const RUNTIME_ENV_RULES: OptionRules = {
+  envVars: texts,
+  workingDir: optionText,
+  execArgv: textList,
+  setup: optionText,
+};
+
+const RESOURCE_RULES: OptionRules = { cpus: amount, gpus: gpuAmount, memory: amount, resources: amounts };
+export const TASK_RULES: OptionRules = {
+  ...RESOURCE_RULES,
+  name: optionText,
+  returns: wholeNumber,
+  maxRetries: count,
+  retryOn,
+  timeoutMs: milliseconds,
+  priority: finiteNumber,
+  scheduling,
+  labels: texts,
+  runtimeEnv: nested(RUNTIME_ENV_RULES),
+  maxCalls: positiveWhole,
+  backpressure: positiveWhole,
+};
+export const ACTOR_RULES: OptionRules = {
+  ...RESOURCE_RULES,
+  name: optionText,
+  namespace: optionText,
+  lifetime: choice("job", "detached"),
+  getIfExists: optionBool,
+  maxRestarts: count,
+  maxTaskRetries: count,
+  maxPendingCalls: positiveCount,
+  maxConcurrency: positiveWhole,
+  concurrencyGroups: mapOfRule(positiveWhole, "a whole number from 1"),
+  scheduling,
+  labels: texts,
+  runtimeEnv: nested(RUNTIME_ENV_RULES),
+};
+export const METHOD_RULES: OptionRules = {
+  shared: optionBool,
+  concurrencyGroup: optionText,
+  returns: wholeNumber,
+  maxTaskRetries: count,
+  retryOn,
+};
+export const CALL_RULES: OptionRules = {
+  concurrencyGroup: optionText,
+  returns: wholeNumber,
+  maxTaskRetries: count,
+  retryOn,
+  signal: abortSignal,
+  timeoutMs: milliseconds,
+  backpressure: positiveWhole,
+};
+
+export const DEFAULT_TASK_CPUS = 1;
+export const DEFAULT_MAX_RETRIES = 3;
+
+/** The resources of a request under their names on the wire; zero amounts are left out. */
+export function resourceMap(o: Resources, defaultCpus: number): Record<string, number> {
+  const map: Record<string, number> = {};
+  const set = (name: string, value: number | undefined): void => {
+    if (value !== undefined && value > 0) map[name] = Math.round(value * 10_000) / 10_000;
+  };
+  set("CPU", o.cpus ?? defaultCpus);
+  set("GPU", o.gpus);
+  set("memory", o.memory);
+  for (const [name, value] of Object.entries(o.resources ?? {})) set(name, value);
+  return map;
+}
+
+function schedulingSpec(s: Scheduling | undefined): SchedulingSpec | undefined {
+  if (s === undefined || s === "default") return undefined;
+  return s === "spread" ? { kind: "spread" } : { kind: "node", node: s.node, soft: s.soft ?? false };
+}
+
+/** What a worker must offer for a task or actor with these options. Absent fields are left out, so that equal shapes encode alike. */
+export function shapeOf(
+  o: Pick<TaskOptions, keyof Resources | "scheduling" | "labels" | "runtimeEnv" | "priority" | "maxCalls">,
+  defaultCpus: number,
+): Shape {
+  const shape: Shape = { resources: resourceMap(o, defaultCpus) };
+  const env = runtimeEnvOf(o.runtimeEnv);
+  if (env !== undefined) shape.runtimeEnv = env;
+  const where = schedulingSpec(o.scheduling);
+  if (where !== undefined) shape.scheduling = where;
+  if (o.labels !== undefined) shape.labels = o.labels;
+  if (o.priority !== undefined && o.priority !== 0) shape.priority = o.priority;
+  if (o.maxCalls !== undefined) shape.maxCalls = o.maxCalls;
+  return shape;
+}
+
+function runtimeEnvOf(env: RuntimeEnv | undefined): RuntimeEnvSpec | undefined {
+  if (env === undefined) return undefined;
+  const given = Object.entries(env).filter(([, value]) => value !== undefined);
+  return given.length === 0 ? undefined : (Object.fromEntries(given) as RuntimeEnvSpec);
+}
+
+/** Counts on the wire: Infinity is -1. */
+export const countOnWire = (n: number): number => (n === Infinity ? -1 : n);
+export const countFromWire = (n: number): number => (n < 0 ? Infinity : n);
