@@ -1,0 +1,102 @@
+/**
+ * Publishing and reading the feeds over a plain NATS connection. Nothing here waits for anything: a feed is
+ * published and forgotten, and what can't be read is counted and dropped.
+ */
+import type { NatsConnection, Subscription } from "@nats-io/nats-core";
+import { ProtocolError, toError, type Subjects } from "@stingray/protocol";
+import { decodeDeath, encodeDeath, type Death } from "./death.js";
+import { decodeHeartbeat, encodeHeartbeat, type Heartbeat } from "./heartbeat.js";
+
+/** Publishes a heartbeat of its node. A no-op on a closed connection. */
+export function publishHeartbeat(nc: NatsConnection, subjects: Subjects, heartbeat: Heartbeat): void {
+  if (nc.isClosed()) return;
+  nc.publish(subjects.heartbeat(heartbeat.node), encodeHeartbeat(heartbeat));
+}
+
+/** Tells the cluster of a death. A no-op on a closed connection. */
+export function publishDeath(nc: NatsConnection, subjects: Subjects, death: Death): void {
+  if (nc.isClosed()) return;
+  nc.publish(subjects.deaths(), encodeDeath(death));
+}
+
+/** A running subscription to a feed. */
+export interface FeedSubscription {
+  /** Messages that were no valid message of this feed, and were dropped. */
+  readonly malformed: number;
+  /** Messages whose handler threw: a bug of the subscriber's. */
+  readonly failed: number;
+  stop(): void;
+}
+
+export interface FeedHooks {
+  /** For each message that could not be read. It is dropped and counted in any case. */
+  onMalformed?: (error: ProtocolError) => void;
+  /** For each message whose handler threw. */
+  onHandlerError?: (error: Error) => void;
+}
+
+/** Calls `handler` for the heartbeats of every node, one's own included. Survives reconnects. */
+export function subscribeHeartbeats(
+  nc: NatsConnection,
+  subjects: Subjects,
+  handler: (heartbeat: Heartbeat) => void,
+  hooks: FeedHooks = {},
+): FeedSubscription {
+  return subscribe(nc, subjects.heartbeats(), decodeHeartbeat, handler, hooks);
+}
+
+/** Calls `handler` for every death that is told, one's own messages included. Survives reconnects. */
+export function subscribeDeaths(
+  nc: NatsConnection,
+  subjects: Subjects,
+  handler: (death: Death) => void,
+  hooks: FeedHooks = {},
+): FeedSubscription {
+  return subscribe(nc, subjects.deaths(), decodeDeath, handler, hooks);
+}
+
+function subscribe<T>(
+  nc: NatsConnection,
+  subject: string,
+  decode: (data: Uint8Array) => T,
+  handler: (message: T) => void,
+  hooks: FeedHooks,
+): FeedSubscription {
+  const counts = { malformed: 0, failed: 0 };
+  const subscription: Subscription = nc.subscribe(subject, {
+    callback: (error, message) => {
+      if (error) return; // a permission error: the connection's watcher reports it
+      let decoded: T;
+      try {
+        decoded = decode(message.data);
+      } catch (thrown) {
+        counts.malformed++;
+        hooks.onMalformed?.(asProtocolError(thrown));
+        return;
+      }
+      try {
+        handler(decoded);
+      } catch (thrown) {
+        counts.failed++;
+        hooks.onHandlerError?.(toError(thrown));
+      }
+    },
+  });
+  return {
+    get malformed() {
+      return counts.malformed;
+    },
+    get failed() {
+      return counts.failed;
+    },
+    stop: () => {
+      if (!subscription.isClosed()) subscription.unsubscribe();
+    },
+  };
+}
+
+function asProtocolError(thrown: unknown): ProtocolError {
+  return thrown instanceof ProtocolError
+    ? thrown
+    : new ProtocolError("a feed message could not be read; it is dropped", { cause: thrown });
+}

@@ -1,0 +1,98 @@
+/**
+ * Heartbeats: an agent says that it lives, what it has free (its standing bid), and what waits for it. Published on
+ * every change and at least once per heartbeat period; loss is allowed, the next one says it all again.
+ */
+import {
+  bool,
+  isNodeId,
+  isProcessId,
+  list,
+  mapOf,
+  number,
+  oneOf,
+  record,
+  shape,
+  text,
+  uint,
+  type NodeId,
+  type NodeView,
+  type ProcessId,
+} from "@stingray/protocol";
+import { decodeFeed, encodeFeed } from "./codec.js";
+
+/**
+ * One heartbeat. Its first fields are the scheduler's `Bid`, so that it can be handed to `ClusterView.update` as it
+ * is. Resources are in the user's units; `available` may be below zero for a moment.
+ */
+export interface Heartbeat {
+  node: NodeId;
+  agent: ProcessId;
+  available: Record<string, number>;
+  total: Record<string, number>;
+  labels: Record<string, string>;
+  /** Demands that wait at this agent. */
+  queued: number;
+  idleWorkers: number;
+  /** The node takes no new work. */
+  draining: boolean;
+  /** Grows by one with each heartbeat of this node; an older one than the last is ignored. */
+  sequence: number;
+  hostname: string;
+  /** Of the agent's process. */
+  pid: number;
+  workers: number;
+  actors: number;
+  /** Bytes in the object store, and its capacity. */
+  storeUsed: number;
+  storeCapacity: number;
+  /** What the agent says of itself. Whether it is suspect or dead is for others to say. */
+  state: "ALIVE" | "DRAINING";
+  pending: NodeView["pending"];
+}
+
+const KIND = "heartbeat";
+const pendingItem = record<NodeView["pending"][number]>({
+  shape: mapOf(number),
+  count: uint,
+  reason: text,
+});
+
+/** The order of the items on the wire. Only ever append: a newer peer's further items are ignored. */
+const FIELDS: { [K in keyof Heartbeat]-?: (value: unknown, at: string) => Heartbeat[K] } = {
+  node: shape(isNodeId, "a node id"),
+  agent: shape(isProcessId, "a process id"),
+  available: mapOf(number),
+  total: mapOf(number),
+  labels: mapOf(text),
+  queued: uint,
+  idleWorkers: uint,
+  draining: bool,
+  sequence: uint,
+  hostname: text,
+  pid: uint,
+  workers: uint,
+  actors: uint,
+  storeUsed: uint,
+  storeCapacity: uint,
+  state: oneOf("ALIVE", "DRAINING"),
+  pending: list(pendingItem, 10_000),
+};
+const NAMES = Object.keys(FIELDS) as (keyof Heartbeat)[];
+
+/** A heartbeat as a CBOR array `[version, "heartbeat", …fields in order]`. */
+export function encodeHeartbeat(heartbeat: Heartbeat): Uint8Array {
+  return encodeFeed(
+    KIND,
+    NAMES.map((name) => heartbeat[name]),
+  );
+}
+
+/** The inverse of {@link encodeHeartbeat}. @throws ProtocolError for another version, kind or shape */
+export function decodeHeartbeat(data: Uint8Array): Heartbeat {
+  const items = decodeFeed(KIND, data);
+  const heartbeat: Partial<Record<keyof Heartbeat, unknown>> = {};
+  NAMES.forEach((name, i) => {
+    heartbeat[name] = FIELDS[name](items[i], `heartbeat.${name}`);
+  });
+  return heartbeat as Heartbeat;
+}
