@@ -7,13 +7,13 @@ import { captureOutput, formatLine, LogPrinter, NAME_MARKER } from "../src/logs/
 import type { CaptureOptions, OutputCapture } from "../src/logs/mod.js";
 import { LineSplitter, MAX_LINE } from "../src/logs/lines.js";
 
-describe("log lines", () => {
-  const all = (splitter: LineSplitter, chunks: Buffer[]) => [
-    ...chunks.flatMap((chunk) => splitter.push(chunk)),
-    ...splitter.end(),
-  ];
-  const texts = (groups: { lines: string[] }[]) => groups.flatMap(({ lines }) => lines);
+const all = (splitter: LineSplitter, chunks: Buffer[]) => [
+  ...chunks.flatMap((chunk) => splitter.push(chunk)),
+  ...splitter.end(),
+];
+const texts = (groups: { lines: string[] }[]) => groups.flatMap(({ lines }) => lines);
 
+describe("log lines", () => {
   it("puts characters together that were split between chunks", () => {
     const bytes = Buffer.from("größe 😀\nzweite\n");
     const one = Array.from(bytes, (byte) => Buffer.from([byte]));
@@ -96,7 +96,7 @@ describe("log capture", () => {
     });
     await capture.drained();
     const name = `worker-${child?.pid}.out`;
-    expect(readdirSync(dir).sort()).to.deep.equal([name, `${name}.1`]);
+    expect(readdirSync(dir).toSorted()).to.deep.equal([name, `${name}.1`]);
     // One write may be as large as what the pipe delivered while the last one was under way.
     for (const file of readdirSync(dir)) expect(statSync(join(dir, file)).size).to.be.lessThan(1024 * 1024);
     expect(readFileSync(join(dir, name), "utf8")).to.match(/line 19999\n$/);
@@ -128,18 +128,18 @@ describe("log capture", () => {
   });
 });
 
+function printer(dedup: boolean, isTTY = false) {
+  let text = "";
+  const out = { write: (piece: string) => (text += piece), isTTY };
+  return { printer: new LogPrinter({ stdout: out, stderr: out, dedup }), text: () => text };
+}
+
 describe("log printing", () => {
   const line = { name: "square", pid: 812, stream: 1 as const, line: "hello" };
-  function printer(dedup: boolean, isTTY = false) {
-    let text = "";
-    const out = { write: (piece: string) => (text += piece), isTTY };
-    return { printer: new LogPrinter({ stdout: out, stderr: out, dedup }), text: () => text };
-  }
-
   it("prefixes a line with name and process", () => {
     expect(formatLine(line)).to.equal("(square pid=812) hello");
     expect(formatLine({ ...line, name: "" })).to.equal("(pid=812) hello");
-    expect(formatLine(line, { colour: true })).to.match(/^\u001b\[36m\(square pid=812\)\u001b\[0m hello$/);
+    expect(formatLine(line, { colour: true })).to.equal("\u001b[36m(square pid=812)\u001b[0m hello");
   });
 
   it("colours a terminal and nothing else", () => {
