@@ -70,6 +70,7 @@ const TASK = /^[dwg][a-z0-9]{12}\.\d{1,16}$/;
 const NODE = /^n[a-z0-9]{12}$/;
 const JOB = /^j[a-z0-9]{12}$/;
 const ACTOR = /^a[a-z0-9]{12}$/;
+const GROUP = /^b[a-z0-9]{12}$/;
 
 const is = (shape: RegExp, value: unknown): boolean => typeof value === "string" && shape.test(value);
 
@@ -80,3 +81,4 @@ export const isTaskId = (value: unknown): value is TaskId => is(TASK, value);
 export const isNodeId = (value: unknown): value is NodeId => is(NODE, value);
 export const isJobId = (value: unknown): value is JobId => is(JOB, value);
 export const isActorId = (value: unknown): value is ActorId => is(ACTOR, value);
+export const isGroupId = (value: unknown): value is GroupId => is(GROUP, value);

@@ -18,6 +18,7 @@ export {
   isNodeId,
   isJobId,
   isActorId,
+  isGroupId,
 } from "./ids.js";
 export type { ProcessId, NodeId, JobId, ActorId, TaskId, ObjectId, GroupId } from "./ids.js";
 export {
