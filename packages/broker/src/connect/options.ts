@@ -1,6 +1,6 @@
-/** How to reach the broker. */
+/** How to reach the broker. Plain data: it travels to workers. */
 export interface BrokerOptions {
-  /** NATS URLs, for example `nats://127.0.0.1:4222`. */
+  /** NATS URLs, for example `nats://127.0.0.1:4222`; `tls://…` asks for TLS; `nats://user:password@…` and `nats://token@…` carry credentials. */
   servers: string[];
   auth?: BrokerAuth | undefined;
   tls?: BrokerTls | undefined;
@@ -8,12 +8,11 @@ export interface BrokerOptions {
   name?: string | undefined;
   /** Time for the first connection in milliseconds. @defaultValue 5000 */
   timeoutMs?: number | undefined;
+  /** Time between pings in milliseconds; a silent server is given up after three of them. @defaultValue 3000 */
+  pingIntervalMs?: number | undefined;
 }
 export type BrokerAuth =
-  | { token: string }
-  | { user: string; password: string }
-  | { credsFile: string }
-  | { nkeySeed: string };
+  { token: string } | { user: string; password: string } | { credsFile: string } | { nkeySeed: string };
 export interface BrokerTls {
   /** Paths of PEM files. */
   caFile?: string | undefined;
