@@ -1,0 +1,62 @@
+#!/usr/bin/env node
+/** The command `npm run bench`. */
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { InvalidOptionError } from "@stingray/protocol";
+import { caseNames, runMicro } from "./micro.js";
+import type { Progress } from "./micro.js";
+import { HELP, parseOptions } from "./options.js";
+import { formatTable } from "./table.js";
+
+const ExitCode = { ok: 0, failed: 1, usage: 2 } as const;
+type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
+
+/** Progress on standard error: one line that changes on a terminal, only what stays elsewhere. */
+function terminalProgress(): Progress {
+  const { stderr } = process;
+  const clear = (): void => void (stderr.isTTY && stderr.write("\r\u001B[K"));
+  return {
+    status(text) {
+      clear();
+      if (stderr.isTTY) stderr.write(text.slice(0, (stderr.columns ?? 80) - 1));
+    },
+    line(text) {
+      clear();
+      stderr.write(`${text}\n`);
+    },
+  };
+}
+
+async function main(): Promise<ExitCode> {
+  const options = parseOptions(process.argv.slice(2));
+  if (options.help) {
+    process.stdout.write(`${HELP}\n\nCases\n${caseNames().join("\n").replace(/^/gm, "  ")}\n`);
+    return ExitCode.ok;
+  }
+  if (options.suite !== "micro") {
+    throw new InvalidOptionError(`there is no suite ${options.suite}; there is micro`);
+  }
+  if (!caseNames().some((name) => name.toLowerCase().includes((options.only ?? "").toLowerCase()))) {
+    throw new InvalidOptionError(`--only ${options.only ?? ""}: no case has that in its name; see --help`);
+  }
+  const progress = terminalProgress();
+  const result = await runMicro(options, progress);
+  progress.status("");
+  process.stdout.write(`${formatTable(result.rows)}\n`);
+  if (options.json) {
+    const file = resolve(options.json);
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, `${JSON.stringify(result, null, 2)}\n`);
+    process.stdout.write(`\nwritten to ${file}\n`);
+  }
+  return result.rows.every((row) => row.ours.rounds.length === options.rounds)
+    ? ExitCode.ok
+    : ExitCode.failed;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = error instanceof InvalidOptionError ? ExitCode.usage : ExitCode.failed;
+}

@@ -1,0 +1,177 @@
+import { availableParallelism, totalmem } from "node:os";
+import { fileURLToPath } from "node:url";
+import { findNatsServer } from "@stingray/broker/server";
+import { init, shutdown } from "stingray";
+import { allCases } from "./cases/all.js";
+import type { Case } from "./cases/case.js";
+import { Floors } from "./floors/floors.js";
+import { durationSubject, measureInTurns, rateSubject } from "./measure.js";
+import type { Subject } from "./measure.js";
+import type { BenchOptions } from "./options.js";
+import { installRay } from "./peers/ray-install.js";
+import { RayPeer, rayProgram } from "./peers/ray.js";
+import { buildRow, OURS } from "./report.js";
+import type { BenchFile, Row } from "./report.js";
+import { chooseScale } from "./scale.js";
+import type { Scale } from "./scale.js";
+import { timeToFirstResult } from "./start-time.js";
+import { formatRow } from "./table.js";
+
+/** How the run tells what it does; `status` is overwritten by the next one, `line` stays. */
+export interface Progress {
+  status(text: string): void;
+  line(text: string): void;
+}
+
+const START_CASE = "program start to first result";
+/** What was asked for from the start of a program to its first result, in seconds. */
+const START_TARGET_S = 1.5;
+
+/** A peer that was asked for: running, or the reason why not. */
+type Ray = { python: string; peer: RayPeer | undefined; why?: string } | { why: string } | undefined;
+
+/** Names of all cases of the suite, in the order in which they run. */
+export function caseNames(): string[] {
+  return [START_CASE, ...allCases.map((one) => one.name)];
+}
+
+/** Runs the suite. Ends everything that it started, also when it fails. */
+export async function runMicro(o: BenchOptions, progress: Progress): Promise<BenchFile> {
+  const startedAt = new Date();
+  const start = performance.now();
+  // The run is about a cluster of its own, whose size and links it chooses.
+  delete process.env.STINGRAY_ADDRESS;
+  process.env.STINGRAY_LINKS = o.links;
+  const wanted = (name: string): boolean => name.toLowerCase().includes((o.only ?? "").toLowerCase());
+
+  const server = await findNatsServer({ install: true, log: (line) => progress.status(line) });
+  const scale = await chooseScale();
+  const rows: Row[] = [];
+  const add = (row: Row): void => {
+    rows.push(row);
+    progress.line(formatRow(row));
+  };
+
+  let ray: Ray;
+  if (o.vs.includes("ray")) ray = await findRay(progress);
+  // Before any cluster is up: beside a running one a start would be slower than it is.
+  if (wanted(START_CASE)) add(await runStart(o, scale, ray, progress));
+
+  let rayVersion = "";
+  const cases = allCases.filter((one) => wanted(one.name));
+  if (cases.length > 0) {
+    let floors: Floors | undefined;
+    try {
+      progress.status("starting the cluster");
+      await init({ cpus: scale.cpus, objectStoreMemory: scale.storeBytes });
+      if (o.floors) floors = await Floors.start();
+      if (ray && "python" in ray) {
+        ray = await startRay(ray.python, scale, progress);
+        rayVersion = "peer" in ray ? (ray.peer?.version ?? "") : "";
+      }
+      for (const one of cases) add(await runCase(one, o, scale, floors, ray, progress));
+    } finally {
+      progress.status("ending");
+      if (ray && "peer" in ray) await ray.peer?.stop();
+      await floors?.stop();
+      await shutdown();
+    }
+  }
+  return {
+    suite: "micro",
+    machine: {
+      cpus: availableParallelism(),
+      memoryGiB: Math.round(totalmem() / 2 ** 30),
+      node: process.version,
+      natsServer: server.version,
+      peers: rayVersion ? { ray: rayVersion } : {},
+    },
+    startedAt: startedAt.toISOString(),
+    seconds: Math.round((performance.now() - start) / 1000),
+    rows,
+  };
+}
+
+async function findRay(progress: Progress): Promise<Ray> {
+  try {
+    return { python: await installRay((line) => progress.line(line)), peer: undefined };
+  } catch (error) {
+    return { why: reasonOf(error) };
+  }
+}
+
+async function startRay(python: string, scale: Scale, progress: Progress): Promise<Exclude<Ray, undefined>> {
+  try {
+    progress.status("starting Ray");
+    return { python, peer: await RayPeer.start(python, scale) };
+  } catch (error) {
+    return { why: reasonOf(error) };
+  }
+}
+
+async function runStart(o: BenchOptions, scale: Scale, ray: Ray, progress: Progress): Promise<Row> {
+  const program = fileURLToPath(new URL("first-result.js", import.meta.url));
+  const subjects = [durationSubject(OURS, () => timeToFirstResult(process.execPath, [program]))];
+  if (ray && "python" in ray) {
+    const args = [rayProgram("ray_first_result.py"), JSON.stringify(scale)];
+    subjects.push(durationSubject("ray", () => timeToFirstResult(ray.python, args)));
+  }
+  const measured = await measureInTurns(subjects, turns(START_CASE, o, progress));
+  const head = { name: START_CASE, unit: "s", better: "lower", reach: {}, target: START_TARGET_S } as const;
+  return buildRow({ ...head, notes: rayNotes(ray) }, measured);
+}
+
+async function runCase(
+  one: Case,
+  o: BenchOptions,
+  scale: Scale,
+  floors: Floors | undefined,
+  ray: Ray,
+  progress: Progress,
+): Promise<Row> {
+  const subjects: Subject[] = [ourSubject(one, scale)];
+  if (floors && one.floors) subjects.push(...floors.subjects(one.floors));
+  if (ray && "peer" in ray && ray.peer) subjects.push(ray.peer.subject(one.name));
+  const measured = await measureInTurns(subjects, turns(one.name, o, progress));
+  // What was asked for holds for the links that a user gets; with everything on the broker the floor is lower.
+  const reach: Record<string, number> = {};
+  if (ray && one.reachRay !== undefined && o.links === "auto") reach.ray = one.reachRay;
+  const note = one.note?.(scale);
+  const notes = [
+    ...(note ? [note] : []),
+    ...(o.links === "nats" ? ["everything over the broker"] : []),
+    ...rayNotes(ray),
+  ];
+  return buildRow({ name: one.name, unit: one.unit, better: "higher", reach, notes }, measured);
+}
+
+/** Our side of a case. It is prepared by its warm-up, so that a failure of that is a failure of the case. */
+function ourSubject(one: Case, scale: Scale): Subject {
+  let subject: Subject | undefined;
+  return {
+    name: OURS,
+    async warmUp(seconds) {
+      subject = rateSubject(OURS, await one.start(scale), one.operations(scale));
+      await subject.warmUp(seconds);
+    },
+    round: async (seconds) => (subject ? subject.round(seconds) : 0),
+    end: async () => subject?.end(),
+  };
+}
+
+function turns(name: string, o: BenchOptions, progress: Progress) {
+  return {
+    rounds: o.rounds,
+    seconds: o.seconds,
+    onProgress: (subject: string, round: number) =>
+      progress.status(`${name}: ${subject}, ${round === 0 ? "warming up" : `round ${round} of ${o.rounds}`}`),
+  };
+}
+
+function rayNotes(ray: Ray): string[] {
+  return ray && "why" in ray && ray.why ? [`ray: ${ray.why}`] : [];
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

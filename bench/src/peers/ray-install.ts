@@ -1,0 +1,62 @@
+import { execFile } from "node:child_process";
+import { access, mkdir, rm, writeFile } from "node:fs/promises";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { StingrayError } from "@stingray/protocol";
+
+const run = promisify(execFile);
+const VENV_TIMEOUT_MS = 120_000;
+const PIP_TIMEOUT_MS = 900_000;
+
+/** Where the virtual environment of Ray lies: below STINGRAY_CACHE, else the user's cache directory. */
+export function rayEnvironment(env: NodeJS.ProcessEnv = process.env): string {
+  const cache = env.STINGRAY_CACHE ?? join(env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "stingray");
+  return join(cache, "ray-venv");
+}
+
+/**
+ * Finds Ray or installs it from PyPI, and returns the Python to run it with. Rejects with a StingrayError that names
+ * the step that failed.
+ */
+export async function installRay(log: (line: string) => void): Promise<string> {
+  const venv = rayEnvironment();
+  const python = join(venv, "bin", "python");
+  const complete = join(venv, ".complete");
+  const done = await access(complete).then(
+    () => true,
+    () => false,
+  );
+  if (done) return python;
+  // A half-made environment is not worth repairing. One without the mark may also be whole: then pip has little to do.
+  const usable = await run(python, ["--version"], { timeout: 10_000 }).then(
+    () => true,
+    () => false,
+  );
+  if (!usable) {
+    log(`making a Python environment in ${venv}`);
+    await rm(venv, { recursive: true, force: true });
+    await mkdir(join(venv, ".."), { recursive: true });
+    await step("python3 -m venv", "python3", ["-m", "venv", venv], VENV_TIMEOUT_MS);
+  }
+  log("installing Ray from PyPI, some minutes the first time");
+  const packages = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "ray", "numpy"];
+  await step("pip install ray numpy", python, packages, PIP_TIMEOUT_MS);
+  await step("import ray", python, ["-c", "import ray, numpy"], VENV_TIMEOUT_MS);
+  await writeFile(complete, "");
+  return python;
+}
+
+async function step(what: string, file: string, args: string[], timeoutMs: number): Promise<void> {
+  try {
+    await run(file, args, { timeout: timeoutMs, killSignal: "SIGKILL" });
+  } catch (cause) {
+    throw new StingrayError(`${what} failed: ${lastLine(cause)}`, { cause });
+  }
+}
+
+function lastLine(cause: unknown): string {
+  if (!(cause instanceof Error)) return String(cause);
+  const stderr = "stderr" in cause && typeof cause.stderr === "string" ? cause.stderr : "";
+  return stderr.trim().split("\n").at(-1) || cause.message;
+}

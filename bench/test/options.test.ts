@@ -1,0 +1,26 @@
+import { expect } from "chai";
+import { InvalidOptionError } from "@stingray/protocol";
+import { parseOptions } from "../src/options.js";
+
+describe("the command line of the benchmark", () => {
+  it("has Ray's method as its default", () => {
+    expect(parseOptions(["micro"])).to.include({ suite: "micro", rounds: 4, seconds: 2, links: "auto" });
+    expect(parseOptions([]).vs).to.deep.equal([]);
+  });
+
+  it("takes what the help says", () => {
+    const options = parseOptions(
+      "micro --json out.json --vs ray --rounds 2 --seconds 0.5 --only actor --links nats --no-floors".split(
+        " ",
+      ),
+    );
+    expect(options).to.deep.include({ json: "out.json", vs: ["ray"], rounds: 2, seconds: 0.5 });
+    expect(options).to.include({ only: "actor", links: "nats", floors: false });
+  });
+
+  for (const wrong of ["--vs dask", "--links tcp", "--rounds 0", "--rounds 1.5", "--seconds x", "--nope"]) {
+    it(`refuses ${wrong}`, () => {
+      expect(() => parseOptions(["micro", ...wrong.split(" ")])).to.throw(InvalidOptionError);
+    });
+  }
+});
