@@ -1,10 +1,11 @@
 /**
- * Where the processes of one user find each other on one machine: a directory (0700) with the sockets and logs of
- * each node, and one file per live agent that says how to reach it. The files are hints: a dead agent's file is
- * dropped by whoever reads it.
+ * Where the processes of one user find each other on one machine: a directory (0700) with one directory per node, for
+ * its sockets and the file that says how to reach its agent. That file lies among the sockets so that whatever
+ * removes them removes it too. The files are hints: what a dead agent left is dropped by whoever reads it.
  */
+import { createHash } from "node:crypto";
 import { lstatSync, statSync } from "node:fs";
-import { mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, readdir, rename, stat, writeFile } from "node:fs/promises";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import {
@@ -101,8 +102,7 @@ export function runtimeRoot(env: NodeJS.ProcessEnv = process.env): string {
  */
 export async function prepareRuntimeRoot(root: string = runtimeRoot()): Promise<string> {
   try {
-    await mkdir(join(root, "nodes"), { recursive: true, mode: 0o700 });
-    await mkdir(join(root, "logs"), { recursive: true, mode: 0o700 });
+    await mkdir(root, { recursive: true, mode: 0o700 });
   } catch (cause) {
     throw new InvalidOptionError(
       `the runtime directory ${root} can't be made; set STINGRAY_RUNTIME_DIR to a directory of your own`,
@@ -120,70 +120,99 @@ export async function prepareRuntimeRoot(root: string = runtimeRoot()): Promise<
   return root;
 }
 
-/** Writes the file of a live agent: `<root>/nodes/<node>.json`, 0600, whole or not at all. */
+/** Writes the file of a live agent: `<root>/<node>/node.json`, 0600, whole or not at all. */
 export async function writeNodeFile(root: string, file: NodeFile): Promise<void> {
-  const path = pathOf(root, file.node);
+  const path = nodeFilePath(root, file.node);
   const draft = `${path}.${process.pid}`;
+  await mkdir(join(root, file.node), { recursive: true, mode: 0o700 });
   await writeFile(draft, JSON.stringify(file, undefined, 2) + "\n", { mode: 0o600 });
   await rename(draft, path);
 }
 
-/** Removes the file of an agent. None is no error. */
-export async function removeNodeFile(root: string, node: NodeId): Promise<void> {
-  await rm(pathOf(root, node), { force: true });
-}
-
-/** The files of the agents that live, in no particular order; those of dead ones and unreadable ones are removed. */
+/** The agents of this user that live on this machine, in no particular order. Never removes anything. */
 export async function listNodeFiles(root: string = runtimeRoot()): Promise<NodeFile[]> {
-  const { live, dead } = await readNodeFiles(root);
-  await Promise.all(dead.map((path) => rm(path, { force: true })));
-  return live.map(({ file }) => file);
+  return (await scanNodes(root)).flatMap((found) => (found.kind === "live" ? [found.file] : []));
 }
 
-/** A live agent of this user on this machine that is part of that cluster, if there is one. */
-export async function findLocalNode(clusterId: string, root?: string): Promise<NodeFile | undefined> {
-  return (await listNodeFiles(root)).find((file) => file.clusterId === clusterId);
+/**
+ * A live agent of this user on this machine that is part of the given cluster, if there is one: by id of the
+ * cluster (see {@link clusterIdOf}), or because its node is one of those that the cluster is known to have.
+ */
+export async function findLocalNode(
+  of: { clusterId: string } | { nodes: Iterable<string> },
+  root?: string,
+): Promise<NodeFile | undefined> {
+  const files = await listNodeFiles(root);
+  if ("clusterId" in of) return files.find((file) => file.clusterId === of.clusterId);
+  const nodes = new Set(of.nodes);
+  return files.find((file) => nodes.has(file.node));
 }
 
-/** All files: of live agents, and the paths of those that are of no use any more, with what they said if readable. */
-export async function readNodeFiles(root: string): Promise<{
-  live: { path: string; file: NodeFile }[];
-  dead: string[];
-  deadFiles: NodeFile[];
-}> {
-  const dir = join(root, "nodes");
-  const names = await readdir(dir).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return [];
-    throw error;
-  });
-  const found = { live: [], dead: [], deadFiles: [] } as Awaited<ReturnType<typeof readNodeFiles>>;
-  for (const name of names) {
-    if (!name.endsWith(".json")) continue;
-    const path = join(dir, name);
-    const file = await readNodeFile(path);
-    if (file === "gone") continue;
-    if (file !== undefined && isAlive(file.pid, file.startTime)) found.live.push({ path, file });
-    else {
-      found.dead.push(path);
-      if (file !== undefined) found.deadFiles.push(file);
-    }
-  }
-  return found;
+/**
+ * The same text for the same cluster on the same broker, as far as URLs tell: credentials, the order of the servers
+ * and the spelling of the loopback address make no difference.
+ */
+export function clusterIdOf(servers: readonly string[], subjectRoot: string, cluster: string): string {
+  const hosts = servers.map(hostOf).toSorted((a, b) => (a < b ? -1 : 1));
+  return createHash("sha256")
+    .update(JSON.stringify([hosts, subjectRoot, cluster]))
+    .digest("hex")
+    .slice(0, 16);
 }
 
-/** Undefined: not a file of ours, or of another version. "gone": removed since it was listed. */
-async function readNodeFile(path: string): Promise<NodeFile | "gone" | undefined> {
+function hostOf(server: string): string {
+  const url = server.includes("://") ? server : `nats://${server}`;
+  if (!URL.canParse(url)) return server;
+  const { hostname, port } = new URL(url);
+  return `${hostname === "localhost" || hostname === "[::1]" ? "127.0.0.1" : hostname}:${port || "4222"}`;
+}
+
+/** What a node left in the runtime directory. */
+export type FoundNode =
+  | { kind: "live"; dir: string; file: NodeFile }
+  /** Its process is gone. */
+  | { kind: "dead"; dir: string; file: NodeFile }
+  /** No readable file: it is just starting, was killed while it did, or is of another version. */
+  | { kind: "unknown"; dir: string; ageMs: number };
+
+/** Everything that looks like a node's directory. A missing root has none. */
+export async function scanNodes(root: string): Promise<FoundNode[]> {
+  const names = await readdir(root).catch(unlessMissing<string[]>([]));
+  const found = await Promise.all(
+    names.filter(isNodeId).map(async (node): Promise<FoundNode | undefined> => {
+      const dir = join(root, node);
+      const file = await readNodeFile(nodeFilePath(root, node));
+      if (file !== undefined) {
+        return { kind: isAlive(file.pid, file.startTime) ? "live" : "dead", dir, file };
+      }
+      const stats = await stat(dir).catch(unlessMissing<undefined>(undefined));
+      return stats && { kind: "unknown", dir, ageMs: Date.now() - stats.mtimeMs };
+    }),
+  );
+  return found.filter((one) => one !== undefined);
+}
+
+/** Undefined: there is none, or it is not a file of ours, or of another version. */
+async function readNodeFile(path: string): Promise<NodeFile | undefined> {
+  const json = await readFile(path, "utf8").catch(unlessMissing<undefined>(undefined));
+  if (json === undefined) return undefined;
   try {
-    return nodeFile(JSON.parse(await readFile(path, "utf8")), path);
+    return nodeFile(JSON.parse(json), path);
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof ProtocolError) return undefined;
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "gone";
     throw error;
   }
 }
 
-function pathOf(root: string, node: NodeId): string {
-  return join(root, "nodes", `${node}.json`);
+function unlessMissing<T>(instead: T): (error: NodeJS.ErrnoException) => T {
+  return (error) => {
+    if (error.code === "ENOENT" || error.code === "ENOTDIR") return instead;
+    throw error;
+  };
+}
+
+function nodeFilePath(root: string, node: NodeId): string {
+  return join(root, node, "node.json");
 }
 
 function fitsSockets(root: string): boolean {

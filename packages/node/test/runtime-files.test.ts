@@ -2,19 +2,20 @@ import { InvalidOptionError, newAgentId, newNodeId, newSecret } from "@stingray/
 import { expect } from "chai";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { processStartTime } from "../src/process-info.js";
 import {
+  clusterIdOf,
   findLocalNode,
   listNodeFiles,
   prepareRuntimeRoot,
-  removeNodeFile,
   runtimeRoot,
   writeNodeFile,
   type NodeFile,
 } from "../src/runtime-files.js";
+import { sweepDeadNodes } from "../src/sweep.js";
 
 function fileOf(pid: number, change: Partial<NodeFile> = {}): NodeFile {
   return {
@@ -45,14 +46,13 @@ describe("runtime files", () => {
   it("finds a live agent by its cluster, in a file for its user only", async () => {
     const file = fileOf(process.pid);
     await writeNodeFile(root, file);
-    expect(statSync(join(root, "nodes", `${file.node}.json`)).mode & 0o777).to.equal(0o600);
-    expect(await findLocalNode("c1", root)).to.deep.equal(file);
-    expect(await findLocalNode("c2", root)).to.equal(undefined);
-    await removeNodeFile(root, file.node);
-    expect(await listNodeFiles(root)).to.deep.equal([]);
+    expect(statSync(join(root, file.node, "node.json")).mode & 0o777).to.equal(0o600);
+    expect(await findLocalNode({ clusterId: "c1" }, root)).to.deep.equal(file);
+    expect(await findLocalNode({ clusterId: "c2" }, root)).to.equal(undefined);
+    expect(await findLocalNode({ nodes: [newNodeId(), file.node] }, root)).to.deep.equal(file);
   });
 
-  it("drops the file of an agent that was killed", async () => {
+  it("does not list an agent that was killed, and sweeps away what it left", async () => {
     const child = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: "ignore" });
     await once(child, "spawn");
     const file = fileOf(child.pid ?? 0);
@@ -62,10 +62,18 @@ describe("runtime files", () => {
     child.kill("SIGKILL");
     await exit;
     expect(await listNodeFiles(root)).to.deep.equal([]);
-    expect(existsSync(join(root, "nodes", `${file.node}.json`))).to.equal(false);
+    const storeDir = join(root, "store", file.node);
+    mkdirSync(storeDir, { recursive: true });
+    await writeNodeFile(root, { ...file, storeDir });
+    const live = fileOf(process.pid);
+    await writeNodeFile(root, live);
+    expect(await sweepDeadNodes(root)).to.deep.equal([file.node]);
+    expect(existsSync(join(root, file.node))).to.equal(false);
+    expect(existsSync(storeDir)).to.equal(false);
+    expect(await listNodeFiles(root)).to.deep.equal([live]);
   });
 
-  it("drops the file of a process whose pid is another's now", async function () {
+  it("does not list a process whose pid is another's now", async function () {
     if (process.platform !== "linux") this.skip();
     await writeNodeFile(root, fileOf(process.pid, { startTime: "1" }));
     expect(await listNodeFiles(root)).to.deep.equal([]);
@@ -74,9 +82,22 @@ describe("runtime files", () => {
   it("passes over files that are no node files", async () => {
     const good = fileOf(process.pid);
     await writeNodeFile(root, good);
-    writeFileSync(join(root, "nodes", "broken.json"), "{");
-    writeFileSync(join(root, "nodes", "other.json"), `{"node":"x"}`);
+    for (const text of ["{", `{"node":"x"}`]) {
+      const dir = join(root, newNodeId());
+      mkdirSync(dir);
+      writeFileSync(join(dir, "node.json"), text);
+    }
+    mkdirSync(join(root, newNodeId()));
+    writeFileSync(join(root, newNodeId()), "not a directory");
     expect(await listNodeFiles(root)).to.deep.equal([good]);
+    expect(await sweepDeadNodes(root), "they may be starting just now").to.deep.equal([]);
+  });
+
+  it("knows the same cluster under several spellings of its address", () => {
+    const id = clusterIdOf(["nats://127.0.0.1:4222", "b:1"], "st", "default");
+    expect(clusterIdOf(["b:1", "tls://user:secret@localhost"], "st", "default")).to.equal(id);
+    expect(clusterIdOf(["127.0.0.1:4222", "b:2"], "st", "default")).not.to.equal(id);
+    expect(clusterIdOf(["127.0.0.1:4222", "b:1"], "st", "other")).not.to.equal(id);
   });
 
   it("knows no nodes where there is no directory", async () => {
