@@ -1,0 +1,131 @@
+/** One thing that is asked for: a demand of a submitter here, an offer of another node, or a reservation. */
+import type { JobId, NodeId, Shape, StingrayError } from "@stingray/protocol";
+import { Resources } from "./amounts.js";
+import { LabelSelector } from "./labels.js";
+import type { Lease } from "./lease-book.js";
+
+/** Who is told what became of it. */
+export interface AskOwner {
+  granted(lease: Lease): void;
+  failed(error: StingrayError): void;
+}
+
+/** Leases that another node promised to grant. They may still be on their way, and end if it dies. */
+interface RemotePromise {
+  readonly node: NodeId;
+  readonly count: number;
+  readonly at: number;
+  /** A level that came after it did not know of it yet. */
+  hold: boolean;
+}
+
+export interface AskOptions {
+  kind: "demand" | "offer" | "reserve";
+  job: JobId;
+  /** The submitting process; reservations have a lane of their own. */
+  submitter: string;
+  key: string;
+  shape: Shape;
+  want: number;
+  owner: AskOwner;
+}
+
+/**
+ * The books of one ask. `want` is a level; of it, `starting` have resources here already and `offered` are being
+ * asked of other nodes.
+ */
+export class Ask {
+  readonly kind: AskOptions["kind"];
+  readonly job: JobId;
+  readonly submitter: string;
+  readonly key: string;
+  readonly shape: Shape;
+  readonly owner: AskOwner;
+  readonly need: Resources;
+  readonly selector: LabelSelector;
+  /** Job and runtime environment: workers of the same `env` can stand in for each other. */
+  readonly env: string;
+  readonly priority: number;
+  want: number;
+  starting = 0;
+  offered = 0;
+  closed = false;
+  /** Since when something of it waits, in milliseconds. */
+  waitingSince: number | undefined;
+  /** Why it waits; `never`: no node could serve it, `workers`: there are too many. */
+  waitsFor: "resources" | "workers" | "never" = "resources";
+  reason = "";
+  /** When and of what the submitter was last told. */
+  told: { at: number; never: boolean } | undefined;
+  /** When it last asked a node that seemed full. */
+  knockedAt = -Infinity;
+  /** Bids of nodes that refused it: not asked again before their next one. */
+  readonly refused = new Map<NodeId, number>();
+  #promises: RemotePromise[] = [];
+
+  /** @throws InvalidOptionError for bad amounts or selectors. */
+  constructor(o: AskOptions) {
+    this.kind = o.kind;
+    this.job = o.job;
+    this.submitter = o.submitter;
+    this.key = o.key;
+    this.shape = o.shape;
+    this.owner = o.owner;
+    this.want = o.want;
+    this.need = Resources.from(o.shape.resources);
+    this.selector = new LabelSelector(o.shape.labels);
+    this.env = envKey(o.job, o.shape);
+    this.priority = o.shape.priority ?? 0;
+  }
+
+  /** How many are neither granted nor under way. */
+  open(now: number, holdMs: number): number {
+    let promised = 0;
+    for (const p of this.#promises) if (p.hold && now - p.at < holdMs) promised += p.count;
+    return this.closed ? 0 : Math.max(0, this.want - this.starting - this.offered - promised);
+  }
+
+  /** The submitter said its level again. It may not have seen yet what other nodes promised a moment ago. */
+  level(want: number): void {
+    this.want = want;
+    for (const p of this.#promises) p.hold = true;
+  }
+
+  /** Another node will grant so many of it straight to the submitter. */
+  promised(node: NodeId, count: number, now: number): void {
+    this.want = Math.max(0, this.want - count);
+    this.waitingSince = undefined;
+    this.told = undefined;
+    this.#promises.push({ node, count, at: now, hold: false });
+  }
+
+  /** The node is dead: what it promised and may not have granted is wanted again (too many do no harm). */
+  nodeGone(node: NodeId): void {
+    this.refused.delete(node);
+    for (const p of this.#promises) if (p.node === node && !p.hold) this.want += p.count;
+    this.#promises = this.#promises.filter((p) => p.node !== node);
+  }
+
+  /** Forgets promises that must have arrived. True while some are left. */
+  prune(now: number, promiseMs: number): boolean {
+    this.#promises = this.#promises.filter((p) => now - p.at < promiseMs);
+    return this.#promises.length > 0;
+  }
+
+  /** Nothing of it is left to do, here or on its way from another node. */
+  isServed(): boolean {
+    return this.want === 0 && this.starting === 0 && this.offered === 0 && this.#promises.length === 0;
+  }
+
+  /** The same shape for all purposes? */
+  sameShape(shape: Shape): boolean {
+    return this.shape === shape || JSON.stringify(this.shape) === JSON.stringify(shape);
+  }
+}
+
+function envKey(job: JobId, shape: Shape): string {
+  const env = shape.runtimeEnv;
+  if (env === undefined) return job;
+  const vars = Object.entries(env.envVars ?? {}).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return JSON.stringify([job, vars, env.workingDir, env.execArgv, env.setup]);
+}

@@ -1,0 +1,73 @@
+/** The numbered GPUs of a node: who has which. Amounts in units of 0.0001. */
+import { UNITS } from "./amounts.js";
+
+/** Some devices, with how much of each was taken. */
+export interface GpuGrant {
+  readonly devices: readonly number[];
+  /** Taken from each of the devices. */
+  readonly each: number;
+}
+export const NO_GPUS: GpuGrant = { devices: [], each: 0 };
+
+/**
+ * Whole devices are exclusive. A fraction takes part of one device, the fullest one that has room (best fit), so
+ * that whole ones stay free.
+ */
+export class GpuPool {
+  readonly #free: number[] = [];
+  #count = 0;
+
+  constructor(count: number) {
+    this.resize(count);
+  }
+
+  /** How many devices there are. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Free units of all devices together. */
+  get free(): number {
+    return this.#free.reduce((sum, n) => sum + Math.max(0, n), 0);
+  }
+
+  /** True for fractions below 1 and for whole numbers. */
+  static isPossible(units: number): boolean {
+    return units < UNITS || units % UNITS === 0;
+  }
+
+  /** Devices for an amount, or undefined when they can't be had now. */
+  acquire(units: number): GpuGrant | undefined {
+    if (units === 0) return NO_GPUS;
+    if (!GpuPool.isPossible(units)) return undefined;
+    if (units < UNITS) {
+      let best = -1;
+      for (const [index, free] of this.#free.entries()) {
+        if (free >= units && (best < 0 || free < (this.#free[best] ?? 0))) best = index;
+      }
+      return best < 0 ? undefined : this.#take([best], units);
+    }
+    const whole = this.#free.flatMap((free, index) => (free === UNITS ? [index] : []));
+    const wanted = units / UNITS;
+    return whole.length < wanted ? undefined : this.#take(whole.slice(0, wanted), UNITS);
+  }
+
+  release(grant: GpuGrant): void {
+    for (const index of grant.devices) this.#free[index] = (this.#free[index] ?? 0) + grant.each;
+  }
+
+  /** Devices above the new count are no longer given out; those in use go when they come back. */
+  resize(count: number): void {
+    for (let index = 0; index < Math.max(count, this.#count); index++) {
+      const before = index < this.#count ? UNITS : 0;
+      const after = index < count ? UNITS : 0;
+      this.#free[index] = (this.#free[index] ?? 0) + after - before;
+    }
+    this.#count = count;
+  }
+
+  #take(devices: number[], each: number): GpuGrant {
+    for (const index of devices) this.#free[index] = (this.#free[index] ?? 0) - each;
+    return { devices, each };
+  }
+}

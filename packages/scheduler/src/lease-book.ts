@@ -1,0 +1,230 @@
+/** The leases of a node: reserved, given a worker, granted, ended. */
+import { RuntimeEnvError, StingrayError, WorkerCrashedError, toError } from "@stingray/protocol";
+import type { JobId, NodeId, ProcessId } from "@stingray/protocol";
+import type { Allocation, ResourceAccount } from "./account.js";
+import type { Ask } from "./ask.js";
+import { nextLeaseState, type LeaseEnd, type LeaseEvent, type LeaseState } from "./lease-state.js";
+import type { LeaseEffects, LeaseLimits } from "./types.js";
+import { WorkerBook } from "./workers.js";
+
+/** One lease. Only the book changes it. */
+export interface Lease {
+  readonly id: string;
+  readonly job: JobId;
+  readonly ask: Ask;
+  readonly allocation: Allocation;
+  state: LeaseState;
+  worker: ProcessId | undefined;
+  /** How many workers came dead. */
+  deadWorkers: number;
+}
+
+/** So many workers in a row may end between being found and being granted. */
+const MAX_DEAD_WORKERS = 3;
+
+/** Keeps resources, workers and leases in step. `onFree` is called when something may have become free. */
+export class LeaseBook {
+  readonly workers = new WorkerBook();
+  readonly #leases = new Map<string, Lease>();
+  readonly #waiting = new Set<Lease>();
+  #starting = 0;
+  #sequence = 0;
+
+  constructor(
+    private readonly node: NodeId,
+    private readonly account: ResourceAccount,
+    private readonly effects: LeaseEffects,
+    private readonly limits: LeaseLimits,
+    private readonly onFree: () => void,
+  ) {}
+
+  get(id: string): Lease | undefined {
+    return this.#leases.get(id);
+  }
+
+  all(): IterableIterator<Lease> {
+    return this.#leases.values();
+  }
+
+  /** Workers being found or started. */
+  get starting(): number {
+    return this.#starting;
+  }
+
+  /** Why no worker may be added for this ask now; undefined if one may. */
+  crowded(ask: Ask): string | undefined {
+    if (ask.kind === "reserve" || this.#canJoin(ask)) return undefined;
+    const { busy, blocked } = this.workers.count();
+    const coming = this.#starting + this.#waiting.size;
+    const { maxWorkers, maxBlockedWorkers } = this.limits;
+    if (busy + coming >= maxWorkers) return `all ${maxWorkers} workers that this node may have are busy`;
+    if (busy + blocked + coming >= maxWorkers + maxBlockedWorkers) {
+      return `${blocked} workers of this node wait for nested tasks, and it may have no more`;
+    }
+    return undefined;
+  }
+
+  /** Begins a lease on resources that were just acquired for it. */
+  begin(ask: Ask, allocation: Allocation): void {
+    const id = `${this.node}.${++this.#sequence}`;
+    const lease: Lease = {
+      id,
+      job: ask.job,
+      ask,
+      allocation,
+      state: { name: "queued" },
+      worker: undefined,
+      deadWorkers: 0,
+    };
+    this.#leases.set(id, lease);
+    ask.starting++;
+    const carrier = this.#canJoin(ask) ? this.workers.blockedCarrier(ask.env) : undefined;
+    if (carrier !== undefined) {
+      this.#grant(lease, carrier);
+      return;
+    }
+    this.#waiting.add(lease);
+    this.#startNext();
+  }
+
+  /** Ends leases of an ask that were not granted yet, so that at most `keep` are left. */
+  trim(ask: Ask, keep: number): void {
+    if (ask.starting <= keep) return;
+    const early = [...this.#leases.values()].filter(
+      (lease) => lease.ask === ask && (lease.state.name === "queued" || lease.state.name === "starting"),
+    );
+    early.sort((a, b) => Number(b.state.name === "queued") - Number(a.state.name === "queued"));
+    for (const lease of early) {
+      if (ask.starting <= keep) break;
+      this.end(lease, "withdrawn", true);
+    }
+  }
+
+  /** Ends a lease in any state, once. `usable`: its worker may serve others. */
+  end(lease: Lease, how: LeaseEnd, usable: boolean): boolean {
+    const before = lease.state.name;
+    if (!this.#change(lease, { on: "end", how })) return false;
+    this.#leases.delete(lease.id);
+    this.#waiting.delete(lease);
+    if (before === "queued" || before === "starting") lease.ask.starting--;
+    this.account.release(lease.allocation);
+    if (lease.worker !== undefined && how !== "lost") {
+      const worker = this.workers.detach(lease.worker, lease, usable);
+      if (worker.free) this.effects.releaseWorker(lease.worker, worker.usable);
+    }
+    this.#startNext();
+    this.onFree();
+    return true;
+  }
+
+  block(lease: Lease): void {
+    if (!this.#change(lease, { on: "block" })) return;
+    this.account.yieldCpu(lease.allocation);
+    this.onFree();
+  }
+
+  unblock(lease: Lease): void {
+    if (this.#change(lease, { on: "unblock" })) this.account.resumeCpu(lease.allocation);
+  }
+
+  /** Resources became free in another way than by the end of a lease. */
+  freed(): void {
+    this.onFree();
+  }
+
+  /** Asks the holder to return it. */
+  revoke(lease: Lease): void {
+    if (lease.ask.kind === "reserve") return;
+    if (this.#change(lease, { on: "revoke" }))
+      this.effects.revoke(lease.ask.submitter as ProcessId, lease.id);
+  }
+
+  /** A worker with nothing to do because all it runs is blocked is better than one more process. */
+  #canJoin(ask: Ask): boolean {
+    if (ask.kind === "reserve" || ask.shape.maxCalls !== undefined || ask.need.units("GPU") > 0) return false;
+    return !this.workers.hasIdle(ask.env) && this.workers.blockedCarrier(ask.env) !== undefined;
+  }
+
+  #startNext(): void {
+    for (const lease of this.#waiting) {
+      const idle = this.workers.takeIdle(lease.ask.env);
+      if (!idle && this.#starting >= this.limits.maxStarting) continue;
+      this.#waiting.delete(lease);
+      this.#change(lease, { on: "start" });
+      void this.#acquire(lease, !idle);
+    }
+  }
+
+  async #acquire(lease: Lease, counted: boolean): Promise<void> {
+    if (counted) this.#starting++;
+    try {
+      const { job, shape } = lease.ask;
+      const worker = await this.effects.acquireWorker({ job, shape });
+      if (counted) this.#starting--;
+      counted = false;
+      this.#arrived(lease, worker);
+    } catch (thrown) {
+      if (counted) this.#starting--;
+      this.#failed(lease, thrown);
+    }
+    this.#startNext();
+    this.onFree();
+  }
+
+  #arrived(lease: Lease, worker: ProcessId): void {
+    if (this.workers.hasExited(worker)) {
+      // Its end was reported before it had a lease, so nobody else would ever be told.
+      if (lease.state.name === "ended") return;
+      if (++lease.deadWorkers >= MAX_DEAD_WORKERS) {
+        this.#failed(
+          lease,
+          new WorkerCrashedError(
+            `${MAX_DEAD_WORKERS} workers in a row ended before their first task; read the log of the workers of job ${lease.job}`,
+          ),
+        );
+      } else if (this.#change(lease, { on: "requeue" })) {
+        this.#waiting.add(lease);
+      }
+      return;
+    }
+    if (lease.state.name === "ended" || lease.ask.closed || lease.ask.want <= 0) {
+      this.workers.noteIdle(worker, lease.ask.env);
+      this.effects.releaseWorker(worker, true);
+      this.end(lease, "withdrawn", true);
+      return;
+    }
+    this.#grant(lease, worker);
+  }
+
+  #grant(lease: Lease, worker: ProcessId): void {
+    if (!this.#change(lease, { on: "grant", at: this.effects.now() })) return;
+    const { ask } = lease;
+    lease.worker = worker;
+    this.workers.attach(worker, lease);
+    ask.starting--;
+    ask.want = Math.max(0, ask.want - 1);
+    ask.owner.granted(lease);
+  }
+
+  #failed(lease: Lease, thrown: unknown): void {
+    const cause = toError(thrown);
+    const error =
+      cause instanceof StingrayError
+        ? cause
+        : new RuntimeEnvError(
+            `no worker could be started for job ${lease.job}: ${cause.message}; read the log of the node agent`,
+            { cause },
+          );
+    if (lease.state.name === "ended") return;
+    // First the ask, so that what becomes free is not used to try the same again.
+    if (!lease.ask.closed) lease.ask.owner.failed(error);
+    this.end(lease, "failed", true);
+  }
+
+  #change(lease: Lease, event: LeaseEvent): boolean {
+    const next = nextLeaseState(lease.state, event);
+    if (next === undefined) return false;
+    lease.state = next;
+    return true;
+  }
+}

@@ -1,0 +1,90 @@
+/** Directed offers to other nodes: each node once per round, refusals remembered until its next bid. */
+import type { NodeId, ProcessId } from "@stingray/protocol";
+import type { Ask } from "./ask.js";
+import type { Demand, LeaseEffects, LeaseLimits, OfferAnswer } from "./types.js";
+import type { ClusterView } from "./view.js";
+
+interface Target {
+  readonly node: NodeId;
+  readonly agent: ProcessId;
+  count: number;
+}
+
+/** Collects what goes to other nodes in one round, sends it, and books the answers. */
+export class Offers {
+  readonly #round = new Map<Ask, Map<NodeId, Target>>();
+  /** What ends the waiting for a node's answers. */
+  readonly #open = new Map<NodeId, Set<() => void>>();
+
+  constructor(
+    private readonly node: NodeId,
+    private readonly view: ClusterView,
+    private readonly effects: LeaseEffects,
+    private readonly limits: LeaseLimits,
+    private readonly onAnswer: () => void,
+  ) {}
+
+  /** One unit of the ask is to go there with the next `flush`. */
+  add(ask: Ask, node: NodeId, agent: ProcessId): void {
+    ask.offered++;
+    this.view.charge(node, ask.need);
+    let targets = this.#round.get(ask);
+    if (targets === undefined) this.#round.set(ask, (targets = new Map()));
+    const target = targets.get(node);
+    if (target === undefined) targets.set(node, { node, agent, count: 1 });
+    else target.count++;
+  }
+
+  /** The node is dead: it answers no more. */
+  nodeGone(node: NodeId): void {
+    for (const giveUp of this.#open.get(node) ?? []) giveUp();
+  }
+
+  flush(): void {
+    const round = [...this.#round];
+    this.#round.clear();
+    for (const [ask, targets] of round) for (const target of targets.values()) void this.#send(ask, target);
+  }
+
+  async #send(ask: Ask, target: Target): Promise<void> {
+    const { node, count } = target;
+    const sequence = this.view.get(node)?.sequence ?? -1;
+    const answer = await this.#ask(ask, target);
+    const granted = Math.min(count, answer?.granted ?? 0);
+    const now = this.effects.now();
+    ask.offered -= count;
+    if (answer !== undefined) this.view.observe(node, answer.available, now);
+    if (granted > 0) ask.promised(node, granted, now);
+    if (granted < count) ask.refused.set(node, sequence);
+    // A node that died in the meantime keeps no promise.
+    if (granted > 0 && this.view.isGone(node)) ask.nodeGone(node);
+    this.onAnswer();
+  }
+
+  /** Undefined when there was no answer. */
+  #ask(ask: Ask, target: Target): Promise<OfferAnswer | undefined> {
+    const { node, agent, count } = target;
+    const demand: Demand = {
+      submitter: ask.submitter as ProcessId,
+      submitterNode: this.node,
+      job: ask.job,
+      key: ask.key,
+      shape: ask.shape,
+      want: ask.want,
+    };
+    return new Promise((resolve) => {
+      const open = this.#open.get(node) ?? new Set();
+      this.#open.set(node, open);
+      const done = (answer: OfferAnswer | undefined): void => {
+        cancel();
+        open.delete(giveUp);
+        if (open.size === 0 && this.#open.get(node) === open) this.#open.delete(node);
+        resolve(answer);
+      };
+      const giveUp = (): void => done(undefined);
+      const cancel = this.effects.defer(this.limits.offerTimeoutMs, giveUp);
+      open.add(giveUp);
+      this.effects.offer({ node, agent }, demand, count).then(done, giveUp);
+    });
+  }
+}

@@ -1,0 +1,218 @@
+/** Decides, for one unit of an ask: here, on another node, later, or never. Changes nothing but what it acquires. */
+import { UnschedulableError, type NodeId, type ProcessId } from "@stingray/protocol";
+import type { Allocation, ResourceAccount } from "./account.js";
+import type { Ask } from "./ask.js";
+import type { Resources } from "./amounts.js";
+import { GpuPool } from "./gpus.js";
+import type { LeaseBook } from "./lease-book.js";
+import { rank, type Ranked } from "./strategy.js";
+import type { LeaseEffects, LeaseLimits } from "./types.js";
+import type { Bid, ClusterView } from "./view.js";
+
+export type Route =
+  | { readonly to: "here"; readonly allocation: Allocation }
+  | { readonly to: "node"; readonly node: NodeId; readonly agent: ProcessId }
+  | { readonly to: "wait"; readonly for: Ask["waitsFor"]; readonly reason: string }
+  | { readonly to: "fail"; readonly error: UnschedulableError };
+
+/** An ask that has waited too long keeps others from taking what it lacks. */
+export interface Holder {
+  readonly ask: Ask;
+  readonly lacks: readonly string[];
+}
+
+export interface RouterParts {
+  node: NodeId;
+  labels: Record<string, string>;
+  account: ResourceAccount;
+  view: ClusterView;
+  book: LeaseBook;
+  effects: LeaseEffects;
+  limits: LeaseLimits;
+}
+
+/** A demand knocks at full nodes only after it has waited this long, in milliseconds. */
+const KNOCK_AFTER_MS = 100;
+const MOST_REASONS = 4;
+
+type Wait = Extract<Route, { to: "wait" }>;
+const wait = (reason: string, why: Ask["waitsFor"] = "resources"): Wait => ({ to: "wait", for: why, reason });
+
+export class Router {
+  draining = false;
+  holder: Holder | undefined;
+
+  constructor(private readonly parts: RouterParts) {}
+
+  /** Where one more unit of a demand goes now. Resources of this node are acquired if the answer is `here`. */
+  route(ask: Ask): Route {
+    if (ask.kind === "reserve") return this.local(ask);
+    const scheduling = ask.shape.scheduling ?? { kind: "default" };
+    if (scheduling.kind === "node") {
+      const target = this.#affinity(ask, scheduling.node as NodeId, scheduling.soft);
+      if (target !== undefined) return target;
+    }
+    if (scheduling.kind === "spread") return this.#spread(ask);
+    const here = this.local(ask);
+    return here.to === "wait" ? this.#remote(ask, here) : here;
+  }
+
+  /** This node only: acquires, or says why not. */
+  local(ask: Ask): Extract<Route, { to: "here" | "wait" }> {
+    const { account, book } = this.parts;
+    const never = this.neverHere(ask);
+    if (never !== undefined) return wait(never, "never");
+    if (this.isHeldBack(ask)) return wait("lets a larger request, which has waited longer, go first");
+    const crowded = book.crowded(ask);
+    if (crowded !== undefined) return wait(crowded, "workers");
+    const allocation = account.acquire(ask.need);
+    if (allocation !== undefined) return { to: "here", allocation };
+    return wait(account.missing(ask.need) || "needs GPUs of which enough are free, but not in one piece");
+  }
+
+  /** Why this node will not take it however long it waits. */
+  neverHere(ask: Ask): string | undefined {
+    const { account, labels } = this.parts;
+    if (this.draining) return "this node is draining";
+    const mismatch = ask.selector.mismatch(labels);
+    if (mismatch !== undefined) return mismatch;
+    return account.canEver(ask.need) ? undefined : account.missing(ask.need);
+  }
+
+  isHeldBack(ask: Ask): boolean {
+    const { holder } = this;
+    if (holder === undefined || holder.ask === ask || ask.priority > holder.ask.priority) return false;
+    return holder.lacks.some((name) => ask.need.units(name) > 0);
+  }
+
+  /** This node's own bid, as others see it. */
+  bid(): Bid {
+    const { node, account, labels } = this.parts;
+    const { available, total } = account;
+    return {
+      node,
+      // Nobody is sent a message by it.
+      agent: "" as ProcessId,
+      available,
+      total,
+      labels,
+      queued: 0,
+      idleWorkers: 0,
+      draining: this.draining,
+      sequence: 0,
+    };
+  }
+
+  /** Undefined: the affinity is soft and does not bind (any more). */
+  #affinity(ask: Ask, target: NodeId, soft: boolean): Route | undefined {
+    const { node, view, limits } = this.parts;
+    const waited = this.#waited(ask);
+    const fail = (why: string): Route | undefined =>
+      soft
+        ? undefined
+        : {
+            to: "fail",
+            error: new UnschedulableError(
+              `the request is bound to node ${target}, which ${why}; choose a node from nodes(), or use { node, soft: true }`,
+              { detail: { node: target } },
+            ),
+          };
+    if (target === node) {
+      const here = this.local(ask);
+      if (here.to === "wait" && here.for === "never") return fail(`can't take it: ${here.reason}`);
+      return here.to === "here" || !soft || waited < limits.softAffinityMs ? here : undefined;
+    }
+    const bid = view.get(target);
+    if (bid === undefined) {
+      if (soft || view.isGone(target)) return fail("is dead");
+      if (waited >= limits.unknownNodeMs) return fail("is not known in this cluster");
+      return wait(`nothing was heard of node ${target} yet`);
+    }
+    const [ranked] = rank(ask.shape, [bid], this.parts.effects);
+    if (ranked === undefined || ranked.fit === "never") return fail(`can't take it: ${ranked?.reason ?? ""}`);
+    if (ranked.fit === "now" && !this.#isRefused(ask, bid)) return { to: "node", ...ranked };
+    if (soft && waited >= limits.softAffinityMs) return undefined;
+    return this.#knock(ask, [ranked]) ?? wait(`node ${target} ${ranked.reason}`);
+  }
+
+  #spread(ask: Ask): Route {
+    const here = this.bid();
+    const ranked = rank(ask.shape, [here, ...this.parts.view.nodes()], this.parts.effects);
+    let reason: Wait | undefined;
+    for (const candidate of ranked) {
+      if (candidate.fit !== "now") break;
+      if (candidate.node !== here.node) {
+        if (!this.#isRefusedAt(ask, candidate.node)) return { to: "node", ...candidate };
+        continue;
+      }
+      const local = this.local(ask);
+      if (local.to === "here") return local;
+      reason = local;
+    }
+    return this.#later(ask, ranked, reason);
+  }
+
+  #remote(ask: Ask, here: Wait): Route {
+    const nodes = this.parts.view.nodes();
+    if (nodes.length === 0)
+      return here.for === "never" ? wait(`no node can run it: ${here.reason}`, "never") : here;
+    const ranked = rank(softened(ask), nodes, this.parts.effects);
+    const best = ranked.find((r) => r.fit === "now" && !this.#isRefusedAt(ask, r.node));
+    if (best !== undefined) return { to: "node", node: best.node, agent: best.agent };
+    return this.#later(ask, ranked, here);
+  }
+
+  #later(ask: Ask, ranked: Ranked[], here: Wait | undefined): Route {
+    const possible = ranked.filter((r) => r.fit !== "never" && r.node !== this.parts.node);
+    const knock = this.#knock(ask, possible);
+    if (knock !== undefined) return knock;
+    if (here !== undefined && here.for !== "never") return here;
+    if (possible.length > 0) return wait(`the nodes that can run it are busy: ${reasons(possible)}`);
+    const own = here === undefined ? "" : `node ${this.parts.node} ${here.reason}; `;
+    return wait(`no node can run it: ${own}${reasons(ranked)}`.replace(/; $/, ""), "never");
+  }
+
+  /** Asks a node that seems full, now and then: its bid may be old, and it learns that somebody waits. */
+  #knock(ask: Ask, possible: Ranked[]): Route | undefined {
+    const best = possible[0];
+    const now = this.parts.effects.now();
+    if (best === undefined || this.#waited(ask) < KNOCK_AFTER_MS) return undefined;
+    if (now - ask.knockedAt < this.parts.limits.knockMs) return undefined;
+    ask.knockedAt = now;
+    return { to: "node", node: best.node, agent: best.agent };
+  }
+
+  #isRefusedAt(ask: Ask, node: NodeId): boolean {
+    const bid = this.parts.view.get(node);
+    return bid !== undefined && this.#isRefused(ask, bid);
+  }
+
+  #isRefused(ask: Ask, bid: Bid): boolean {
+    return (ask.refused.get(bid.node) ?? -1) >= bid.sequence;
+  }
+
+  #waited(ask: Ask): number {
+    return ask.waitingSince === undefined ? 0 : this.parts.effects.now() - ask.waitingSince;
+  }
+}
+
+/** How much of a node's total is not held by reservations, which nobody can revoke. */
+export function reachable(account: ResourceAccount, need: Resources, book: LeaseBook): boolean {
+  let free = account.free;
+  for (const lease of book.all()) {
+    if (lease.ask.kind === "reserve" || lease.state.name === "blocked") continue;
+    free = free.add(lease.ask.need);
+  }
+  return free.fits(need) && GpuPool.isPossible(need.units("GPU"));
+}
+
+/** Soft affinity that does not bind any more is no affinity. */
+function softened(ask: Ask): Ask["shape"] {
+  return ask.shape.scheduling?.kind === "node" ? { ...ask.shape, scheduling: undefined } : ask.shape;
+}
+
+function reasons(ranked: readonly Ranked[]): string {
+  const some = ranked.slice(0, MOST_REASONS).map((r) => `node ${r.node} ${r.reason}`);
+  const more = ranked.length - some.length;
+  return some.join("; ") + (more > 0 ? `; and ${more} more` : "");
+}

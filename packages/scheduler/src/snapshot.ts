@@ -1,0 +1,44 @@
+/** The scheduler's state as others may see it. */
+import type { Ask } from "./ask.js";
+import type { LeaseBook } from "./lease-book.js";
+import type { LeaseSnapshot } from "./types.js";
+
+/** A copy; changing it changes nothing. */
+export function snapshotOf(
+  draining: boolean,
+  book: LeaseBook,
+  asks: Iterable<Ask>,
+  now: number,
+): LeaseSnapshot {
+  return {
+    draining,
+    leases: [...book.all()].map((lease) => ({
+      lease: lease.id,
+      kind: lease.ask.kind === "reserve" ? "reservation" : "task",
+      job: lease.job,
+      submitter: lease.ask.submitter,
+      key: lease.ask.key,
+      worker: lease.worker,
+      state: lease.state.name,
+      resources: lease.allocation.resources,
+      gpus: [...lease.allocation.gpus],
+    })),
+    demands: [...asks]
+      .filter((ask) => ask.want > 0)
+      .map((ask) => ({
+        submitter: ask.submitter,
+        key: ask.key,
+        job: ask.job,
+        shape: ask.shape,
+        want: ask.want,
+        waitingMs: ask.waitingSince === undefined ? 0 : now - ask.waitingSince,
+        reason: ask.waitingSince === undefined ? reasonUnderWay(ask) : ask.reason,
+      })),
+    workers: { ...book.workers.count(), starting: book.starting },
+  };
+}
+
+function reasonUnderWay(ask: Ask): string {
+  if (ask.starting > 0) return `waits for ${ask.starting} workers to start`;
+  return ask.offered > 0 ? "waits for the answer of another node" : "";
+}

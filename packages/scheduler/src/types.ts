@@ -1,0 +1,167 @@
+/** What the lease scheduler asks of its agent, and what it is asked for. */
+import type { ExitReport, JobId, NodeId, ProcessId, Shape, StingrayError } from "@stingray/protocol";
+import type { Allocation } from "./account.js";
+import type { LeaseState } from "./lease-state.js";
+
+/** Someone could use `want` more leases of a shape. `key` is the submitter's own name of the shape. */
+export interface Demand {
+  submitter: ProcessId;
+  submitterNode?: NodeId | undefined;
+  job: JobId;
+  key: string;
+  shape: Shape;
+  want: number;
+}
+
+/** A demand that another agent could not serve itself: `count` leases, to be granted now or refused. */
+export interface OfferedDemand extends Omit<Demand, "want"> {
+  count: number;
+}
+
+/** The answer to an offer. `available` is what this node has free after it, in the user's units. */
+export interface OfferAnswer {
+  granted: number;
+  reason?: string | undefined;
+  available: Record<string, number>;
+}
+
+/**
+ * What the scheduler does to the world. None of them may throw, except `acquireWorker` and `offer`, which reject.
+ * Only `submitter`s of demands and offers are ever named; reservations are answered through their promise.
+ */
+export interface LeaseEffects {
+  /** An idle or new worker, bound to job and environment. Rejects with a StingrayError, and must settle in the end. */
+  acquireWorker(q: { job: JobId; shape: Shape }): Promise<ProcessId>;
+  /** The worker holds no lease any more. `usable` false: end it (it had GPUs, has unfinished work, or was retired). */
+  releaseWorker(worker: ProcessId, usable: boolean): void;
+  /** Tells the worker of a lease on it, before the grant goes out. */
+  assign(
+    worker: ProcessId,
+    lease: string,
+    submitter: ProcessId,
+    resources: Record<string, number>,
+    gpus: number[],
+  ): void;
+  grant(g: { submitter: ProcessId; key: string; lease: string; worker: ProcessId }): void;
+  revoke(submitter: ProcessId, lease: string): void;
+  /** No worker of this shape can be had; the demand is dropped. */
+  fail(submitter: ProcessId, key: string, error: StingrayError): void;
+  /** Still waiting, and why. */
+  pending(submitter: ProcessId, key: string, reason: string): void;
+  /** The worker of a granted lease ended. */
+  lost(submitter: ProcessId, lease: string, worker: ProcessId, report: ExitReport): void;
+  /** Asks another node to grant `count` leases straight to the submitter. A rejection counts as a refusal. */
+  offer(to: { node: NodeId; agent: ProcessId }, demand: Demand, count: number): Promise<OfferAnswer>;
+  /** Milliseconds; never goes back. */
+  now(): number;
+  /** Calls `fn` once after `ms`; returns what cancels it. */
+  defer(ms: number, fn: () => void): () => void;
+  /** From 0 (inclusive) to 1 (exclusive). */
+  random(): number;
+}
+
+/** Numbers to be tuned. Times in milliseconds. */
+export interface LeaseLimits {
+  /** Workers found or started at once. Default: CPUs, at least 1. */
+  maxStarting: number;
+  /** Workers with leases that are not blocked. Actors don't count. Default: 16 per CPU, at least 64. */
+  maxWorkers: number;
+  /** Workers beyond these, all of whose leases are blocked. Default: as `maxWorkers`. */
+  maxBlockedWorkers: number;
+  /** A lease is left to its holder for so long before it may be revoked for others. Default 100. */
+  revokeAfterMs: number;
+  /** A demand waits for so long before leases are revoked for it. Default 50. */
+  waitBeforeRevokeMs: number;
+  /** When a demand that no node can ever serve is reported. Default 3,000. */
+  infeasibleNoticeMs: number;
+  /** When, and how often, a demand that waits for busy nodes is reported. Default 30,000. */
+  busyNoticeMs: number;
+  /** How long soft affinity waits for its node while that is busy. Default 1,000. */
+  softAffinityMs: number;
+  /** How long hard affinity waits for a node nobody has heard of. Default 2,000. */
+  unknownNodeMs: number;
+  /** After this a waiting demand may keep smaller ones from taking what it needs, for growing intervals. Default 500. */
+  starvationMs: number;
+  /** How long an offer may go unanswered. Default 10,000. */
+  offerTimeoutMs: number;
+  /** How often a waiting demand asks a node that seems full. Default 1,000. */
+  knockMs: number;
+  /** How long a node remembers a refused offer, and revokes leases for it. Default 3,000. */
+  claimMs: number;
+  /** How long a remote grant may take to reach the submitter; if the node dies before, it is asked for again. Default 35,000. */
+  promiseMs: number;
+  /** A level that comes so soon after a remote grant is taken not to know of it yet. Default 300. */
+  promiseHoldMs: number;
+}
+
+/** The limits for a node with so many CPUs. */
+export function defaultLimits(cpus: number, given: Partial<LeaseLimits> = {}): LeaseLimits {
+  const whole = Math.max(1, Math.ceil(cpus));
+  const maxWorkers = given.maxWorkers ?? Math.max(64, 16 * whole);
+  return {
+    maxStarting: whole,
+    maxBlockedWorkers: maxWorkers,
+    revokeAfterMs: 100,
+    waitBeforeRevokeMs: 50,
+    infeasibleNoticeMs: 3_000,
+    busyNoticeMs: 30_000,
+    softAffinityMs: 1_000,
+    unknownNodeMs: 2_000,
+    starvationMs: 500,
+    offerTimeoutMs: 10_000,
+    knockMs: 1_000,
+    claimMs: 3_000,
+    promiseMs: 35_000,
+    promiseHoldMs: 300,
+    ...given,
+    maxWorkers,
+  };
+}
+
+/** What an actor is to be hosted with. */
+export interface ReserveRequest {
+  job: JobId;
+  shape: Shape;
+  /** For people, in errors: `actor Counter (a1…)`. */
+  what: string;
+  signal?: AbortSignal | undefined;
+}
+
+/** Resources of this node and a worker of one's own. */
+export interface Reservation {
+  /** Its name in `blocked` and `unblocked`. */
+  readonly lease: string;
+  readonly worker: ProcessId;
+  readonly allocation: Allocation;
+  /** Gives all back. `usable` (default false): the worker may serve others. A second time changes nothing. */
+  release(usable?: boolean): void;
+  /** Keeps only these resources. @throws InvalidArgumentError when that is more than there is. */
+  shrinkTo(resources: Record<string, number>): void;
+}
+
+/** The state of the scheduler, for people and tests. */
+export interface LeaseSnapshot {
+  draining: boolean;
+  leases: {
+    lease: string;
+    kind: "task" | "reservation";
+    job: JobId;
+    submitter: string;
+    key: string;
+    worker: ProcessId | undefined;
+    state: LeaseState["name"];
+    resources: Record<string, number>;
+    gpus: number[];
+  }[];
+  /** Demands and reservations that are not served in full. */
+  demands: {
+    submitter: string;
+    key: string;
+    job: JobId;
+    shape: Shape;
+    want: number;
+    waitingMs: number;
+    reason: string;
+  }[];
+  workers: { busy: number; blocked: number; reserved: number; starting: number };
+}

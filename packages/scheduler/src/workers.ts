@@ -1,0 +1,124 @@
+/** Which worker carries which leases, and which may carry one more. */
+import type { ProcessId } from "@stingray/protocol";
+import type { Lease } from "./lease-book.js";
+
+interface Carrier {
+  readonly worker: ProcessId;
+  readonly env: string;
+  readonly leases: Set<Lease>;
+  /** A worker of an actor: for nobody else. */
+  readonly reserved: boolean;
+  usable: boolean;
+  /** It had GPUs or ends after some calls: nobody may join it. */
+  alone: boolean;
+}
+
+/** How many ended workers are remembered, for those that end before the agent's answer arrives. */
+const REMEMBERED = 1024;
+
+/** The workers that carry leases, and what is known of idle ones. */
+export class WorkerBook {
+  readonly #carriers = new Map<ProcessId, Carrier>();
+  readonly #idle = new Map<string, Set<ProcessId>>();
+  readonly #exited = new Set<ProcessId>();
+
+  /** The lease is carried by the worker from now on. */
+  attach(worker: ProcessId, lease: Lease): void {
+    const alone = lease.allocation.gpus.length > 0 || lease.ask.shape.maxCalls !== undefined;
+    const carrier = this.#carriers.get(worker);
+    this.#forgetIdle(worker);
+    if (carrier === undefined) {
+      const reserved = lease.ask.kind === "reserve";
+      const { env } = lease.ask;
+      this.#carriers.set(worker, { worker, env, leases: new Set([lease]), reserved, usable: true, alone });
+    } else {
+      carrier.leases.add(lease);
+      carrier.alone ||= alone;
+    }
+  }
+
+  /** The lease is over. Tells whether the worker is free now, and fit for others. */
+  detach(worker: ProcessId, lease: Lease, usable: boolean): { free: boolean; usable: boolean } {
+    const carrier = this.#carriers.get(worker);
+    if (carrier === undefined || !carrier.leases.delete(lease)) return { free: false, usable: false };
+    carrier.usable &&= usable;
+    if (carrier.leases.size > 0) return { free: false, usable: carrier.usable };
+    this.#carriers.delete(worker);
+    // GPUs are bound to a process when it first uses them, and so is their memory.
+    const reusable = carrier.usable && lease.allocation.gpus.length === 0;
+    if (reusable) this.noteIdle(worker, carrier.env);
+    return { free: true, usable: reusable };
+  }
+
+  /** The agent has this worker idle for the environment, as far as is known here. */
+  noteIdle(worker: ProcessId, env: string): void {
+    const idle = this.#idle.get(env);
+    if (idle === undefined) this.#idle.set(env, new Set([worker]));
+    else idle.add(worker);
+  }
+
+  /** True if the agent should have an idle worker for it; that one is counted as taken. */
+  takeIdle(env: string): boolean {
+    const worker = this.#idle.get(env)?.values().next().value;
+    if (worker === undefined) return false;
+    this.#forgetIdle(worker);
+    return true;
+  }
+
+  hasIdle(env: string): boolean {
+    return this.#idle.has(env);
+  }
+
+  /**
+   * A worker all of whose leases are blocked, so that its process has nothing to do: it may carry another lease of
+   * the same job and environment. The one with the fewest leases.
+   */
+  blockedCarrier(env: string): ProcessId | undefined {
+    let best: Carrier | undefined;
+    for (const carrier of this.#carriers.values()) {
+      if (carrier.env !== env || carrier.reserved || carrier.alone || !carrier.usable) continue;
+      if (!isBlocked(carrier)) continue;
+      if (best === undefined || carrier.leases.size < best.leases.size) best = carrier;
+    }
+    return best?.worker;
+  }
+
+  /** The worker's process has ended. Returns the leases that it carried. */
+  exited(worker: ProcessId): Lease[] {
+    this.#exited.add(worker);
+    for (const oldest of this.#exited) {
+      if (this.#exited.size <= REMEMBERED) break;
+      this.#exited.delete(oldest);
+    }
+    this.#forgetIdle(worker);
+    const leases = [...(this.#carriers.get(worker)?.leases ?? [])];
+    this.#carriers.delete(worker);
+    return leases;
+  }
+
+  hasExited(worker: ProcessId): boolean {
+    return this.#exited.has(worker);
+  }
+
+  /** Workers by what they do. `blocked`: all their leases are. */
+  count(): { busy: number; blocked: number; reserved: number } {
+    const count = { busy: 0, blocked: 0, reserved: 0 };
+    for (const carrier of this.#carriers.values()) {
+      if (carrier.reserved) count.reserved++;
+      else if (isBlocked(carrier)) count.blocked++;
+      else count.busy++;
+    }
+    return count;
+  }
+
+  #forgetIdle(worker: ProcessId): void {
+    for (const [env, idle] of this.#idle) {
+      if (idle.delete(worker) && idle.size === 0) this.#idle.delete(env);
+    }
+  }
+}
+
+function isBlocked(carrier: Carrier): boolean {
+  for (const lease of carrier.leases) if (lease.state.name !== "blocked") return false;
+  return true;
+}
