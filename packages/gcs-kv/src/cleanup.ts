@@ -1,0 +1,57 @@
+/** What goes when a job has ended. */
+import { TABLES, type JobId, type TableName } from "@stingray/protocol";
+import type { Tables } from "./table.js";
+
+/** Tables whose keys begin with the job: its rows are removed at one stroke, and nobody watches them. */
+export const BULK_TABLES: ReadonlySet<TableName> = new Set<TableName>(["objects", "lineage", "packages"]);
+
+/** @param purge removes all of a bulk table under a prefix and gives their number */
+export async function cleanUpJob(
+  tables: Pick<Tables, "table">,
+  job: JobId,
+  purge: (table: TableName, prefix: string) => Promise<number>,
+): Promise<Record<TableName, number>> {
+  const removed = Object.fromEntries(TABLES.map((table) => [table, 0])) as Record<TableName, number>;
+  const actors = await tables.table("actors");
+  const staying = new Set<string>();
+  for await (const { value } of actors.entries()) {
+    const { spec, state } = value;
+    if (spec.job === job && spec.detached && state !== "DEAD") staying.add(spec.actor);
+  }
+  const ended = async <K extends TableName>(name: K, work: () => Promise<number>): Promise<void> => {
+    removed[name] = await work();
+  };
+  await Promise.all([
+    ended("actors", () =>
+      actors.removeWhere("", ({ value }) => value.spec.job === job && !staying.has(value.spec.actor)),
+    ),
+    ended("names", async () =>
+      (await tables.table("names")).removeWhere(
+        "",
+        ({ value }) => value.job === job && !staying.has(value.actor),
+      ),
+    ),
+    ended("groups", async () =>
+      (await tables.table("groups")).removeWhere("", ({ value }) => value.job === job && !value.detached),
+    ),
+    // The code that a detached actor runs stays as long as the actor.
+    ...[...BULK_TABLES]
+      .filter((name) => name !== "packages" || staying.size === 0)
+      .map((name) => ended(name, () => purge(name, job))),
+  ]);
+  // Last: while it is there, whoever takes over from us sees that there is something left to do.
+  if (staying.size === 0) {
+    const jobs = await tables.table("jobs");
+    removed.jobs = await removeOne(jobs, job);
+  }
+  return removed;
+}
+
+async function removeOne(
+  table: { get(key: string): Promise<unknown>; delete(key: string): Promise<unknown> },
+  key: string,
+): Promise<number> {
+  if ((await table.get(key)) === undefined) return 0;
+  await table.delete(key);
+  return 1;
+}

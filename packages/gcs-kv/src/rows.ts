@@ -1,0 +1,201 @@
+/** What the tables hold: one row type per table, and the checker that every row passes when it is read. */
+import {
+  ACTOR_STATES,
+  actorSpec,
+  bytes,
+  bool,
+  isActorId,
+  isGroupId,
+  isJobId,
+  isNodeId,
+  isProcessId,
+  jobSpec,
+  list,
+  mapOf,
+  number,
+  oneOf,
+  optional,
+  record,
+  shape,
+  text,
+  tuple,
+  uint,
+  wireErrorCheck,
+  type ActorSpec,
+  type ActorStateName,
+  type Check,
+  type JobSpec,
+  type TableName,
+  type WireError,
+} from "@stingray/protocol";
+
+const processId = shape(isProcessId, "a process id");
+const nodeId = shape(isNodeId, "a node id");
+const jobId = shape(isJobId, "a job id");
+const actorId = shape(isActorId, "an actor id");
+const groupId = shape(isGroupId, "a group id");
+
+/** One life of a node agent. Key: the node id. */
+export interface NodeRow {
+  node: string;
+  /** Process id of the agent. */
+  agent: string;
+  hostname: string;
+  pid: number;
+  state: "ALIVE" | "DRAINING" | "DEAD";
+  labels: Record<string, string>;
+  /** All resources of the node, in the user's units. */
+  total: Record<string, number>;
+  /** Milliseconds since 1970, by the node's clock; for people. */
+  startedAt: number;
+  /** Grows when the agent takes part anew. */
+  epoch: number;
+  /** Why it is DRAINING or DEAD. */
+  reason?: string | undefined;
+}
+
+/** One run of a driver. Key: the job id. */
+export interface JobRow {
+  spec: JobSpec;
+  /** Process id of the agent that the driver joined through. */
+  home: string;
+  homeNode: string;
+  state: "RUNNING" | "FINISHED" | "FAILED";
+  /** Milliseconds since 1970. */
+  startedAt: number;
+  endedAt?: number | undefined;
+}
+
+/** An actor over all its incarnations. Key: the actor id. */
+export interface ActorRow {
+  spec: ActorSpec;
+  state: ActorStateName;
+  /** The incarnation: grows with each. Calls, replies and writes that carry a lower one are refused. */
+  epoch: number;
+  /** The process, node and agent that host it, while ALIVE. */
+  process?: string | undefined;
+  node?: string | undefined;
+  agent?: string | undefined;
+  /** Restarts so far. */
+  restarts: number;
+  /** DEAD: why. RESTARTING, PENDING: what it waits for, if known. */
+  cause?: WireError | undefined;
+}
+
+/** A name taken by an actor. Key: {@link nameKey}. */
+export interface NameRow {
+  actor: string;
+  job: string;
+}
+
+/** A placement group. Key: the group id. */
+export interface GroupRow {
+  group: string;
+  job: string;
+  detached: boolean;
+  name?: string | undefined;
+  namespace: string;
+  strategy: "PACK" | "SPREAD" | "STRICT_PACK" | "STRICT_SPREAD";
+  /** What each bundle reserves, in the user's units. */
+  bundles: Record<string, number>[];
+  state: "PENDING" | "CREATED" | "RESCHEDULING" | "REMOVED";
+  /** The node of each bundle, by index; empty text where it has none yet. */
+  nodes: string[];
+  cause?: WireError | undefined;
+}
+
+/** Who owns an object whose first owner died, and where its copies are. Key: {@link objectKey}. */
+export interface ObjectRow {
+  owner: string;
+  /** Bytes. */
+  size: number;
+  copies: [node: string, agent: string][];
+}
+
+/** The descriptions of a run of consecutive tasks, encoded by the task package. Key: {@link lineageKey}. */
+export interface LineageRow {
+  bytes: Uint8Array;
+}
+
+/** A piece of a job's code or files. Key: {@link packageKey}. */
+export interface PackageRow {
+  bytes: Uint8Array;
+}
+
+/** Row type by table. */
+export interface Rows {
+  nodes: NodeRow;
+  jobs: JobRow;
+  actors: ActorRow;
+  names: NameRow;
+  groups: GroupRow;
+  objects: ObjectRow;
+  lineage: LineageRow;
+  packages: PackageRow;
+}
+
+/** Checker by table. */
+export const ROW_CHECKS: { readonly [K in TableName]: Check<Rows[K]> } = {
+  nodes: record<NodeRow>({
+    node: nodeId,
+    agent: processId,
+    hostname: text,
+    pid: uint,
+    state: oneOf("ALIVE", "DRAINING", "DEAD"),
+    labels: mapOf(text),
+    total: mapOf(number),
+    startedAt: uint,
+    epoch: uint,
+    reason: optional(text),
+  }),
+  jobs: record<JobRow>({
+    spec: jobSpec,
+    home: processId,
+    homeNode: nodeId,
+    state: oneOf("RUNNING", "FINISHED", "FAILED"),
+    startedAt: uint,
+    endedAt: optional(uint),
+  }),
+  actors: record<ActorRow>({
+    spec: actorSpec,
+    state: oneOf(...ACTOR_STATES),
+    epoch: uint,
+    process: optional(processId),
+    node: optional(nodeId),
+    agent: optional(processId),
+    restarts: uint,
+    cause: optional(wireErrorCheck()),
+  }),
+  names: record<NameRow>({ actor: actorId, job: jobId }),
+  groups: record<GroupRow>({
+    group: groupId,
+    job: jobId,
+    detached: bool,
+    name: optional(text),
+    namespace: text,
+    strategy: oneOf("PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"),
+    bundles: list(mapOf(number), 10_000),
+    state: oneOf("PENDING", "CREATED", "RESCHEDULING", "REMOVED"),
+    nodes: list(text, 10_000),
+    cause: optional(wireErrorCheck()),
+  }),
+  objects: record<ObjectRow>({
+    owner: processId,
+    size: uint,
+    copies: list(tuple<[string, string]>(nodeId, processId), 10_000),
+  }),
+  lineage: record<LineageRow>({ bytes }),
+  packages: record<PackageRow>({ bytes }),
+};
+
+/** Version of the rows of each table. A bucket that holds another version is refused. */
+export const ROW_SCHEMAS: { readonly [K in TableName]: number } = {
+  nodes: 1,
+  jobs: 1,
+  actors: 1,
+  names: 1,
+  groups: 1,
+  objects: 1,
+  lineage: 1,
+  packages: 1,
+};
