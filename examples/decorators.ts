@@ -31,8 +31,7 @@ class Account {
 
 const RemoteAccount = remote(Account);
 
-// The workers read this file too, so they need what Node needs to read it.
-await init({ runtimeEnv: { execArgv: process.execArgv } });
+await init();
 
 const account = RemoteAccount.remote(100);
 const withdrawals = [60, 30, 20].map((amount) => account.withdraw.remote(amount));

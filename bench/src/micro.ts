@@ -41,7 +41,6 @@ export async function runMicro(o: BenchOptions, progress: Progress): Promise<Ben
   const start = performance.now();
   // The run is about a cluster of its own, whose size and links it chooses.
   delete process.env.STINGRAY_ADDRESS;
-  process.env.STINGRAY_LINKS = o.links;
   const wanted = (name: string): boolean => name.toLowerCase().includes((o.only ?? "").toLowerCase());
 
   const server = await findNatsServer({ install: true, log: (line) => progress.status(line) });
@@ -63,7 +62,11 @@ export async function runMicro(o: BenchOptions, progress: Progress): Promise<Ben
     let floors: Floors | undefined;
     try {
       progress.status("starting the cluster");
-      await init({ cpus: scale.cpus, objectStoreMemory: scale.storeBytes });
+      await init({
+        cpus: scale.cpus,
+        objectStoreMemory: scale.storeBytes,
+        ...(o.links === "nats" ? { links: o.links } : {}),
+      });
       if (o.floors) floors = await Floors.start();
       if (ray && "python" in ray) {
         ray = await startRay(ray.python, scale, progress);

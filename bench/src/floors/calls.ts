@@ -11,7 +11,7 @@ const IN_FLIGHT = 1000;
 
 /** Decodes a batch of calls and encodes the batch of answers: all that the other process of a floor does. */
 export function answerBatch(bytes: Uint8Array): Uint8Array {
-  const calls = encoder.decode(bytes) as Call[];
+  const calls: Call[] = encoder.decode(bytes);
   return encoder.encode(calls.map(([sequence]): Reply => [sequence, 0, OK]));
 }
 
@@ -39,7 +39,8 @@ export class BatchedCalls {
 
   /** Takes a batch of answers. */
   receive(bytes: Uint8Array): void {
-    for (const [sequence, , result] of encoder.decode(bytes) as Reply[]) {
+    const replies: Reply[] = encoder.decode(bytes);
+    for (const [sequence, , result] of replies) {
       this.#pending.get(sequence)?.(result);
       this.#pending.delete(sequence);
     }
