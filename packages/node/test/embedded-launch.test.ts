@@ -25,6 +25,7 @@ describe("embedded cluster, launcher", function () {
   afterEach(() => {
     delete process.env["FAKE_AGENT"];
     rmSync(runtimeDir, { recursive: true, force: true });
+    rmSync(`${runtimeDir}.store`, { recursive: true, force: true });
   });
   const start = (behaviour: string, o: EmbeddedOptions = {}) => {
     process.env["FAKE_AGENT"] = behaviour;

@@ -31,6 +31,7 @@ function fileOf(pid: number, change: Partial<NodeFile> = {}): NodeFile {
     storeDir: "/dev/shm/x",
     broker: { servers: ["nats://127.0.0.1:4222"] },
     startedBy: "command",
+    launcher: { pid, startTime: "" },
     ...change,
   };
 }

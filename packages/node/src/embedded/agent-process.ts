@@ -152,9 +152,9 @@ export class AgentProcess {
     throw this.startError(`was not ready within ${timeoutMs} ms`);
   }
 
-  /** Called once when the process has ended; at once if it has. */
-  onExit(callback: () => void): void {
-    void this.until((state) => state.kind === "exited").then(callback);
+  /** Resolves when the process has ended, at once if it has. */
+  async exited(): Promise<void> {
+    await this.until(isExited);
   }
 
   /**

@@ -6,8 +6,8 @@ import { performance } from "node:perf_hooks";
 import type { BrokerOptions } from "@stingray/broker/connect";
 import { EmbeddedBroker } from "@stingray/broker/server";
 import { ConnectionError, DEFAULT_CLUSTER, DEFAULT_SUBJECT_ROOT } from "@stingray/protocol";
-import { processStartTime } from "../process-info.js";
-import { clusterIdOf, prepareRuntimeRoot, runtimeRoot, writeNodeFile } from "../runtime-files.js";
+import { announceNode } from "../announce.js";
+import { prepareRuntimeRoot, runtimeRoot } from "../runtime-files.js";
 import { sweepDeadNodes } from "../sweep.js";
 import { AgentProcess, type AgentReady } from "./agent-process.js";
 import { planNodes, type EmbeddedNodeOptions, type EmbeddedOptions, type NodePlan } from "./options.js";
@@ -115,28 +115,16 @@ export class EmbeddedCluster implements AsyncDisposable {
     const ready = await agent.ready(this.options.startTimeoutMs ?? START_TIMEOUT_MS);
     agent.keepAlive(false);
     const node: EmbeddedNode = { ...ready, pid: agent.pid, process: agent };
-    await this.announce(node);
-    return node;
-  }
-
-  /** Lets the `stingray` command find the node. */
-  private async announce(node: EmbeddedNode): Promise<void> {
-    const { servers } = this.broker.options;
-    await writeNodeFile(this.runtimeDir, {
-      node: node.node,
-      agent: node.agent,
-      pid: node.pid,
-      startTime: processStartTime(node.pid) ?? "",
+    await announceNode(this.runtimeDir, {
+      ready,
+      pid: agent.pid,
       cluster: this.cluster,
-      clusterId: clusterIdOf(servers, this.subjectRoot, this.cluster),
       subjectRoot: this.subjectRoot,
-      socketDir: node.socketDir,
-      secret: node.secret,
-      storeDir: node.storeDir,
-      broker: { servers },
+      servers: this.broker.options.servers,
       startedBy: "embedded",
       brokerPid: this.broker.pid,
     });
+    return node;
   }
 
   private async stopAll(): Promise<void> {
