@@ -12,7 +12,6 @@ export interface Announcement {
   /** URLs without credentials. */
   servers: readonly string[];
   startedBy: NodeFile["startedBy"];
-  brokerPid?: number | undefined;
   logFile?: string | undefined;
 }
 
@@ -33,7 +32,6 @@ export async function announceNode(runtimeDir: string, a: Announcement): Promise
     broker: { servers: [...a.servers] },
     startedBy: a.startedBy,
     launcher: { pid: process.pid, startTime: processStartTime(process.pid) ?? "" },
-    brokerPid: a.brokerPid,
     logFile: a.logFile,
   });
 }

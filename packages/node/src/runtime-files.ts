@@ -45,8 +45,6 @@ export interface NodeFile {
   startedBy: "command" | "embedded";
   /** The process that started the agent and ends it in order: `stingray start`, or the embedding program. */
   launcher: { pid: number; startTime: string };
-  /** A nats-server that lives and dies with this agent. */
-  brokerPid?: number | undefined;
   /** Where a detached agent writes what it has to say. */
   logFile?: string | undefined;
 }
@@ -65,7 +63,6 @@ const nodeFile = record<NodeFile>({
   broker: record<{ servers: string[] }>({ servers: list(text, 1000) }),
   startedBy: oneOf("command", "embedded"),
   launcher: record<{ pid: number; startTime: string }>({ pid: uint, startTime: text }),
-  brokerPid: optional(uint),
   logFile: optional(text),
 });
 

@@ -122,7 +122,6 @@ export class EmbeddedCluster implements AsyncDisposable {
       subjectRoot: this.subjectRoot,
       servers: this.broker.options.servers,
       startedBy: "embedded",
-      brokerPid: this.broker.pid,
     });
     return node;
   }

@@ -1,0 +1,146 @@
+/** The `stingray` command: its options and its exit codes. Each command's own code is loaded when it is asked for. */
+import { readFileSync } from "node:fs";
+import { DEFAULT_CLUSTER, DEFAULT_SUBJECT_ROOT, ErrorCode, StingrayError, toError } from "@stingray/protocol";
+import { Command, CommanderError, Option } from "commander";
+import { runtimeRoot } from "../runtime-files.js";
+import { addConnectionOptions } from "./connection-options.js";
+import { terminal, type Output } from "./output.js";
+import type { StartFlags } from "./start-plan.js";
+import type { StatusFlags } from "./status.js";
+import type { StopFlags } from "./stop.js";
+import { parseAmount, parseBytes, parseLabels, parseResources, parseWhole } from "./values.js";
+
+const OK = 0;
+const FAILURE = 1;
+const USAGE = 2;
+const DEFAULT_PORT = 4222;
+
+/**
+ * Runs the command line.
+ * @param args without the program's own name
+ * @returns the exit code: 0 ok, 1 failure, 2 wrong usage, 130 ended by force
+ */
+export async function runCommand(args: readonly string[], out: Output = terminal): Promise<number> {
+  let code = OK;
+  const program = build(out, (result) => (code = result));
+  try {
+    await program.parseAsync([...args], { from: "user" });
+    return code;
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? OK : USAGE; // it has said why
+    const error = toError(thrown);
+    out.note(error.message);
+    if (process.env["STINGRAY_DEBUG"] !== undefined) out.note(error.stack ?? "");
+    return error instanceof StingrayError && error.code === ErrorCode.InvalidOptionError ? USAGE : FAILURE;
+  }
+}
+
+function build(out: Output, done: (code: number) => void): Command {
+  const program = new Command("stingray")
+    .description("Runs and looks at Stingray clusters: tasks, actors and objects on NATS.")
+    .version(version())
+    .exitOverride()
+    .showHelpAfterError("(stingray --help shows what there is)");
+  inherit(addStart(program.command("start"), out, done), program);
+  inherit(addStop(program.command("stop"), out, done), program);
+  inherit(addStatus(program.command("status"), out, done), program);
+  program.addHelpText(
+    "after",
+    `
+Examples:
+  stingray start                                   a node with a nats-server of its own
+  stingray start --address nats://10.0.0.1:4222    a node of the cluster on that broker
+  stingray start --detach --cpus 8 --labels zone=b
+  stingray status
+  stingray stop
+`,
+  );
+  return program;
+}
+
+function inherit(command: Command, program: Command): void {
+  command.copyInheritedSettings(program);
+}
+
+function addStart(command: Command, out: Output, done: (code: number) => void): Command {
+  return addClusterOptions(addConnectionOptions(command))
+    .description("Starts a node on this machine, in the foreground until Ctrl-C.")
+    .addOption(
+      new Option("--port <port>", "of the nats-server that is started where no address is given")
+        .argParser(parseWhole(1, 65_535))
+        .default(DEFAULT_PORT),
+    )
+    .option("--cpus <n>", "CPUs to offer (default: those of this machine)", parseAmount)
+    .option("--gpus <n>", "GPUs to offer (default: those of this machine)", parseWhole(0))
+    .option("--memory <bytes>", "memory that tasks may declare, for example 2GiB", parseBytes)
+    .option("--resources <json>", `further resources, for example '{"special": 2}'`, parseResources)
+    .option("--labels <k=v,...>", "labels that tasks may ask for", parseLabels)
+    .option("--object-store-memory <bytes>", "size of the object store, for example 512MiB", parseBytes)
+    .addOption(
+      new Option("--replicas <n>", "copies of the cluster's tables, on a broker cluster")
+        .argParser(parseWhole(1, 5))
+        .default(1),
+    )
+    .addOption(
+      new Option("--links <kind>", "nats: everything over the broker")
+        .choices(["auto", "nats"])
+        .default("auto"),
+    )
+    .option("-d, --detach", "in the background; returns when the node is up")
+    .addHelpText(
+      "after",
+      `\nExamples:\n  stingray start --address nats://a:4222 --address nats://b:4222 --token secret\n`,
+    )
+    .action(async (flags: StartFlags) => {
+      const { planStart } = await import("./start-plan.js");
+      const plan = planStart(flags, runtimeRoot());
+      if (flags.detach === true) done(await (await import("./detach.js")).runInBackground(plan, out));
+      else done(await (await import("./start.js")).runInForeground(plan, out));
+    });
+}
+
+function addStop(command: Command, out: Output, done: (code: number) => void): Command {
+  return command
+    .description("Ends the nodes that this user started on this machine with stingray start.")
+    .option("-f, --force", "at once, without an orderly end")
+    .option("-n, --node <id>", "only this node; may be repeated", (id: string, before: string[] = []) => [
+      ...before,
+      id,
+    ])
+    .option("--all", "also the nodes that are embedded in running programs")
+    .action(async (flags: StopFlags) => {
+      const { stopNodes } = await import("./stop.js");
+      done(await stopNodes(flags, runtimeRoot(), out));
+    });
+}
+
+function addStatus(command: Command, out: Output, done: (code: number) => void): Command {
+  return addClusterOptions(addConnectionOptions(command))
+    .description(
+      "Shows the nodes, what they have free and what waits. Without an address: what runs on this machine.",
+    )
+    .option("--json", "as JSON")
+    .action(async (flags: StatusFlags) => {
+      const { showStatus } = await import("./status.js");
+      done(await showStatus(flags, runtimeRoot(), out));
+    });
+}
+
+function addClusterOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option("--cluster <name>", "several may share one broker")
+        .env("STINGRAY_CLUSTER")
+        .default(DEFAULT_CLUSTER),
+    )
+    .addOption(
+      new Option("--subject-root <root>", "first token of every NATS subject")
+        .env("STINGRAY_SUBJECT_ROOT")
+        .default(DEFAULT_SUBJECT_ROOT),
+    );
+}
+
+function version(): string {
+  const file = new URL("../../../package.json", import.meta.url);
+  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
+}
