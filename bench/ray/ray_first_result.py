@@ -2,13 +2,18 @@
 
 import json
 import os
+import shutil
 import sys
+import tempfile
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import ray  # noqa: E402
 
 SCALE = json.loads(sys.argv[1])
+
+
+FILES = tempfile.mkdtemp(prefix="ray-")
 
 
 @ray.remote
@@ -22,7 +27,9 @@ ray.init(
     include_dashboard=False,
     object_store_memory=SCALE["storeBytes"],
     log_to_driver=False,
+    _temp_dir=FILES,
     logging_level="error",
 )
 print("result", ray.get(answer.remote()), flush=True)
 ray.shutdown()
+shutil.rmtree(FILES, ignore_errors=True)

@@ -10,7 +10,7 @@ Reads one JSON command per line on standard input and writes one JSON answer per
 
 An answer is {"ok": true, ...} or {"ok": false, "error": TEXT}. The first line written is the answer to starting Ray:
 {"ok": true, "version": ..., "python": ...}. The scale (CPUs, actors, calls per client, bytes) comes as JSON in argv[1],
-the same that the other side runs at.
+the same that the other side runs at; argv[2] is the directory for Ray's own files.
 """
 
 import gc
@@ -267,7 +267,7 @@ def main():
             include_dashboard=False,
             object_store_memory=SCALE["storeBytes"],
             log_to_driver=False,
-            configure_logging=True,
+            _temp_dir=sys.argv[2],
             logging_level="error",
         )
     except Exception as error:

@@ -51,7 +51,10 @@ async function step(what: string, file: string, args: string[], timeoutMs: numbe
   try {
     await run(file, args, { timeout: timeoutMs, killSignal: "SIGKILL" });
   } catch (cause) {
-    throw new StingrayError(`${what} failed: ${lastLine(cause)}`, { cause });
+    throw new StingrayError(
+      `${what} failed (${lastLine(cause)}); Ray needs Python 3 with venv, and PyPI or a mirror of it`,
+      { cause },
+    );
   }
 }
 

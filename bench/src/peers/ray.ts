@@ -1,5 +1,8 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { StingrayError, TimeoutError } from "@stingray/protocol";
@@ -27,18 +30,26 @@ export class RayPeer {
   readonly version: string;
   readonly #child: ChildProcess;
   readonly #answers: AsyncIterator<string>;
+  readonly #directory: string;
   #broken: Error | undefined;
 
-  private constructor(child: ChildProcess, answers: AsyncIterator<string>, version: string) {
+  private constructor(
+    child: ChildProcess,
+    answers: AsyncIterator<string>,
+    directory: string,
+    version: string,
+  ) {
     this.#child = child;
     this.#answers = answers;
+    this.#directory = directory;
     this.version = version;
   }
 
   /** Starts Ray with the given Python. Rejects with a StingrayError when it does not come up within 90 s. */
   static async start(python: string, scale: Scale): Promise<RayPeer> {
-    // A process group of its own, so that nothing of it can be left behind.
-    const child = spawn(python, [rayProgram("ray_micro.py"), JSON.stringify(scale)], {
+    // A directory and a process group of its own, so that nothing of it can be left behind.
+    const directory = await mkdtemp(join(tmpdir(), "ray-"));
+    const child = spawn(python, [rayProgram("ray_micro.py"), JSON.stringify(scale), directory], {
       stdio: ["pipe", "pipe", "ignore"],
       detached: true,
     });
@@ -47,9 +58,11 @@ export class RayPeer {
     child.on("error", () => child.stdout.destroy());
     try {
       const hello = await nextAnswer(answers, START_TIMEOUT_MS);
-      return new RayPeer(child, answers, hello.version ?? "unknown");
+      if (!hello.ok) throw refused(hello);
+      return new RayPeer(child, answers, directory, hello.version ?? "unknown");
     } catch (error) {
       killGroup(child);
+      await removeDirectory(directory);
       throw error;
     }
   }
@@ -86,26 +99,29 @@ export class RayPeer {
       clearTimeout(timer);
     }
     killGroup(child); // what outlived its leader
+    await removeDirectory(this.#directory);
   }
 
   async #ask(command: Record<string, unknown>): Promise<Answer> {
     if (this.#broken) throw this.#broken;
     this.#child.stdin?.write(`${JSON.stringify(command)}\n`);
+    let answer: Answer;
     try {
-      return await nextAnswer(this.#answers, COMMAND_TIMEOUT_MS);
+      answer = await nextAnswer(this.#answers, COMMAND_TIMEOUT_MS);
     } catch (error) {
       // An answer that is late would be taken for that of the next command, so there is no next command.
-      if (!(error instanceof RayCaseError)) {
-        this.#broken = error instanceof Error ? error : new StingrayError(String(error));
-        killGroup(this.#child);
-      }
+      this.#broken = error instanceof Error ? error : new StingrayError(String(error));
+      killGroup(this.#child);
       throw error;
     }
+    if (!answer.ok) throw refused(answer); // this case failed inside Ray; Ray itself goes on
+    return answer;
   }
 }
 
-/** A case failed inside Ray; Ray itself goes on. */
-class RayCaseError extends StingrayError {}
+function refused(answer: Answer): StingrayError {
+  return new StingrayError(answer.error ?? "Ray gave no reason");
+}
 
 async function nextAnswer(answers: AsyncIterator<string>, timeoutMs: number): Promise<Answer> {
   let timer: NodeJS.Timeout | undefined;
@@ -120,7 +136,6 @@ async function nextAnswer(answers: AsyncIterator<string>, timeoutMs: number): Pr
     if (line.done) throw new StingrayError("Ray's process ended without an answer");
     const answer: unknown = JSON.parse(line.value);
     if (!isAnswer(answer)) throw new StingrayError(`Ray answered what is no answer: ${line.value}`);
-    if (!answer.ok) throw new RayCaseError(answer.error ?? "Ray gave no reason");
     return answer;
   } finally {
     clearTimeout(timer);
@@ -129,6 +144,11 @@ async function nextAnswer(answers: AsyncIterator<string>, timeoutMs: number): Pr
 
 function isAnswer(value: unknown): value is Answer {
   return typeof value === "object" && value !== null && "ok" in value && typeof value.ok === "boolean";
+}
+
+/** Daemons that are just being killed may still write, hence the retries. */
+async function removeDirectory(directory: string): Promise<void> {
+  await rm(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
 }
 
 function killGroup(child: ChildProcess): void {
