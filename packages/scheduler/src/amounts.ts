@@ -26,7 +26,6 @@ export function toUnits(name: string, amount: number): number {
 
 /** A set of named amounts. Immutable; a name that is absent counts as 0. */
 export class Resources {
-  static readonly none = new Resources(new Map());
   readonly #units: ReadonlyMap<string, number>;
 
   private constructor(units: ReadonlyMap<string, number>) {
@@ -45,6 +44,11 @@ export class Resources {
       if (n !== 0) units.set(name, n);
     }
     return new Resources(units);
+  }
+
+  /** Nothing at all. */
+  static get none(): Resources {
+    return NONE;
   }
 
   /** From amounts in units of 0.0001, which may be negative. */
@@ -122,3 +126,5 @@ export class Resources {
     return new Resources(sum);
   }
 }
+
+const NONE = Resources.ofUnits([]);

@@ -1,8 +1,10 @@
 /** One thing that is asked for: a demand of a submitter here, an offer of another node, or a reservation. */
-import type { JobId, NodeId, Shape, StingrayError } from "@stingray/protocol";
+import type { JobId, NodeId, ProcessId, Shape, StingrayError } from "@stingray/protocol";
 import { Resources } from "./amounts.js";
 import { LabelSelector } from "./labels.js";
 import type { Lease } from "./lease-book.js";
+
+const RESERVATIONS = "reservations";
 
 /** Who is told what became of it. */
 export interface AskOwner {
@@ -22,8 +24,8 @@ interface RemotePromise {
 export interface AskOptions {
   kind: "demand" | "offer" | "reserve";
   job: JobId;
-  /** The submitting process; reservations have a lane of their own. */
-  submitter: string;
+  /** The submitting process; undefined for reservations, which share a lane per job. */
+  process: ProcessId | undefined;
   key: string;
   shape: Shape;
   want: number;
@@ -37,6 +39,8 @@ export interface AskOptions {
 export class Ask {
   readonly kind: AskOptions["kind"];
   readonly job: JobId;
+  readonly process: ProcessId | undefined;
+  /** Whose turn it takes: the process, or the lane of reservations. */
   readonly submitter: string;
   readonly key: string;
   readonly shape: Shape;
@@ -67,7 +71,8 @@ export class Ask {
   constructor(o: AskOptions) {
     this.kind = o.kind;
     this.job = o.job;
-    this.submitter = o.submitter;
+    this.process = o.process;
+    this.submitter = o.process ?? RESERVATIONS;
     this.key = o.key;
     this.shape = o.shape;
     this.owner = o.owner;

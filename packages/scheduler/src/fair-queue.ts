@@ -57,23 +57,24 @@ export class FairQueue {
       })),
     }));
     // Queues of queues: the head is served and goes to the end, or leaves when it can't be served.
-    while (jobs.length > 0) {
-      const job = jobs.shift() as Group<Group<Ask>>;
-      let done = false;
-      while (!done && job.members.length > 0) {
-        const submitter = job.members.shift() as Group<Ask>;
-        while (!done && submitter.members.length > 0) {
-          const ask = submitter.members.shift() as Ask;
-          if (!isOpen(ask) || !serve(ask)) continue;
-          done = true;
-          this.#clock++;
-          for (const name of names(ask)) this.#served.set(name, this.#clock);
-          submitter.members.push(ask);
-        }
-        if (submitter.members.length > 0) job.members.push(submitter);
-      }
-      if (job.members.length > 0) jobs.push(job);
+    for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) {
+      if (this.#serveJob(job.members, isOpen, serve)) jobs.push(job);
     }
+  }
+
+  /** One turn of a job. False when nothing of it can be served. */
+  #serveJob(submitters: Group<Ask>[], isOpen: (ask: Ask) => boolean, serve: (ask: Ask) => boolean): boolean {
+    for (let group = submitters.shift(); group !== undefined; group = submitters.shift()) {
+      for (let ask = group.members.shift(); ask !== undefined; ask = group.members.shift()) {
+        if (!isOpen(ask) || !serve(ask)) continue;
+        this.#clock++;
+        for (const name of names(ask)) this.#served.set(name, this.#clock);
+        group.members.push(ask);
+        submitters.push(group);
+        return true;
+      }
+    }
+    return false;
   }
 
   #group(asks: Ask[], nameOf: (ask: Ask) => string): Group<Ask>[] {

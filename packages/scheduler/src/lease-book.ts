@@ -46,6 +46,14 @@ export class LeaseBook {
     return this.#leases.values();
   }
 
+  /** Is there a lease that could be asked back? */
+  hasHeld(): boolean {
+    for (const lease of this.#leases.values()) {
+      if (lease.state.name === "held" && lease.ask.kind !== "reserve") return true;
+    }
+    return false;
+  }
+
   /** Workers being found or started. */
   get starting(): number {
     return this.#starting;
@@ -134,9 +142,9 @@ export class LeaseBook {
 
   /** Asks the holder to return it. */
   revoke(lease: Lease): void {
-    if (lease.ask.kind === "reserve") return;
-    if (this.#change(lease, { on: "revoke" }))
-      this.effects.revoke(lease.ask.submitter as ProcessId, lease.id);
+    const { process } = lease.ask;
+    if (process !== undefined && this.#change(lease, { on: "revoke" }))
+      this.effects.revoke(process, lease.id);
   }
 
   /** A worker with nothing to do because all it runs is blocked is better than one more process. */

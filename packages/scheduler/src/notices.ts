@@ -1,5 +1,4 @@
 /** Tells submitters why they wait: soon when no node can ever serve them, rarely when all are just busy. */
-import type { ProcessId } from "@stingray/protocol";
 import type { Ask } from "./ask.js";
 import type { LeaseEffects, LeaseLimits } from "./types.js";
 
@@ -11,7 +10,7 @@ export function tellWaiting(
   effects: LeaseEffects,
 ): void {
   for (const ask of waiting) {
-    if (ask.kind !== "demand" || ask.waitingSince === undefined) continue;
+    if (ask.process === undefined || ask.waitingSince === undefined) continue;
     const never = ask.waitsFor === "never";
     const due = never ? limits.infeasibleNoticeMs : limits.busyNoticeMs;
     if (now - ask.waitingSince < due) continue;
@@ -19,6 +18,6 @@ export function tellWaiting(
     const { told } = ask;
     if (told !== undefined && told.never === never && (never || now - told.at < due)) continue;
     ask.told = { at: now, never };
-    effects.pending(ask.submitter as ProcessId, ask.key, ask.reason);
+    effects.pending(ask.process, ask.key, ask.reason);
   }
 }

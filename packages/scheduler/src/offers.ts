@@ -64,8 +64,10 @@ export class Offers {
   /** Undefined when there was no answer. */
   #ask(ask: Ask, target: Target): Promise<OfferAnswer | undefined> {
     const { node, agent, count } = target;
+    const submitter = ask.process;
+    if (submitter === undefined) return Promise.resolve(undefined);
     const demand: Demand = {
-      submitter: ask.submitter as ProcessId,
+      submitter,
       submitterNode: this.node,
       job: ask.job,
       key: ask.key,
@@ -75,16 +77,19 @@ export class Offers {
     return new Promise((resolve) => {
       const open = this.#open.get(node) ?? new Set();
       this.#open.set(node, open);
-      const done = (answer: OfferAnswer | undefined): void => {
+      const settle = (answer: OfferAnswer | undefined): void => {
         cancel();
         open.delete(giveUp);
         if (open.size === 0 && this.#open.get(node) === open) this.#open.delete(node);
         resolve(answer);
       };
-      const giveUp = (): void => done(undefined);
+      const giveUp = (): void => settle(undefined);
       const cancel = this.effects.defer(this.limits.offerTimeoutMs, giveUp);
       open.add(giveUp);
-      this.effects.offer({ node, agent }, demand, count).then(done, giveUp);
+      void this.effects
+        .offer({ node, agent }, demand, count)
+        .catch(() => undefined)
+        .then(settle);
     });
   }
 }

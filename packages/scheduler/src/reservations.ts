@@ -5,9 +5,6 @@ import { Ask } from "./ask.js";
 import type { Lease, LeaseBook } from "./lease-book.js";
 import type { Reservation, ReserveRequest } from "./types.js";
 
-/** Reservations of a job take their turns in one lane beside those of its submitters. */
-const LANE = "reservations";
-
 export interface PendingReservation {
   readonly ask: Ask;
   readonly promise: Promise<Reservation>;
@@ -24,33 +21,30 @@ export function pendingReservation(
   book: LeaseBook,
   close: (ask: Ask) => void,
 ): PendingReservation {
-  const { promise, resolve, reject } = deferred<Reservation>();
-  const onAbort = (): void => {
-    close(ask);
-    reject(q.signal?.reason as Error);
-  };
-  const settle = (): void => q.signal?.removeEventListener("abort", onAbort);
+  let settle: (outcome: Lease | StingrayError) => void = () => undefined;
   const ask = new Ask({
     kind: "reserve",
     job: q.job,
-    submitter: LANE,
+    process: undefined,
     key,
     shape: q.shape,
     want: 1,
-    owner: {
-      granted: (lease) => {
-        settle();
-        close(ask);
-        resolve(reservationOf(lease, account, book));
-      },
-      failed: (error: StingrayError) => {
-        settle();
-        close(ask);
-        reject(error);
-      },
-    },
+    owner: { granted: (lease) => settle(lease), failed: (error) => settle(error) },
   });
-  q.signal?.addEventListener("abort", onAbort, { once: true });
+  const { signal } = q;
+  const promise = new Promise<Reservation>((resolve, reject) => {
+    const onAbort = (): void => {
+      close(ask);
+      reject(signal?.reason);
+    };
+    settle = (outcome) => {
+      signal?.removeEventListener("abort", onAbort);
+      close(ask);
+      if (outcome instanceof Error) reject(outcome);
+      else resolve(reservationOf(outcome, account, book));
+    };
+    signal?.addEventListener("abort", onAbort, { once: true });
+  });
   return { ask, promise };
 }
 
@@ -69,18 +63,4 @@ function reservationOf(lease: Lease, account: ResourceAccount, book: LeaseBook):
       book.freed();
     },
   };
-}
-
-function deferred<T>(): {
-  promise: Promise<T>;
-  resolve: (value: T) => void;
-  reject: (reason: Error) => void;
-} {
-  let resolve: (value: T) => void = () => undefined;
-  let reject: (reason: Error) => void = () => undefined;
-  const promise = new Promise<T>((yes, no) => {
-    resolve = yes;
-    reject = no;
-  });
-  return { promise, resolve, reject };
 }

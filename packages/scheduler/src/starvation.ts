@@ -16,24 +16,17 @@ export function mayHold(waitedMs: number, limitMs: number): boolean {
   return times < 1.5 * start;
 }
 
-/** The ask that has waited longest, if it may hold others back and leases of this node, once returned, would do. */
+/** The one that has waited longest (of the highest priority), if it may hold others back and returned leases would do. */
 export function starving(
-  asks: Iterable<Ask>,
-  isOpen: (ask: Ask) => boolean,
+  asks: readonly Ask[],
   now: number,
   limitMs: number,
   account: ResourceAccount,
   book: LeaseBook,
-  isPossible: (ask: Ask) => boolean,
 ): Ask | undefined {
-  let oldest: Ask | undefined;
-  for (const ask of asks) {
-    if (ask.waitingSince === undefined || !mayHold(now - ask.waitingSince, limitMs)) continue;
-    if (oldest !== undefined && ask.priority < oldest.priority) continue;
-    const older = oldest === undefined || ask.priority > oldest.priority || isBefore(ask, oldest);
-    if (older && isOpen(ask) && isPossible(ask) && reachable(account, ask.need, book)) oldest = ask;
-  }
-  return oldest;
+  const since = (ask: Ask): number => ask.waitingSince ?? now;
+  return asks
+    .filter((ask) => mayHold(now - since(ask), limitMs))
+    .toSorted((a, b) => b.priority - a.priority || since(a) - since(b))
+    .find((ask) => reachable(account, ask.need, book));
 }
-
-const isBefore = (a: Ask, b: Ask): boolean => (a.waitingSince ?? 0) < (b.waitingSince ?? 0);

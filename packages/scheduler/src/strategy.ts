@@ -130,7 +130,8 @@ function shuffleBest(sorted: Scored[], shape: Shape, o: RankOptions): Scored[] {
   const best = sorted.slice(0, size);
   for (let i = best.length - 1; i > 0; i--) {
     const j = Math.floor(o.random() * (i + 1));
-    [best[i], best[j]] = [best[j] as Scored, best[i] as Scored];
+    const [a, b] = [best[i], best[j]];
+    if (a !== undefined && b !== undefined) [best[i], best[j]] = [b, a];
   }
   return [...best, ...sorted.slice(size)];
 }

@@ -1,0 +1,186 @@
+/** The rounds in which everything that is asked for is served: in whose turn, from where, and at whose cost. */
+import type { NodeId, ProcessId } from "@stingray/protocol";
+import type { ResourceAccount } from "./account.js";
+import type { Ask } from "./ask.js";
+import { Claims } from "./claims.js";
+import { FairQueue } from "./fair-queue.js";
+import { LeaseBook } from "./lease-book.js";
+import { tellWaiting } from "./notices.js";
+import { Offers } from "./offers.js";
+import { leasesToRevoke } from "./revoker.js";
+import { Router } from "./router.js";
+import { starving } from "./starvation.js";
+import type { LeaseEffects, LeaseLimits } from "./types.js";
+import type { ClusterView, ViewChange } from "./view.js";
+import { Waker } from "./waker.js";
+
+export interface EngineParts {
+  node: NodeId;
+  labels: Record<string, string>;
+  account: ResourceAccount;
+  view: ClusterView;
+  effects: LeaseEffects;
+  limits: LeaseLimits;
+}
+
+const nameOf = (process: ProcessId, key: string): string => `${process}/${key}`;
+
+/** Owns the asks and the leases. `run` after anything changed; it is cheap when nothing can be done. */
+export class Engine {
+  readonly book: LeaseBook;
+  readonly router: Router;
+  readonly claims: Claims;
+  readonly asks = new FairQueue();
+  readonly #demands = new Map<string, Ask>();
+  readonly #offers: Offers;
+  readonly #waker: Waker;
+  #running = false;
+  #again = false;
+  #stopped = false;
+
+  constructor(private readonly parts: EngineParts) {
+    const { node, account, view, effects, limits } = parts;
+    const run = (): void => this.run();
+    this.book = new LeaseBook(node, account, effects, limits, run);
+    this.router = new Router({ ...parts, book: this.book });
+    this.claims = new Claims(limits.claimMs);
+    this.#offers = new Offers(node, view, effects, limits, run);
+    this.#waker = new Waker(effects, run);
+  }
+
+  demandOf(process: ProcessId, key: string): Ask | undefined {
+    return this.#demands.get(nameOf(process, key));
+  }
+
+  /** The ask is served from the next run on. */
+  add(ask: Ask): void {
+    if (ask.process !== undefined) this.#demands.set(nameOf(ask.process, ask.key), ask);
+    this.asks.add(ask);
+  }
+
+  /** Takes an ask out of the books and ends what was begun for it. What it was granted stays. */
+  close(ask: Ask): void {
+    if (ask.closed) return;
+    ask.closed = true;
+    if (ask.process !== undefined && this.demandOf(ask.process, ask.key) === ask) {
+      this.#demands.delete(nameOf(ask.process, ask.key));
+    }
+    this.asks.delete(ask);
+    this.book.trim(ask, 0);
+  }
+
+  viewChanged(change: ViewChange): void {
+    if (change.kind === "gone") {
+      for (const ask of this.asks) ask.nodeGone(change.node);
+      this.#offers.nodeGone(change.node);
+    }
+    this.run();
+  }
+
+  /** Serves what can be served. What arises meanwhile is served by the same run. */
+  run(): void {
+    this.#again = true;
+    if (this.#running || this.#stopped) return;
+    this.#running = true;
+    try {
+      while (this.#again) {
+        this.#again = false;
+        this.#round();
+      }
+    } finally {
+      this.#running = false;
+    }
+    this.#offers.flush();
+    this.schedule();
+  }
+
+  /** Sets the timer for what only time can change, and forgets demands that are served in full. */
+  schedule(): void {
+    if (this.#stopped) return;
+    const now = this.parts.effects.now();
+    let waits = this.claims.live(now).length > 0;
+    let promises = false;
+    for (const ask of this.asks) {
+      if (ask.prune(now, this.parts.limits.promiseMs)) promises = true;
+      if (ask.want > ask.starting + ask.offered) waits = true;
+      else if (ask.isServed()) this.close(ask);
+    }
+    this.#waker.set(waits ? (this.book.hasHeld() ? "soon" : "later") : promises ? "someday" : "never");
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#waker.stop();
+  }
+
+  #round(): void {
+    const now = this.parts.effects.now();
+    const isOpen = (ask: Ask): boolean => ask.open(now, this.parts.limits.promiseHoldMs) > 0;
+    this.#chooseHolder(isOpen, now);
+    this.asks.serve(isOpen, (ask) => this.#serve(ask));
+    const waiting: Ask[] = [];
+    for (const ask of this.asks) {
+      if (isOpen(ask)) {
+        ask.waitingSince ??= now;
+        waiting.push(ask);
+      } else if (ask.want <= ask.starting) {
+        ask.waitingSince = undefined;
+      }
+    }
+    tellWaiting(waiting, now, this.parts.limits, this.parts.effects);
+    this.#revoke(waiting, now);
+  }
+
+  /** Who has starved goes first, and what it lacks is kept for it. */
+  #chooseHolder(isOpen: (ask: Ask) => boolean, now: number): void {
+    const { account, limits } = this.parts;
+    const candidates = [...this.asks].filter(
+      (ask) => isOpen(ask) && this.router.neverHere(ask) === undefined,
+    );
+    const ask = starving(candidates, now, limits.starvationMs, account, this.book);
+    this.router.holder = ask && { ask, lacks: account.free.lacks(ask.need) };
+    if (ask !== undefined) this.#serve(ask);
+  }
+
+  /** One unit of an ask. False when it has to wait. */
+  #serve(ask: Ask): boolean {
+    const route = this.router.route(ask);
+    if (route.to === "here") {
+      ask.waitingSince = undefined;
+      ask.told = undefined;
+      this.book.begin(ask, route.allocation);
+      return true;
+    }
+    if (route.to === "node") {
+      this.#offers.add(ask, route.node, route.agent);
+      return true;
+    }
+    if (route.to === "fail") {
+      ask.owner.failed(route.error);
+      return false;
+    }
+    ask.waitsFor = route.for;
+    ask.reason = route.reason;
+    return false;
+  }
+
+  #revoke(waiting: readonly Ask[], now: number): void {
+    const { account, limits } = this.parts;
+    const long = [...waiting, ...this.claims.live(now)].filter(
+      (ask) =>
+        ask.waitingSince !== undefined &&
+        now - ask.waitingSince >= limits.waitBeforeRevokeMs &&
+        this.router.neverHere(ask) === undefined,
+    );
+    if (long.length === 0) return;
+    long.sort((a, b) => b.priority - a.priority || (a.waitingSince ?? 0) - (b.waitingSince ?? 0));
+    const leases = leasesToRevoke({
+      waiting: long,
+      leases: this.book.all(),
+      free: account.free,
+      now,
+      minAgeMs: limits.revokeAfterMs,
+    });
+    for (const lease of leases) this.book.revoke(lease);
+  }
+}

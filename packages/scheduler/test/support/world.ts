@@ -1,0 +1,225 @@
+/** Nodes with schedulers and worker pools, wired together in memory; what they say to submitters is recorded. */
+import {
+  newAgentId,
+  newNodeId,
+  newWorkerId,
+  StingrayError,
+  WorkerCrashedError,
+  type ExitReport,
+  type JobId,
+  type NodeId,
+  type ProcessId,
+  type Shape,
+} from "@stingray/protocol";
+import { ClusterView, LeaseScheduler, ResourceAccount } from "../../src/mod.js";
+import type { LeaseEffects, LeaseLimits } from "../../src/mod.js";
+import { Clock, seeded } from "./clock.js";
+
+export interface Grant {
+  node: SimNode;
+  submitter: ProcessId;
+  key: string;
+  lease: string;
+  worker: ProcessId;
+}
+
+/** A submitter as the world sees it. */
+export interface Listener {
+  granted?(g: Grant): void;
+  revoked?(lease: string): void;
+  failed?(key: string, error: StingrayError): void;
+  pending?(key: string, reason: string): void;
+  lost?(lease: string): void;
+}
+
+export interface SimOptions {
+  total: Record<string, number>;
+  labels?: Record<string, string>;
+  limits?: Partial<LeaseLimits>;
+}
+
+export const EXIT: ExitReport = { pid: 1, signal: "SIGKILL", stderr: [] };
+
+export class SimNode {
+  readonly node: NodeId = newNodeId();
+  readonly agent: ProcessId = newAgentId();
+  readonly account: ResourceAccount;
+  readonly view = new ClusterView();
+  readonly scheduler: LeaseScheduler;
+  readonly labels: Record<string, string>;
+  readonly idle = new Map<string, ProcessId[]>();
+  readonly workers = new Map<ProcessId, string>();
+  readonly assigned = new Set<string>();
+  started = 0;
+  mostWorkers = 0;
+  failStart: StingrayError | undefined;
+  alive = true;
+  #sequence = 0;
+  #told = "";
+
+  constructor(
+    readonly world: World,
+    o: SimOptions,
+  ) {
+    this.account = new ResourceAccount(o.total);
+    this.labels = o.labels ?? {};
+    this.scheduler = new LeaseScheduler({
+      node: this.node,
+      labels: this.labels,
+      account: this.account,
+      view: this.view,
+      effects: this.#effects(),
+      ...(o.limits === undefined ? {} : { limits: o.limits }),
+    });
+  }
+
+  /** Tells the other nodes what is free here. */
+  bid(): void {
+    const { account, node, agent, labels } = this;
+    const snapshot = this.scheduler.snapshot();
+    const bid = {
+      node,
+      agent,
+      available: account.available,
+      total: account.total,
+      labels,
+      queued: snapshot.demands.length,
+      idleWorkers: [...this.idle.values()].reduce((n, list) => n + list.length, 0),
+      draining: snapshot.draining,
+      sequence: ++this.#sequence,
+    };
+    this.#told = JSON.stringify(bid.available);
+    for (const other of this.world.nodes) {
+      if (other === this) continue;
+      this.world.send(() => {
+        if (other.alive) other.view.update(bid, this.world.clock.now());
+      });
+    }
+  }
+
+  /** Bids on change and with each heartbeat, as agents do. */
+  heartbeat(ms: number): void {
+    const { clock } = this.world;
+    let beats = 0;
+    const tick = (): void => {
+      if (!this.alive || this.world.stopped) return;
+      if (beats++ % 20 === 0 || JSON.stringify(this.account.available) !== this.#told) this.bid();
+      clock.defer(ms / 20, tick);
+    };
+    tick();
+  }
+
+  kill(worker: ProcessId): void {
+    if (!this.workers.delete(worker)) return;
+    for (const list of this.idle.values()) {
+      const at = list.indexOf(worker);
+      if (at >= 0) list.splice(at, 1);
+    }
+    this.world.onWorkerExit?.(this, worker);
+    this.scheduler.workerExited(worker, EXIT);
+  }
+
+  /** The machine is gone. The others learn it later. */
+  die(): void {
+    this.alive = false;
+    this.scheduler.close();
+    this.world.send(() => {
+      for (const other of this.world.nodes) if (other.alive) other.view.remove(this.node);
+      this.world.onNodeDeath?.(this);
+    });
+  }
+
+  #effects(): LeaseEffects {
+    const { world } = this;
+    const tell = (to: ProcessId, what: (listener: Listener) => void): void =>
+      world.send(() => {
+        if (!this.alive) return;
+        const listener = world.listeners.get(to);
+        if (listener !== undefined) what(listener);
+      });
+    return {
+      now: world.clock.now,
+      random: world.random,
+      defer: world.clock.defer,
+      acquireWorker: async ({ job, shape }) => this.#acquire(job, shape),
+      releaseWorker: (worker, usable) => {
+        const env = this.workers.get(worker);
+        if (env === undefined) return;
+        if (usable) this.idle.set(env, [...(this.idle.get(env) ?? []), worker]);
+        else world.clock.defer(1, () => this.kill(worker));
+      },
+      assign: (_worker, lease) => this.assigned.add(lease),
+      grant: (g) => {
+        if (!this.assigned.has(g.lease)) throw new Error("granted before it was assigned");
+        tell(g.submitter, (l) => l.granted?.({ ...g, node: this }));
+      },
+      revoke: (to, lease) => tell(to, (l) => l.revoked?.(lease)),
+      fail: (to, key, error) => tell(to, (l) => l.failed?.(key, error)),
+      pending: (to, key, reason) => tell(to, (l) => l.pending?.(key, reason)),
+      lost: (to, lease) => tell(to, (l) => l.lost?.(lease)),
+      offer: async (to, demand, count) => {
+        await world.delay();
+        const target = world.nodes.find((n) => n.node === to.node);
+        if (target === undefined || !target.alive) throw new WorkerCrashedError("the node is gone");
+        world.offers++;
+        const answer = target.scheduler.offered({ ...demand, count });
+        await world.delay();
+        if (!target.alive) throw new WorkerCrashedError("the node is gone");
+        return answer;
+      },
+    };
+  }
+
+  async #acquire(job: JobId, shape: Shape): Promise<ProcessId> {
+    const env = JSON.stringify([job, shape.runtimeEnv]);
+    const idle = this.idle.get(env)?.pop();
+    if (idle !== undefined) return idle;
+    this.started++;
+    await this.world.delay(this.world.startMs);
+    if (this.failStart !== undefined) throw this.failStart;
+    const worker = newWorkerId();
+    this.workers.set(worker, env);
+    this.mostWorkers = Math.max(this.mostWorkers, this.workers.size);
+    return worker;
+  }
+}
+
+export class World {
+  readonly clock = new Clock();
+  readonly random: () => number;
+  readonly nodes: SimNode[] = [];
+  readonly listeners = new Map<ProcessId, Listener>();
+  offers = 0;
+  stopped = false;
+  /** The longest a message takes, in milliseconds. 0: none is delayed. */
+  latencyMs = 0;
+  startMs = 0;
+  onWorkerExit: ((node: SimNode, worker: ProcessId) => void) | undefined;
+  onNodeDeath: ((node: SimNode) => void) | undefined;
+
+  constructor(seed = 1) {
+    this.random = seeded(seed);
+  }
+
+  node(o: SimOptions): SimNode {
+    const node = new SimNode(this, o);
+    this.nodes.push(node);
+    return node;
+  }
+
+  send(deliver: () => void): void {
+    if (this.latencyMs === 0) deliver();
+    else this.clock.defer(this.random() * this.latencyMs, deliver);
+  }
+
+  delay(ms = this.latencyMs): Promise<void> {
+    if (ms === 0) return Promise.resolve();
+    return new Promise((resolve) => this.clock.defer(this.random() * ms, resolve));
+  }
+
+  /** Ends heartbeats and timers, so that nothing is left to happen. */
+  stop(): void {
+    this.stopped = true;
+    for (const node of this.nodes) node.scheduler.close();
+  }
+}
