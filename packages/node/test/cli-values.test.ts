@@ -69,31 +69,14 @@ describe("command line, values", () => {
   });
 
   it("exits with 2 for wrong usage and 0 for help", async () => {
-    const quiet = { say: () => undefined, note: () => undefined };
-    const write = { out: process.stdout.write, err: process.stderr.write };
     let shown = "";
-    const swallow = (text: unknown): boolean => {
-      shown += String(text);
-      return true;
-    };
-    process.stdout.write = swallow as typeof process.stdout.write;
-    process.stderr.write = swallow as typeof process.stderr.write;
+    const add = (text: string): void => void (shown += text);
+    const out = { say: add, note: add };
     const codes: number[] = [];
-    try {
-      for (const args of [
-        ["--version"],
-        ["start", "--help"],
-        ["start", "--cpus", "x"],
-        ["nonsense"],
-        ["start", "-x"],
-      ]) {
-        codes.push(await runCommand(args, quiet));
-      }
-      codes.push(await runCommand(["start", "-a", "nats://x", "--token", "t", "--creds", "f"], quiet));
-    } finally {
-      process.stdout.write = write.out;
-      process.stderr.write = write.err;
+    for (const line of ["--version", "start --help", "start --cpus x", "nonsense", "start -x"]) {
+      codes.push(await runCommand(line.split(" "), out));
     }
+    codes.push(await runCommand(["start", "-a", "nats://x", "--token", "t", "--creds", "f"], out));
     expect(codes).to.deep.equal([0, 0, 2, 2, 2, 2]);
     expect(shown)
       .to.match(/0\.1\.0/)

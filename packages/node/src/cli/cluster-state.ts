@@ -14,6 +14,7 @@ import {
   record,
   wireErrorCheck,
   type NodeView,
+  type ProcessId,
   type WireError,
 } from "@stingray/protocol";
 import { Encoder } from "cbor-x";
@@ -85,7 +86,7 @@ async function join(nc: NatsConnection, subjects: Subjects): Promise<PeerAddress
   return { endpoint: agent, process: agent };
 }
 
-function answerOf(data: Uint8Array): { agent: PeerAddress["endpoint"] } {
+function answerOf(data: Uint8Array): { agent: ProcessId } {
   let reply: unknown;
   try {
     reply = cbor.decode(data);
@@ -97,5 +98,5 @@ function answerOf(data: Uint8Array): { agent: PeerAddress["endpoint"] } {
   if (typeof reply === "object" && reply !== null && "error" in reply) {
     throw decodeError(joinError(reply, "join").error);
   }
-  return { agent: Join.answer(reply, "join").agent as PeerAddress["endpoint"] };
+  return { agent: Join.answer(reply, "join").agent as ProcessId };
 }

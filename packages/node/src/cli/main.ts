@@ -40,6 +40,10 @@ function build(out: Output, done: (code: number) => void): Command {
     .description("Runs and looks at Stingray clusters: tasks, actors and objects on NATS.")
     .version(version())
     .exitOverride()
+    .configureOutput({
+      writeOut: (text) => out.say(text.trimEnd()),
+      writeErr: (text) => out.note(text.trimEnd().replace(/^error: /, "")),
+    })
     .showHelpAfterError("(stingray --help shows what there is)");
   inherit(addStart(program.command("start"), out, done), program);
   inherit(addStop(program.command("stop"), out, done), program);
@@ -56,6 +60,11 @@ Examples:
 `,
   );
   return program;
+}
+
+/** Values of an option that may be repeated. */
+function collect(value: string, before: string[] | undefined): string[] {
+  return before === undefined ? [value] : [...before, value];
 }
 
 function inherit(command: Command, program: Command): void {
@@ -103,10 +112,7 @@ function addStop(command: Command, out: Output, done: (code: number) => void): C
   return command
     .description("Ends the nodes that this user started on this machine with stingray start.")
     .option("-f, --force", "at once, without an orderly end")
-    .option("-n, --node <id>", "only this node; may be repeated", (id: string, before: string[] = []) => [
-      ...before,
-      id,
-    ])
+    .option("-n, --node <id>", "only this node; may be repeated", collect)
     .option("--all", "also the nodes that are embedded in running programs")
     .action(async (flags: StopFlags) => {
       const { stopNodes } = await import("./stop.js");

@@ -101,10 +101,11 @@ export function showBytes(bytes: number): string {
   return `${unit === 0 || value >= 100 ? Math.round(value) : Math.round(value * 10) / 10} ${units[unit]}`;
 }
 
+const show = (name: string, amount: number): string =>
+  name === "memory" ? showBytes(amount) : String(Math.round(amount * 10_000) / 10_000);
+
 /** `2 CPU, 1 GPU, 6.4 GiB memory, 3 special`, or with `of` as `1/2 CPU`. */
 export function showResources(amounts: Record<string, number>, of?: Record<string, number>): string {
-  const show = (name: string, amount: number): string =>
-    name === "memory" ? showBytes(amount) : String(Math.round(amount * 10_000) / 10_000);
   const names = Object.keys(of ?? amounts);
   return names
     .map((name) => {

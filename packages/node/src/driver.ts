@@ -1,0 +1,7 @@
+/** What a driver needs of this package, and nothing that takes long to load: its local agent, and showing output of workers. */
+export { clusterIdOf, findLocalNode, listNodeFiles, runtimeRoot } from "./runtime-files.js";
+export { formatLine, wantsColour } from "./logs/format.js";
+export { LogPrinter } from "./logs/printer.js";
+export type { NodeFile } from "./runtime-files.js";
+export type { FormatOptions, OutputLine } from "./logs/format.js";
+export type { LogPrinterOptions } from "./logs/printer.js";
