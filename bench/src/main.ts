@@ -8,7 +8,7 @@ import type { Progress } from "./micro.js";
 import { HELP, parseOptions } from "./options.js";
 import { formatTable } from "./table.js";
 
-const ExitCode = { ok: 0, failed: 1, usage: 2 } as const;
+const ExitCode = { ok: 0, failed: 1, usage: 2, stopped: 130 } as const;
 type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
 
 /** Progress on standard error: one line that changes on a terminal, only what stays elsewhere. */
@@ -40,7 +40,20 @@ async function main(): Promise<ExitCode> {
     throw new InvalidOptionError(`--only ${options.only ?? ""}: no case has that in its name; see --help`);
   }
   const progress = terminalProgress();
-  const result = await runMicro(options, progress);
+  const stop = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM"] as const) {
+    process.once(name, () => {
+      progress.line("stopping; everything that was started is ended first");
+      stop.abort();
+    });
+  }
+  let result;
+  try {
+    result = await runMicro(options, progress, stop.signal);
+  } catch (error) {
+    if (stop.signal.aborted) return ExitCode.stopped;
+    throw error;
+  }
   progress.status("");
   process.stdout.write(`${formatTable(result.rows)}\n`);
   if (options.json) {

@@ -64,19 +64,26 @@ export interface Measured {
   failures: Map<string, Error>;
 }
 
+/** How the subjects of a case take turns. */
+export interface Turns {
+  rounds: number;
+  /** Shortest duration of a round. */
+  seconds: number;
+  /** Told before each step; round 0 is the warm-up. */
+  onProgress?: (subject: string, round: number) => void;
+  signal?: AbortSignal | undefined;
+}
+
 /**
  * Measures all subjects in turns: each warms up, then every round runs each subject once, beginning with another one
  * each time, so that a slow minute of the machine meets all of them. A subject that fails drops out and the rest goes
- * on. Ends all subjects.
+ * on. Ends all subjects, also when `signal` stops it, which takes until the running round is over.
  */
-export async function measureInTurns(
-  subjects: readonly Subject[],
-  o: { rounds: number; seconds: number; onProgress?: (subject: string, round: number) => void },
-): Promise<Measured> {
+export async function measureInTurns(subjects: readonly Subject[], o: Turns): Promise<Measured> {
   const rounds = new Map<string, number[]>(subjects.map((subject) => [subject.name, []]));
   const failures = new Map<string, Error>();
   const attempt = async (subject: Subject, work: () => Promise<void>): Promise<void> => {
-    if (failures.has(subject.name)) return;
+    if (failures.has(subject.name) || o.signal?.aborted) return;
     try {
       await work();
     } catch (error) {
@@ -108,5 +115,6 @@ export async function measureInTurns(
       }
     }
   }
+  o.signal?.throwIfAborted();
   return { rounds, failures };
 }

@@ -6,9 +6,10 @@ import { allCases } from "./cases/all.js";
 import type { Case } from "./cases/case.js";
 import { Floors } from "./floors/floors.js";
 import { durationSubject, measureInTurns, rateSubject } from "./measure.js";
-import type { Subject } from "./measure.js";
+import type { Subject, Turns } from "./measure.js";
 import type { BenchOptions } from "./options.js";
 import { installRay } from "./peers/ray-install.js";
+import type { RayInstallation } from "./peers/ray-install.js";
 import { RayPeer, rayProgram } from "./peers/ray.js";
 import { buildRow, OURS } from "./report.js";
 import type { BenchFile, Row } from "./report.js";
@@ -28,15 +29,28 @@ const START_CASE = "program start to first result";
 const START_TARGET_S = 1.5;
 
 /** A peer that was asked for: running, or the reason why not. */
-type Ray = { python: string; peer: RayPeer | undefined; why?: string } | { why: string } | undefined;
+type Ray = (RayInstallation & { peer?: RayPeer }) | { why: string } | undefined;
+
+/** What every case of a run needs to know. */
+interface Run {
+  o: BenchOptions;
+  scale: Scale;
+  ray: Ray;
+  progress: Progress;
+  signal: AbortSignal | undefined;
+}
 
 /** Names of all cases of the suite, in the order in which they run. */
 export function caseNames(): string[] {
   return [START_CASE, ...allCases.map((one) => one.name)];
 }
 
-/** Runs the suite. Ends everything that it started, also when it fails. */
-export async function runMicro(o: BenchOptions, progress: Progress): Promise<BenchFile> {
+/** Runs the suite. Ends everything that it started, also when it fails or `signal` stops it. */
+export async function runMicro(
+  o: BenchOptions,
+  progress: Progress,
+  signal?: AbortSignal,
+): Promise<BenchFile> {
   const startedAt = new Date();
   const start = performance.now();
   // The run is about a cluster of its own, whose size and links it chooses.
@@ -54,9 +68,8 @@ export async function runMicro(o: BenchOptions, progress: Progress): Promise<Ben
   let ray: Ray;
   if (o.vs.includes("ray")) ray = await findRay(progress);
   // Before any cluster is up: beside a running one a start would be slower than it is.
-  if (wanted(START_CASE)) add(await runStart(o, scale, ray, progress));
+  if (wanted(START_CASE)) add(await runStart({ o, scale, ray, progress, signal }));
 
-  let rayVersion = "";
   const cases = allCases.filter((one) => wanted(one.name));
   if (cases.length > 0) {
     let floors: Floors | undefined;
@@ -68,11 +81,8 @@ export async function runMicro(o: BenchOptions, progress: Progress): Promise<Ben
         ...(o.links === "nats" ? { links: o.links } : {}),
       });
       if (o.floors) floors = await Floors.start();
-      if (ray && "python" in ray) {
-        ray = await startRay(ray.python, scale, progress);
-        rayVersion = "peer" in ray ? (ray.peer?.version ?? "") : "";
-      }
-      for (const one of cases) add(await runCase(one, o, scale, floors, ray, progress));
+      if (ray && "python" in ray) ray = await startRay(ray, scale, progress);
+      for (const one of cases) add(await runCase(one, { o, scale, ray, progress, signal }, floors));
     } finally {
       progress.status("ending");
       if (ray && "peer" in ray) await ray.peer?.stop();
@@ -87,7 +97,7 @@ export async function runMicro(o: BenchOptions, progress: Progress): Promise<Ben
       memoryGiB: Math.round(totalmem() / 2 ** 30),
       node: process.version,
       natsServer: server.version,
-      peers: rayVersion ? { ray: rayVersion } : {},
+      peers: ray && "version" in ray ? { ray: ray.version } : {},
     },
     startedAt: startedAt.toISOString(),
     seconds: Math.round((performance.now() - start) / 1000),
@@ -97,45 +107,38 @@ export async function runMicro(o: BenchOptions, progress: Progress): Promise<Ben
 
 async function findRay(progress: Progress): Promise<Ray> {
   try {
-    return { python: await installRay((line) => progress.line(line)), peer: undefined };
+    return await installRay((line) => progress.line(line));
   } catch (error) {
     return { why: reasonOf(error) };
   }
 }
 
-async function startRay(python: string, scale: Scale, progress: Progress): Promise<Exclude<Ray, undefined>> {
+async function startRay(installed: RayInstallation, scale: Scale, progress: Progress): Promise<Ray> {
   try {
     progress.status("starting Ray");
-    return { python, peer: await RayPeer.start(python, scale) };
+    return { ...installed, peer: await RayPeer.start(installed.python, scale) };
   } catch (error) {
     return { why: reasonOf(error) };
   }
 }
 
-async function runStart(o: BenchOptions, scale: Scale, ray: Ray, progress: Progress): Promise<Row> {
+async function runStart({ o, scale, ray, ...run }: Run): Promise<Row> {
   const program = fileURLToPath(new URL("first-result.js", import.meta.url));
   const subjects = [durationSubject(OURS, () => timeToFirstResult(process.execPath, [program]))];
   if (ray && "python" in ray) {
     const args = [rayProgram("ray_first_result.py"), JSON.stringify(scale)];
     subjects.push(durationSubject("ray", () => timeToFirstResult(ray.python, args)));
   }
-  const measured = await measureInTurns(subjects, turns(START_CASE, o, progress));
+  const measured = await measureInTurns(subjects, turns(START_CASE, { o, ...run }));
   const head = { name: START_CASE, unit: "s", better: "lower", reach: {}, target: START_TARGET_S } as const;
   return buildRow({ ...head, notes: rayNotes(ray) }, measured);
 }
 
-async function runCase(
-  one: Case,
-  o: BenchOptions,
-  scale: Scale,
-  floors: Floors | undefined,
-  ray: Ray,
-  progress: Progress,
-): Promise<Row> {
+async function runCase(one: Case, { o, scale, ray, ...run }: Run, floors: Floors | undefined): Promise<Row> {
   const subjects: Subject[] = [ourSubject(one, scale)];
   if (floors && one.floors) subjects.push(...floors.subjects(one.floors));
   if (ray && "peer" in ray && ray.peer) subjects.push(ray.peer.subject(one.name));
-  const measured = await measureInTurns(subjects, turns(one.name, o, progress));
+  const measured = await measureInTurns(subjects, turns(one.name, { o, ...run }));
   // What was asked for holds for the links that a user gets; with everything on the broker the floor is lower.
   const reach: Record<string, number> = {};
   if (ray && one.reachRay !== undefined && o.links === "auto") reach.ray = one.reachRay;
@@ -162,11 +165,12 @@ function ourSubject(one: Case, scale: Scale): Subject {
   };
 }
 
-function turns(name: string, o: BenchOptions, progress: Progress) {
+function turns(name: string, { o, progress, signal }: Pick<Run, "o" | "progress" | "signal">): Turns {
   return {
+    signal,
     rounds: o.rounds,
     seconds: o.seconds,
-    onProgress: (subject: string, round: number) =>
+    onProgress: (subject, round) =>
       progress.status(`${name}: ${subject}, ${round === 0 ? "warming up" : `round ${round} of ${o.rounds}`}`),
   };
 }

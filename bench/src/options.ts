@@ -41,7 +41,7 @@ Examples
   npm run bench -- micro --vs ray --json bench/out/micro.json
 
 Exit status: 0 when every case ran (whether or not it reached what was asked), 1 when one of ours failed, 2 for a
-wrong command line.`;
+wrong command line, 130 when it was stopped by a signal.`;
 
 /** Reads the command line. Throws InvalidOptionError for anything it does not know. */
 export function parseOptions(args: readonly string[]): BenchOptions {

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { access, mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -15,19 +15,23 @@ export function rayEnvironment(env: NodeJS.ProcessEnv = process.env): string {
   return join(cache, "ray-venv");
 }
 
+/** Ray as it lies in its environment. */
+export interface RayInstallation {
+  /** The Python to run it with. */
+  python: string;
+  version: string;
+}
+
 /**
- * Finds Ray or installs it from PyPI, and returns the Python to run it with. Rejects with a StingrayError that names
+ * Finds Ray or installs it from PyPI. Rejects with a StingrayError that names
  * the step that failed.
  */
-export async function installRay(log: (line: string) => void): Promise<string> {
+export async function installRay(log: (line: string) => void): Promise<RayInstallation> {
   const venv = rayEnvironment();
   const python = join(venv, "bin", "python");
   const complete = join(venv, ".complete");
-  const done = await access(complete).then(
-    () => true,
-    () => false,
-  );
-  if (done) return python;
+  const done = await readFile(complete, "utf8").catch(() => undefined);
+  if (done) return { python, version: done.trim() };
   // A half-made environment is not worth repairing. One without the mark may also be whole: then pip has little to do.
   const usable = await run(python, ["--version"], { timeout: 10_000 }).then(
     () => true,
@@ -42,14 +46,15 @@ export async function installRay(log: (line: string) => void): Promise<string> {
   log("installing Ray from PyPI, some minutes the first time");
   const packages = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "ray", "numpy"];
   await step("pip install ray numpy", python, packages, PIP_TIMEOUT_MS);
-  await step("import ray", python, ["-c", "import ray, numpy"], VENV_TIMEOUT_MS);
-  await writeFile(complete, "");
-  return python;
+  const probe = ["-c", "import ray, numpy; print(ray.__version__)"];
+  const version = (await step("import ray", python, probe, VENV_TIMEOUT_MS)).trim();
+  await writeFile(complete, `${version}\n`);
+  return { python, version };
 }
 
-async function step(what: string, file: string, args: string[], timeoutMs: number): Promise<void> {
+async function step(what: string, file: string, args: string[], timeoutMs: number): Promise<string> {
   try {
-    await run(file, args, { timeout: timeoutMs, killSignal: "SIGKILL" });
+    return (await run(file, args, { timeout: timeoutMs, killSignal: "SIGKILL" })).stdout;
   } catch (cause) {
     throw new StingrayError(
       `${what} failed (${lastLine(cause)}); Ray needs Python 3 with venv, and PyPI or a mirror of it`,

@@ -17,7 +17,6 @@ interface Answer {
   ok: boolean;
   error?: string;
   value?: number;
-  version?: string;
 }
 
 /** Path of a Python program of the benchmark. */
@@ -27,22 +26,15 @@ export function rayProgram(name: string): string {
 
 /** A running Ray that measures its side of a case, one round at a time, whenever it is asked to. */
 export class RayPeer {
-  readonly version: string;
   readonly #child: ChildProcess;
   readonly #answers: AsyncIterator<string>;
   readonly #directory: string;
   #broken: Error | undefined;
 
-  private constructor(
-    child: ChildProcess,
-    answers: AsyncIterator<string>,
-    directory: string,
-    version: string,
-  ) {
+  private constructor(child: ChildProcess, answers: AsyncIterator<string>, directory: string) {
     this.#child = child;
     this.#answers = answers;
     this.#directory = directory;
-    this.version = version;
   }
 
   /** Starts Ray with the given Python. Rejects with a StingrayError when it does not come up within 90 s. */
@@ -59,7 +51,7 @@ export class RayPeer {
     try {
       const hello = await nextAnswer(answers, START_TIMEOUT_MS);
       if (!hello.ok) throw refused(hello);
-      return new RayPeer(child, answers, directory, hello.version ?? "unknown");
+      return new RayPeer(child, answers, directory);
     } catch (error) {
       killGroup(child);
       await removeDirectory(directory);
