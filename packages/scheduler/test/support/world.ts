@@ -175,7 +175,8 @@ export class SimNode {
     const idle = this.idle.get(env)?.pop();
     if (idle !== undefined) return idle;
     this.started++;
-    await this.world.delay(this.world.startMs);
+    const { startMs, random } = this.world;
+    await this.world.pause(startMs * (0.5 + random() / 2));
     if (this.failStart !== undefined) throw this.failStart;
     const worker = newWorkerId();
     this.workers.set(worker, env);
@@ -212,9 +213,13 @@ export class World {
     else this.clock.defer(this.random() * this.latencyMs, deliver);
   }
 
-  delay(ms = this.latencyMs): Promise<void> {
+  delay(): Promise<void> {
+    return this.pause(this.random() * this.latencyMs);
+  }
+
+  pause(ms: number): Promise<void> {
     if (ms === 0) return Promise.resolve();
-    return new Promise((resolve) => this.clock.defer(this.random() * ms, resolve));
+    return new Promise((resolve) => this.clock.defer(ms, resolve));
   }
 
   /** Ends heartbeats and timers, so that nothing is left to happen. */

@@ -1,0 +1,148 @@
+import { expect } from "chai";
+import { newJobId, UnschedulableError, type Shape } from "@stingray/protocol";
+import { Submitter } from "./support/submitter.js";
+import { World, type SimNode } from "./support/world.js";
+
+const cpu: Shape = { resources: { CPU: 1 } };
+const nodesOf = (s: Submitter): Map<SimNode, number> => {
+  const counts = new Map<SimNode, number>();
+  for (const { grant } of s.leases.values()) counts.set(grant.node, (counts.get(grant.node) ?? 0) + 1);
+  return counts;
+};
+
+describe("LeaseSchedulers of several nodes", () => {
+  let world: World;
+  beforeEach(() => {
+    world = new World(5);
+    world.latencyMs = 2;
+  });
+  afterEach(() => world.stop());
+  const start = async (nodes: SimNode[]): Promise<void> => {
+    for (const node of nodes) node.heartbeat(1000);
+    await world.clock.advance(100);
+  };
+
+  it("uses the local node first and the others for the rest", async () => {
+    const nodes = [1, 2, 3].map(() => world.node({ total: { CPU: 2 } }));
+    await start(nodes);
+    const s = new Submitter(world, nodes[0] as SimNode, newJobId(), cpu, 1000);
+    s.submit(2);
+    await world.clock.advance(50);
+    expect([...nodesOf(s).keys()]).to.deep.equal([nodes[0]]);
+    s.submit(10);
+    await world.clock.advance(200);
+    expect([...nodesOf(s).values()]).to.deep.equal([2, 2, 2]);
+    await world.clock.until("all done", () => s.done === 12);
+  });
+
+  it("spreads when asked to", async () => {
+    const nodes = [1, 2, 3].map(() => world.node({ total: { CPU: 4 } }));
+    await start(nodes);
+    const shape: Shape = { ...cpu, scheduling: { kind: "spread" } };
+    const s = new Submitter(world, nodes[0] as SimNode, newJobId(), shape, 1000);
+    s.submit(6);
+    await world.clock.advance(200);
+    expect([...nodesOf(s).values()]).to.deep.equal([2, 2, 2]);
+  });
+
+  it("goes to the node with the resource, the label, or the name", async () => {
+    const plain = world.node({ total: { CPU: 4 } });
+    const gpu = world.node({ total: { CPU: 1, GPU: 1 } });
+    const west = world.node({ total: { CPU: 1 }, labels: { zone: "west" } });
+    await start(world.nodes);
+    const wants: [Shape, SimNode][] = [
+      [{ resources: { GPU: 0.5 } }, gpu],
+      [{ resources: { CPU: 0.5 }, labels: { zone: "in(west, east)" } }, west],
+      [{ resources: { CPU: 0.5 }, scheduling: { kind: "node", node: west.node, soft: false } }, west],
+      [{ resources: { CPU: 0.5 }, scheduling: { kind: "node", node: gpu.node, soft: true } }, gpu],
+    ];
+    for (const [shape, node] of wants) {
+      const s = new Submitter(world, plain, newJobId(), shape, 100);
+      s.submit(1);
+      await world.clock.until("granted", () => s.leases.size === 1, 1000);
+      expect([...nodesOf(s).keys()]).to.deep.equal([node]);
+      await world.clock.until("done", () => s.done === 1);
+    }
+  });
+
+  it("does not storm full nodes, and is served as soon as there is room", async () => {
+    const [home, other] = [world.node({ total: { CPU: 1 } }), world.node({ total: { CPU: 1, x: 1 } })];
+    await start(world.nodes);
+    const holder = new Submitter(world, other, newJobId(), { resources: { x: 1 } }, 5000);
+    holder.submit(1);
+    await world.clock.advance(50);
+    const waiting = new Submitter(world, home, newJobId(), { resources: { x: 1 } }, 10);
+    waiting.submit(5);
+    await world.clock.advance(4000);
+    expect(world.offers).to.be.at.most(6);
+    await world.clock.until("served", () => waiting.done === 5, 2500);
+  });
+
+  it("gets its share of a node that another submitter holds", async () => {
+    const [home, other] = [world.node({ total: { CPU: 1 } }), world.node({ total: { x: 1 } })];
+    await start(world.nodes);
+    const shape: Shape = { resources: { x: 1 } };
+    const greedy = new Submitter(world, home, newJobId(), shape, 10);
+    greedy.submit(1_000_000);
+    await world.clock.advance(500);
+    expect([...nodesOf(greedy).keys()]).to.deep.equal([other]);
+    const late = new Submitter(world, home, newJobId(), shape, 10);
+    late.submit(100_000);
+    await world.clock.advance(10_000);
+    expect(late.done).to.be.greaterThan(100);
+    expect(greedy.done).to.be.greaterThan(100);
+  });
+
+  it("waits for a node that can run it to join", async () => {
+    const home = world.node({ total: { CPU: 1 } });
+    await start([home]);
+    const s = new Submitter(world, home, newJobId(), { resources: { GPU: 1 } }, 10);
+    s.submit(2);
+    await world.clock.advance(5000);
+    expect(s.reasons).to.have.length(1);
+    const gpu = world.node({ total: { GPU: 1 } });
+    gpu.heartbeat(1000);
+    await world.clock.until("done", () => s.done === 2, 2000);
+  });
+
+  it("asks again for what a node promised and then died", async () => {
+    world.startMs = 500;
+    const [home, a] = [world.node({ total: { CPU: 1 } }), world.node({ total: { x: 1 } })];
+    await start(world.nodes);
+    const s = new Submitter(world, home, newJobId(), { resources: { x: 1 } }, 10);
+    s.submit(1);
+    await world.clock.until("promised", () => a.scheduler.snapshot().leases.length === 1, 1000);
+    await world.clock.advance(10);
+    a.die();
+    await world.clock.advance(100);
+    const b = world.node({ total: { x: 1 } });
+    b.heartbeat(1000);
+    await world.clock.until("done elsewhere", () => s.done === 1, 5000);
+  });
+
+  it("fails hard affinity to a node that died, while others would do", async () => {
+    const [home, target] = [world.node({ total: { CPU: 1 } }), world.node({ total: { CPU: 1 } })];
+    await start(world.nodes);
+    target.die();
+    await world.clock.advance(20);
+    const shape: Shape = { ...cpu, scheduling: { kind: "node", node: target.node, soft: false } };
+    const s = new Submitter(world, home, newJobId(), shape, 10);
+    s.submit(1);
+    await world.clock.until("failed", () => s.failures.length === 1, 100);
+    expect(s.failures[0]).to.be.instanceOf(UnschedulableError);
+  });
+
+  it("prefers a busy node for a while with soft affinity, then goes elsewhere", async () => {
+    const [home, target] = [world.node({ total: { CPU: 1 } }), world.node({ total: { CPU: 1 } })];
+    await start(world.nodes);
+    const holder = new Submitter(world, target, newJobId(), cpu, 60_000);
+    holder.submit(1);
+    await world.clock.advance(100);
+    const shape: Shape = { ...cpu, scheduling: { kind: "node", node: target.node, soft: true } };
+    const s = new Submitter(world, home, newJobId(), shape, 10);
+    s.submit(1);
+    await world.clock.advance(500);
+    expect(s.done).to.equal(0);
+    await world.clock.until("done elsewhere", () => s.done === 1, 2000);
+  });
+});
