@@ -1,0 +1,131 @@
+/** How the parts that have to do with actors are put together; called by the composition root. */
+import {
+  Agent as AgentMethods,
+  RuntimeEnvError,
+  Worker as WorkerMethods,
+  type NodeId,
+  type ProcessId,
+  type WireError,
+} from "@stingray/protocol";
+import { ActorDirectory } from "../controller/actor-directory.js";
+import { ActorHost } from "../controller/actor-host.js";
+import { ActorNames } from "../controller/actor-names.js";
+import { ActorPlacer } from "../controller/actor-placer.js";
+import { ActorWatchers } from "../controller/actor-watchers.js";
+import { Controller } from "../controller/controller.js";
+import { publishDeath } from "../feed/mod.js";
+import * as t from "./tokens.js";
+
+/** A constructor may take as long as it likes (it loads a model, say); a day is only to have an end. */
+const CONSTRUCTOR_MS = 24 * 3_600_000;
+const PLACE_MS = 5_000;
+
+/** Registers the parts of an agent that have to do with actors, and the controller. */
+export function provideActors(provide: t.Provide, get: t.Get): void {
+  provide(t.ACTOR_NAMES, (of) => new ActorNames(of(t.TABLES).names, of(t.ACTOR_BOOK)));
+  provide(t.ACTOR_WATCHERS, (of) => new ActorWatchers(of(t.ACTOR_BOOK)));
+  provide(t.ACTOR_DIRECTORY, (of) => {
+    const peers = of(t.PEERS);
+    const { agent } = of(t.CONFIG);
+    return new ActorDirectory(of(t.ACTOR_BOOK), of(t.ACTOR_NAMES), {
+      agent,
+      jobRuns: (job) => get(t.JOBS).runs(job),
+      place: (entry) => get(t.ACTOR_PLACER).place(entry),
+      killProcess: async (entry, reason) => {
+        const { agent: host, node, process, spec } = entry.value;
+        if (process === undefined || host === undefined) return;
+        if (host === agent) get(t.POOL).kill(process as ProcessId, reason);
+        else {
+          const ask = { actor: spec.actor, restart: true, reason };
+          await peers
+            .channel(host as ProcessId, node as NodeId | undefined)
+            .request(AgentMethods.actorKill, ask);
+        }
+      },
+      failed: of(t.FAILED),
+    });
+  });
+  provide(t.ACTOR_PLACER, (of) => {
+    const peers = of(t.PEERS);
+    return new ActorPlacer(of(t.VIEW), of(t.SCHEDULER), {
+      ownBid: () => get(t.HEARTBEATS).ownBid(),
+      host: (entry, reservation) => get(t.ACTOR_HOST).host(entry, entry.revision, reservation),
+      offer: async (to, spec, epoch) => {
+        try {
+          const channel = peers.channel(to.agent, to.node);
+          const answer = await channel.request(
+            AgentMethods.actorPlace,
+            { spec, epoch },
+            { timeoutMs: PLACE_MS },
+          );
+          return answer.accepted ? undefined : (answer.reason ?? "gave no reason");
+        } catch (error) {
+          return error instanceof Error ? error.message : String(error);
+        }
+      },
+      giveUp: (entry, error) => {
+        get(t.ACTOR_DIRECTORY)
+          .end(entry.key, error)
+          .catch((thrown: unknown) => get(t.FAILED)(`end actor ${entry.key}`, thrown));
+      },
+      waitsFor: (actor, reason) => get(t.ACTOR_WATCHERS).waitsFor(actor, reason),
+    });
+  });
+  provide(t.ACTOR_HOST, (of) => {
+    const { node, agent } = of(t.CONFIG);
+    const pool = of(t.POOL);
+    const peers = of(t.PEERS);
+    const host: ActorHost = new ActorHost(of(t.ACTOR_BOOK), {
+      agent,
+      node,
+      reserveNow: (ask) => get(t.SCHEDULER).reserveNow(ask),
+      missing: (resources) => get(t.ACCOUNT).missing(resources),
+      startActor: async (worker, { spec, epoch, reservation }) => {
+        if (reservation === undefined) throw new RuntimeEnvError(`actor ${spec.actor} has no reservation`);
+        const gpus = [...reservation.allocation.gpus];
+        const process = pool.get(worker);
+        if (process !== undefined && gpus.length > 0) process.hadGpus = true;
+        const ask = { spec, epoch, gpus, lease: reservation.lease };
+        await peers.channel(worker).request(WorkerMethods.startActor, ask, { timeoutMs: CONSTRUCTOR_MS });
+      },
+      reachable: (worker) => pool.get(worker)?.usable === true && peers.channel(worker).closed === undefined,
+      endWorker: (worker, reason) => pool.end(worker, reason),
+      killWorker: (worker, reason) => pool.kill(worker, reason),
+      endActor: (actor, cause) => get(t.ACTOR_DIRECTORY).end(actor, cause),
+      lost: (actor, epoch, cause) => lost(get, actor, epoch, cause),
+      failed: of(t.FAILED),
+    });
+    return host;
+  });
+  provide(t.CONTROLLER, (of) => {
+    const { agent, node, subjects } = of(t.CONFIG);
+    const { nodes, nodeCache, jobCache, store } = of(t.TABLES);
+    return new Controller({ table: nodes, cache: nodeCache }, jobCache, of(t.ACTOR_BOOK), of(t.LIVENESS), {
+      agent,
+      node,
+      connected: () => get(t.CONNECTION_STATE).up,
+      announceNodeDeath: (dead, reason) =>
+        publishDeath(of(t.BROKER), subjects, { kind: "node", id: dead, reason }),
+      place: (entry) => get(t.ACTOR_PLACER).place(entry),
+      ownsName: async ({ value: { spec } }) =>
+        spec.name === undefined || (await get(t.ACTOR_NAMES).claim(spec, spec.name)).actor === spec.actor,
+      endActor: (actor, cause) => get(t.ACTOR_DIRECTORY).end(actor, cause),
+      lost: (actor, epoch, cause) => lost(get, actor, epoch, cause),
+      endJob: (job, why) => {
+        of(t.FAILED)(`keep job ${job} running`, why);
+        return get(t.JOBS).end(job, "FAILED");
+      },
+      cleanUpJob: async (job) => void (await store.cleanUpJob(job)),
+      failed: of(t.FAILED),
+    });
+  });
+}
+
+/** The process of an incarnation is gone: RESTARTING and on to a new place, or DEAD and its name free. */
+async function lost(get: t.Get, actor: string, epoch: number, cause: WireError): Promise<void> {
+  const { agent } = get(t.CONFIG);
+  const entry = await get(t.ACTOR_BOOK).apply(actor, { kind: "lost", epoch, agent, cause });
+  if (entry === undefined) return;
+  if (entry.value.state === "RESTARTING") get(t.ACTOR_PLACER).place(entry);
+  else await get(t.ACTOR_NAMES).release(entry.value.spec);
+}

@@ -1,0 +1,131 @@
+/** A node agent: one life after another, as long as it is wanted. */
+import { ConnectionError, type NodeId, type ProcessId } from "@stingray/protocol";
+import { AgentLife } from "./life.js";
+import { resolveAgentOptions, type AgentOptions } from "./options.js";
+
+/** How a local process finds and proves itself to the agent. */
+export interface AgentIdentity {
+  node: NodeId;
+  agent: ProcessId;
+  socketDir: string;
+  secret: string;
+  storeDir: string;
+}
+
+export interface StopOptions {
+  /** For those who ask why the node is gone. @defaultValue "stopped" */
+  reason?: string | undefined;
+  /** What runs may take so long to end, in milliseconds; then it is killed. @defaultValue 2000 */
+  graceMs?: number | undefined;
+}
+
+/** Waits between attempts to rejoin, in milliseconds. */
+const REJOIN_MS = 500;
+
+export class Agent implements AsyncDisposable {
+  private readonly rejoined = new Set<(identity: AgentIdentity) => void>();
+  private readonly goneCallbacks = new Set<(reason: string) => void>();
+  private stopped = false;
+  private changing: Promise<void> = Promise.resolve();
+
+  private constructor(
+    private readonly options: AgentOptions,
+    private life: AgentLife | undefined,
+  ) {}
+
+  /**
+   * Starts a node and joins the cluster.
+   * @throws ConnectionError, AuthError, InvalidOptionError, ObjectStoreFullError; nothing is left behind then
+   */
+  static async start(options: AgentOptions): Promise<Agent> {
+    const agent = new Agent(options, undefined);
+    agent.life = await AgentLife.start(resolveAgentOptions(options), (reason) => agent.lost(reason));
+    return agent;
+  }
+
+  /** Of the present life; of the last one where the agent has ended. */
+  get identity(): AgentIdentity {
+    const { config, storeDir } = this.current;
+    const { node, agent, socketDir, secret } = config;
+    return { node, agent, socketDir, secret, storeDir };
+  }
+  get node(): NodeId {
+    return this.current.config.node;
+  }
+  get agent(): ProcessId {
+    return this.current.config.agent;
+  }
+  get socketDir(): string {
+    return this.current.config.socketDir;
+  }
+  get secret(): string {
+    return this.current.config.secret;
+  }
+  get storeDir(): string {
+    return this.current.storeDir;
+  }
+  /** Resources of the node, in the user's units. */
+  get total(): Readonly<Record<string, number>> {
+    return this.current.config.total;
+  }
+
+  /** The node came back under new ids after the cluster had declared it dead. */
+  onRejoined(callback: (identity: AgentIdentity) => void): () => void {
+    this.rejoined.add(callback);
+    return () => this.rejoined.delete(callback);
+  }
+  /** The agent ended without being asked to: the cluster declared the node dead, and it does not come back. */
+  onGone(callback: (reason: string) => void): () => void {
+    this.goneCallbacks.add(callback);
+    return () => this.goneCallbacks.delete(callback);
+  }
+
+  /** Ends workers, leaves the cluster and removes all files. Idempotent, never rejects. */
+  stop(o: StopOptions = {}): Promise<void> {
+    this.stopped = true;
+    const end = async (): Promise<void> =>
+      this.life?.stop({ reason: o.reason ?? "stopped", graceMs: o.graceMs ?? 2_000 });
+    this.changing = this.changing.then(end, end);
+    return this.changing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  private get current(): AgentLife {
+    if (this.life !== undefined) return this.life;
+    throw new ConnectionError("the agent is still starting: await Agent.start");
+  }
+
+  private lost(reason: string): void {
+    if (this.stopped) return;
+    this.changing = this.changing.then(() => this.rejoin(reason));
+  }
+
+  private async rejoin(reason: string): Promise<void> {
+    const old = this.current;
+    await old.stop({ reason, graceMs: 0 });
+    if (this.options.whenDeclaredDead === "stop") {
+      this.stopped = true;
+      for (const callback of this.goneCallbacks) callback(reason);
+      return;
+    }
+    old.config.log(
+      `the cluster declared this node (${old.config.node}) dead: ${reason}; it comes back under a new id`,
+    );
+    const { node: _node, ...options } = this.options;
+    while (!this.stopped) {
+      try {
+        this.life = await AgentLife.start(resolveAgentOptions(options), (why) => this.lost(why));
+        for (const callback of this.rejoined) callback(this.identity);
+        return;
+      } catch (error) {
+        old.config.log(
+          `could not rejoin: ${error instanceof Error ? error.message : String(error)}; trying again`,
+        );
+        await new Promise((resolve) => setTimeout(resolve, REJOIN_MS));
+      }
+    }
+  }
+}

@@ -1,0 +1,37 @@
+/** What is done on the nodes when a job is over. */
+import { Agent as AgentMethods, type JobId } from "@stingray/protocol";
+import * as t from "./tokens.js";
+
+const CLEAN_UP_MS = 5_000;
+
+/** Ends what the job has on this node, detached actors excepted; resolves when its last output was sent. */
+export async function cleanUpHere(get: t.Get, job: JobId): Promise<void> {
+  const outputs = get(t.OUTPUTS);
+  const host = get(t.ACTOR_HOST);
+  const pool = get(t.POOL);
+  const spec =
+    get(t.TABLES).jobCache.get(job)?.value.spec ?? pool.all().find((w) => w.env?.job.job === job)?.env?.job;
+  outputs.endBegins(job);
+  host.forgetJob(job);
+  get(t.ACTOR_PLACER).endJob(job);
+  get(t.SCHEDULER).jobEnded(job);
+  await pool.endJob(job, (worker) => host.on(worker)?.spec.detached === true, "job-ended");
+  outputs.endDone(spec, job);
+  get(t.OBJECTS).freeJob(job);
+  get(t.HEARTBEATS).changed();
+}
+
+/** Asks every other live agent to do the same now. */
+export async function cleanUpElsewhere(get: t.Get, job: JobId): Promise<void> {
+  const peers = get(t.PEERS);
+  const asked = get(t.VIEW)
+    .nodes()
+    .map(({ agent, node }) =>
+      peers.channel(agent, node).request(AgentMethods.jobCleanup, { job }, { timeoutMs: CLEAN_UP_MS }),
+    );
+  for (const outcome of await Promise.allSettled(asked)) {
+    // That agent sees the job's row and does the same a little later, or it is dying.
+    if (outcome.status === "rejected")
+      get(t.FAILED)(`have job ${job} cleaned up on a node in time`, outcome.reason);
+  }
+}

@@ -1,0 +1,159 @@
+/** The composition root of an agent: which part is made of which. Hot paths hold their parts; nothing is looked up there. */
+import "reflect-metadata";
+import { ClusterView, LeaseScheduler, ResourceAccount } from "@stingray/scheduler";
+import {
+  Agent as AgentMethods,
+  Op,
+  Worker as WorkerMethods,
+  type NodeId,
+  type ProcessId,
+} from "@stingray/protocol";
+import { container as root, instanceCachingFactory, type DependencyContainer } from "tsyringe";
+import { CONTROLLER_TIMES } from "../controller/controller.js";
+import { Liveness } from "../controller/liveness.js";
+import { publishDeath, publishHeartbeat } from "../feed/mod.js";
+import { WorkerPool } from "../pool/pool.js";
+import { provideActors } from "./actor-parts.js";
+import { cleanUpElsewhere, cleanUpHere } from "./clean-up.js";
+import { Deaths } from "./deaths.js";
+import { Heartbeats } from "./heartbeats.js";
+import { Jobs } from "./jobs.js";
+import { leaseEffects } from "./lease-effects.js";
+import { nodeState } from "./node-state.js";
+import { Objects } from "./objects.js";
+import { Outputs } from "./outputs.js";
+import { Peers } from "./peers.js";
+import * as t from "./tokens.js";
+
+const BIND_MS = 60_000;
+const READ_MS = 15_000;
+
+/** A container for one life of a node. Parts that need I/O to be made are registered by whoever starts the agent. */
+export function agentContainer(workers: { storeDir: string }): DependencyContainer {
+  const c = root.createChildContainer();
+  const get: t.Get = (token) => c.resolve(token);
+  const provide: t.Provide = (token, make) => {
+    c.register(token, { useFactory: instanceCachingFactory(() => make(get)) });
+  };
+
+  provide(t.FAILED, (of) => {
+    const { log } = of(t.CONFIG);
+    return (what, error) =>
+      log(`could not ${what}: ${error instanceof Error ? error.message : String(error)}`);
+  });
+  provide(t.PEERS, (of) => new Peers(of(t.TRANSPORT).inbox));
+  provide(t.ACCOUNT, (of) => new ResourceAccount(of(t.CONFIG).total));
+  provide(t.VIEW, () => new ClusterView());
+  provide(t.LIVENESS, (of) => new Liveness(of(t.CONFIG).deadAfterMs, CONTROLLER_TIMES.lookMs));
+  provide(t.OUTPUTS, (of) => new Outputs(of(t.PEERS), (job) => get(t.JOBS).isOver(job)));
+  provide(t.POOL, (of) => {
+    const config = of(t.CONFIG);
+    const peers = of(t.PEERS);
+    return new WorkerPool(
+      {
+        config: {
+          node: config.node,
+          agent: config.agent,
+          subjectRoot: config.subjects.root,
+          cluster: config.subjects.cluster,
+          socketDir: config.socketDir,
+          secret: config.secret,
+          storeDir: workers.storeDir,
+          links: config.links,
+          broker: config.broker,
+        },
+        prestart: config.prestart,
+        execArgv: config.workerExecArgv,
+        logDir: config.logDir,
+        workerMain: config.workerMain,
+      },
+      {
+        bind: async (worker, env) => {
+          const ask = { spec: env.job, runtimeEnv: env.runtimeEnv };
+          await peers.channel(worker).request(WorkerMethods.bind, ask, { timeoutMs: BIND_MS });
+        },
+        askToEnd: (worker, reason) => peers.send(worker, [Op.WorkerExit, reason]),
+        exited: (worker, report) => {
+          if (!c.isRegistered(t.ACTOR_BOOK)) return; // still starting: nobody can know the worker
+          get(t.OBJECTS).clientDied(worker);
+          get(t.DEATHS).workerExited(worker, report);
+          get(t.ACTOR_HOST).workerExited(worker, report);
+          get(t.HEARTBEATS).changed();
+        },
+        lines: (worker, stream, name, lines) => {
+          if (c.isRegistered(t.TABLES))
+            get(t.OUTPUTS).lines(worker.env?.job, worker.pid, stream, name, lines);
+        },
+      },
+    );
+  });
+  provide(t.SCHEDULER, (of) => {
+    const config = of(t.CONFIG);
+    const { node, agent } = config;
+    return new LeaseScheduler({
+      node,
+      labels: config.labels,
+      account: of(t.ACCOUNT),
+      view: of(t.VIEW),
+      effects: leaseEffects({
+        own: { node, agent },
+        peers: of(t.PEERS),
+        pool: of(t.POOL),
+        jobSpec: (job) => get(t.JOBS).spec(job),
+        changed: () => get(t.HEARTBEATS).changed(),
+      }),
+    });
+  });
+  provide(t.HEARTBEATS, (of) => {
+    const config = of(t.CONFIG);
+    return new Heartbeats(config.node, config.heartbeatMs, of(t.VIEW), of(t.LIVENESS), {
+      state: () =>
+        nodeState(config, {
+          account: of(t.ACCOUNT),
+          scheduler: of(t.SCHEDULER),
+          pool: of(t.POOL),
+          host: of(t.ACTOR_HOST),
+          store: of(t.NODE_STORE),
+        }),
+      publish: (heartbeat) => publishHeartbeat(of(t.BROKER), config.subjects, heartbeat),
+    });
+  });
+  provide(t.DEATHS, (of) => {
+    const { node, agent, subjects } = of(t.CONFIG);
+    return new Deaths({ node, agent }, of(t.TRANSPORT), of(t.PEERS), () => get(t.SCHEDULER), {
+      publish: (death) => publishDeath(of(t.BROKER), subjects, death),
+      creatorGone: (process, reason) => get(t.ACTOR_DIRECTORY).creatorGone(process, reason),
+      driverGone: (process, reason) => get(t.JOBS).processGone(process, reason),
+      nodeRemoved: (gone) => get(t.HEARTBEATS).removed(gone),
+    });
+  });
+  provide(t.OBJECTS, (of) => {
+    const peers = of(t.PEERS);
+    return new Objects(of(t.NODE_STORE), {
+      agent: of(t.CONFIG).agent,
+      read: (copy, part) =>
+        peers
+          .channel(copy.agent as ProcessId, copy.node as NodeId)
+          .request(AgentMethods.storeRead, part, { timeoutMs: READ_MS }),
+      jobOf: (process) => get(t.POOL).get(process)?.env?.job.job ?? get(t.JOBS).jobOfDriver(process),
+    });
+  });
+  provide(t.JOBS, (of) => {
+    const { node, agent, driverGraceMs, subjects } = of(t.CONFIG);
+    const { jobs, jobCache, store } = of(t.TABLES);
+    return new Jobs(jobs, jobCache, driverGraceMs, {
+      agent,
+      node,
+      cleanUpHere: (job) => cleanUpHere(get, job),
+      cleanUpElsewhere: (job) => cleanUpElsewhere(get, job),
+      removeRows: async (job) => void (await store.cleanUpJob(job)),
+      creatorGone: (process, reason) => {
+        publishDeath(of(t.BROKER), subjects, { kind: "process", id: process, reason });
+        get(t.ACTOR_DIRECTORY).creatorGone(process, reason);
+      },
+      failed: of(t.FAILED),
+    });
+  });
+  provideActors(provide, get);
+  return c;
+}

@@ -1,0 +1,74 @@
+/** What the lease scheduler does to the world: messages to submitters and workers, offers to other agents. */
+import type { LeaseEffects } from "@stingray/scheduler";
+import {
+  Agent as AgentMethods,
+  Op,
+  encodeError,
+  type JobSpec,
+  type NodeId,
+  type ProcessId,
+} from "@stingray/protocol";
+import type { WorkerPool } from "../pool/pool.js";
+import type { Peers } from "./peers.js";
+
+export interface EffectParts {
+  own: { node: NodeId; agent: ProcessId };
+  peers: Peers;
+  pool: WorkerPool;
+  jobSpec(job: string): Promise<JobSpec>;
+  /** The books changed: the next heartbeat should say so. */
+  changed(): void;
+}
+
+/** How long another agent may take to answer an offer, in milliseconds. */
+const OFFER_MS = 5_000;
+
+export function leaseEffects({ own, peers, pool, jobSpec, changed }: EffectParts): LeaseEffects {
+  let offers = 0;
+  return {
+    acquireWorker: async ({ job, shape }) => {
+      const spec = await jobSpec(job);
+      const worker = await pool.acquire(spec, shape);
+      changed();
+      return worker;
+    },
+    releaseWorker: (worker, usable) => {
+      pool.release(worker, usable);
+      changed();
+    },
+    assign: (worker, lease, submitter, resources, gpus) => {
+      const process = pool.get(worker);
+      if (process !== undefined && gpus.length > 0) process.hadGpus = true;
+      peers.send(worker, [Op.WorkerAssign, lease, submitter, resources, gpus]);
+    },
+    grant: ({ submitter, key, lease, worker }) => {
+      peers.send(submitter, [Op.LeaseGrant, key, lease, worker, own.node, own.agent]);
+      changed();
+    },
+    revoke: (submitter, lease) => peers.send(submitter, [Op.LeaseRevoke, lease]),
+    fail: (submitter, key, error) => peers.send(submitter, [Op.LeaseFailed, key, encodeError(error)]),
+    pending: (submitter, key, reason) => peers.send(submitter, [Op.LeasePending, key, reason]),
+    lost: (submitter, lease, worker, report) => peers.send(submitter, [Op.LeaseLost, lease, worker, report]),
+    offer: (to, demand, count) =>
+      peers.channel(to.agent, to.node).request(
+        AgentMethods.leaseOffer,
+        {
+          offer: `${own.node}.${++offers}`,
+          job: demand.job,
+          submitter: demand.submitter,
+          submitterNode: peers.nodeOf(demand.submitter) ?? demand.submitterNode,
+          key: demand.key,
+          shape: demand.shape,
+          count,
+          deadlineMs: OFFER_MS,
+        },
+        { timeoutMs: OFFER_MS },
+      ),
+    now: () => performance.now(),
+    defer: (ms, fn) => {
+      const timer = setTimeout(fn, ms).unref();
+      return () => clearTimeout(timer);
+    },
+    random: Math.random,
+  };
+}

@@ -1,0 +1,263 @@
+/**
+ * One life of a node: from its ids to its end. A node that the cluster has declared dead ends its life at once, and
+ * may begin another under new ids (see agent.ts).
+ */
+import { mkdir, rm } from "node:fs/promises";
+import type { NatsConnection } from "@nats-io/nats-core";
+import { Transport } from "@stingray/broker";
+import { connectBroker, requireJetStream, watchConnection } from "@stingray/broker/connect";
+import { ControlStore, type NodeRow } from "@stingray/gcs-kv";
+import { NodeStore, defaultStoreDir } from "@stingray/objectstore";
+import { ConnectionError, toError, type NodeId } from "@stingray/protocol";
+import type { DependencyContainer } from "tsyringe";
+import { ActorBook } from "../controller/actor-book.js";
+import { subscribeDeaths, subscribeHeartbeats } from "../feed/mod.js";
+import { agentContainer } from "./container.js";
+import { serveJoin } from "./join.js";
+import type { AgentConfig } from "./options.js";
+import { Pulse } from "./pulse.js";
+import { serveAgent, serveWorkers } from "./serve.js";
+import * as t from "./tokens.js";
+
+/** Term of the controller role, in milliseconds. */
+const CONTROLLER_TERM_MS = 2_000;
+/** The last words to the broker may take so long: it may be gone already. */
+const FAREWELL_MS = 1_000;
+
+type Undo = () => void | Promise<void>;
+
+export class AgentLife {
+  /** What was begun, to be ended in the opposite order. */
+  private readonly undo: Undo[] = [];
+  private readonly reigning = new AbortController();
+  private ended: Promise<void> | undefined;
+  private own: NodeRow | undefined;
+
+  private constructor(
+    readonly config: AgentConfig,
+    readonly storeDir: string,
+    private readonly c: DependencyContainer,
+    private readonly onLost: (reason: string) => void,
+  ) {}
+
+  /**
+   * Starts everything; workers are spawned before anything else is waited for.
+   * @param onLost called once if the cluster declares this node dead; its workers are killed by then
+   * @throws ConnectionError, AuthError, InvalidOptionError, ObjectStoreFullError; nothing is left behind then
+   */
+  static async start(config: AgentConfig, onLost: (reason: string) => void): Promise<AgentLife> {
+    const { path: storeDir, warning } = defaultStoreDir(config.node);
+    if (warning !== undefined) config.log(warning);
+    const c = agentContainer({ storeDir });
+    c.register(t.CONFIG, { useValue: config });
+    c.register(t.CONNECTION_STATE, { useValue: { up: true } });
+    const life = new AgentLife(config, storeDir, c, onLost);
+    try {
+      await life.begin();
+      return life;
+    } catch (error) {
+      await life.stop({ reason: "the agent could not start", graceMs: 0 });
+      throw error;
+    }
+  }
+
+  private async begin(): Promise<void> {
+    const { config, c } = this;
+    const get: t.Get = (token) => c.resolve(token);
+    const connecting = connectBroker({ name: `stingray agent ${config.node}`, ...config.broker });
+    connecting.catch(() => undefined); // told below
+    this.undo.push(async () => {
+      const nc = await connecting.catch(() => undefined);
+      await nc?.close();
+    });
+
+    await mkdir(config.socketDir, { recursive: true, mode: 0o700 });
+    this.undo.push(() => rm(config.socketDir, { recursive: true, force: true }));
+    const { agent, node, subjects, socketDir, secret, links } = config;
+    const [transport, store] = await Promise.all([
+      Transport.create({ process: agent, node, subjects, socketDir, secret, links }),
+      NodeStore.open({ dir: this.storeDir, capacity: config.objectStoreMemory, sweep: true }),
+    ]);
+    this.undo.push(() => store.close());
+    this.undo.push(() => transport.close({ drainMs: FAREWELL_MS }));
+    c.register(t.TRANSPORT, { useValue: transport });
+    c.register(t.NODE_STORE, { useValue: store });
+    serveWorkers(get);
+    get(t.POOL).prestart();
+    if (config.job !== undefined) get(t.POOL).bindAhead(config.job);
+
+    const nc = await connecting;
+    transport.attachBroker(nc);
+    await requireJetStream(nc);
+    c.register(t.BROKER, { useValue: nc });
+    await this.openTables(nc);
+    if (config.job !== undefined) get(t.JOBS).expect(config.job);
+    serveAgent(get);
+    await this.join(nc);
+  }
+
+  private async openTables(nc: NatsConnection): Promise<void> {
+    const { subjects, storage, replicas } = this.config;
+    const failed = this.c.resolve(t.FAILED);
+    const report = (error: Error): void => failed("read the tables", error);
+    const store = await ControlStore.open({ connection: nc, subjects, storage, replicas, report });
+    this.undo.push(() => store.close());
+    const [[nodes, nodeCache], [jobs, jobCache], names, book] = await Promise.all([
+      store.table("nodes").then(async (table) => [table, await table.watch()] as const),
+      store.table("jobs").then(async (table) => [table, await table.watch()] as const),
+      store.table("names"),
+      store.table("actors").then((table) => ActorBook.open(table)),
+    ]);
+    this.c.register(t.TABLES, { useValue: { store, nodes, nodeCache, jobs, jobCache, names } });
+    this.c.register(t.ACTOR_BOOK, { useValue: book });
+    const host = this.c.resolve(t.ACTOR_HOST);
+    const placer = this.c.resolve(t.ACTOR_PLACER);
+    book.onChange((actor, now) => {
+      placer.rowChanged(actor, now);
+      host.rowChanged(actor, now);
+    });
+    this.undo.push(() => book.stop());
+  }
+
+  /** The node becomes part of the cluster. */
+  private async join(nc: NatsConnection): Promise<void> {
+    const { config, c } = this;
+    const { nodes, nodeCache, store } = c.resolve(t.TABLES);
+    const heartbeats = c.resolve(t.HEARTBEATS);
+    const deaths = c.resolve(t.DEATHS);
+    const state = c.resolve(t.CONNECTION_STATE);
+    const liveness = c.resolve(t.LIVENESS);
+
+    const unwatch = watchConnection(nc, (event) => {
+      if (event.type === "disconnected" || event.type === "closed") state.up = false;
+      else if (event.type === "reconnected") {
+        state.up = true;
+        liveness.distrust();
+        heartbeats.changed();
+      } else if ("error" in event) config.log(event.error.message);
+    });
+    const feeds = [
+      subscribeHeartbeats(nc, config.subjects, (heartbeat) => heartbeats.received(heartbeat)),
+      subscribeDeaths(nc, config.subjects, (death) => deaths.told(death)),
+    ];
+    this.undo.push(() => {
+      unwatch();
+      for (const feed of feeds) feed.stop();
+    });
+
+    this.own = {
+      node: config.node,
+      agent: config.agent,
+      hostname: config.hostname,
+      pid: process.pid,
+      state: "ALIVE",
+      labels: config.labels,
+      total: config.total,
+      startedAt: Date.now(),
+      epoch: 1,
+    };
+    await nodes.put(config.node, this.own);
+    nodeCache.onChange(({ key, row }) => this.nodeChanged(key as NodeId, row?.value));
+    const stopJoin = serveJoin(nc, config.subjects, config);
+    const pulse = new Pulse(c.resolve(t.PEERS), () => c.resolve(t.JOBS).watched(), config.heartbeatMs);
+    heartbeats.start();
+    pulse.start();
+    this.undo.push(() => {
+      stopJoin();
+      heartbeats.stop();
+      pulse.stop();
+    });
+    void store
+      .lease("controller", config.node, { ttlMs: CONTROLLER_TERM_MS })
+      .run(this.reigning.signal, (_epoch, signal) => c.resolve(t.CONTROLLER).reign(signal))
+      .catch((error: unknown) => c.resolve(t.FAILED)("compete for the controller role", error));
+  }
+
+  private nodeChanged(node: NodeId, row: NodeRow | undefined): void {
+    if (this.ended !== undefined) return;
+    if (node !== this.config.node) {
+      if (row === undefined || row.state === "DEAD") {
+        this.c.resolve(t.DEATHS).nodeGone(node, row?.reason ?? "it left");
+      }
+      return;
+    }
+    if (row === undefined) {
+      // The broker lost its tables (memory storage and a restart): nobody has judged us.
+      const { nodes } = this.c.resolve(t.TABLES);
+      if (this.own === undefined) return;
+      nodes
+        .put(node, this.own)
+        .catch((error: unknown) => this.c.resolve(t.FAILED)("write the row of this node again", error));
+    } else if (row.state === "DEAD") {
+      this.fence();
+      this.onLost(row.reason ?? "no reason given");
+    }
+  }
+
+  /** Others have taken over what ran here: it must not go on. */
+  private fence(): void {
+    this.c.resolve(t.ACTOR_PLACER).stop();
+    this.c.resolve(t.ACTOR_HOST).forgetAll();
+    for (const worker of this.c.resolve(t.POOL).all()) worker.kill("the cluster declared this node dead");
+  }
+
+  /**
+   * Ends it: workers first, then what others see of the node, then its files. Idempotent, never rejects.
+   * @param graceMs what runs may take so long to end; then it is killed
+   */
+  stop(o: { reason: string; graceMs: number }): Promise<void> {
+    this.ended ??= this.end(o);
+    return this.ended;
+  }
+
+  private async end({ reason, graceMs }: { reason: string; graceMs: number }): Promise<void> {
+    const { c } = this;
+    this.reigning.abort();
+    const joined = this.own !== undefined;
+    if (c.isRegistered(t.ACTOR_BOOK)) {
+      c.resolve(t.ACTOR_PLACER).stop();
+      c.resolve(t.ACTOR_HOST).forgetAll();
+      c.resolve(t.JOBS).stop();
+      c.resolve(t.SCHEDULER).drain();
+    }
+    if (c.isRegistered(t.TRANSPORT)) await c.resolve(t.POOL).stop(reason, graceMs);
+    if (joined) await this.farewell(reason);
+    if (c.isRegistered(t.ACTOR_BOOK)) c.resolve(t.SCHEDULER).close();
+    for (const step of this.undo.reverse()) {
+      try {
+        await step();
+      } catch (error) {
+        this.config.log(`could not end in good order: ${toError(error).message}`);
+      }
+    }
+  }
+
+  /** Others learn that the node is gone, at once. A broker that does not answer is not waited for. */
+  private async farewell(reason: string): Promise<void> {
+    const { node } = this.config;
+    const { nodes, nodeCache } = this.c.resolve(t.TABLES);
+    const say = async (): Promise<void> => {
+      const row = nodeCache.get(node);
+      if (row?.value.state === "DEAD") return;
+      const alone = [...nodeCache.entries()].every(
+        ({ value }) => value.node === node || value.state === "DEAD",
+      );
+      // The last node leaves nobody behind who would sweep its row up.
+      if (alone || row === undefined) await nodes.delete(node);
+      else await nodes.put(node, { ...row.value, state: "DEAD", reason: `it was stopped: ${reason}` });
+    };
+    await withDeadline(say(), FAREWELL_MS).catch((error: unknown) =>
+      this.c.resolve(t.FAILED)("say goodbye", error),
+    );
+  }
+}
+
+function withDeadline<T>(work: Promise<T>, ms: number): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(
+      () => reject(new ConnectionError(`the broker did not answer within ${ms} ms`)),
+      ms,
+    );
+    work.finally(() => clearTimeout(timer)).then(resolve, reject);
+  });
+}

@@ -1,0 +1,62 @@
+/**
+ * The agent as a process of its own. Its options come as one IPC message or, without a channel, as one line of JSON
+ * on standard input. With a channel it answers `{ ready }` or `{ failed }`, and ends when the channel closes: its
+ * parent is gone then, however that came about.
+ */
+import { encodeError } from "@stingray/protocol";
+import { Agent } from "./agent.js";
+import type { AgentOptions } from "./options.js";
+
+/** Time for workers to end when nobody is left to wait for their work. */
+const GRACE_MS = 500;
+
+const withChannel = process.send !== undefined;
+let agent: Agent | undefined;
+let starting: Promise<void> | undefined;
+
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
+
+async function run(options: AgentOptions): Promise<void> {
+  try {
+    agent = await Agent.start({ log: say, ...options });
+  } catch (error) {
+    await tell({ failed: encodeError(error) });
+    if (!withChannel) say(error instanceof Error ? error.message : String(error));
+    process.exit(1);
+  }
+  agent.onGone((reason) => {
+    say(`the cluster declared this node dead: ${reason}. Its work was given to others; the process ends`);
+    process.exit(1);
+  });
+  await tell({ ready: agent.identity });
+}
+
+async function end(reason: string): Promise<void> {
+  await starting;
+  await agent?.stop({ reason, graceMs: GRACE_MS });
+  process.exit(0);
+}
+
+function tell(message: object): Promise<void> {
+  return new Promise((resolve) => {
+    if (process.send === undefined || !process.connected) resolve();
+    else process.send(message, () => resolve());
+  });
+}
+
+function begin(options: AgentOptions): void {
+  starting ??= run(options);
+}
+
+if (withChannel) {
+  process.once("message", (message) => begin(message as AgentOptions));
+  process.once("disconnect", () => void end("its parent is gone"));
+} else {
+  let input = "";
+  process.stdin.setEncoding("utf8").on("data", (chunk: string) => {
+    input += chunk;
+    const line = input.indexOf("\n");
+    if (line !== -1) begin(JSON.parse(input.slice(0, line)) as AgentOptions);
+  });
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void end(signal));
+}

@@ -1,0 +1,47 @@
+/** What a node can say of itself at any moment: its bid, and the rest of its heartbeat. */
+import type { LeaseScheduler, ResourceAccount } from "@stingray/scheduler";
+import type { NodeStore } from "@stingray/objectstore";
+import type { ActorHost } from "../controller/actor-host.js";
+import type { Heartbeat } from "../feed/mod.js";
+import type { WorkerPool } from "../pool/pool.js";
+import type { AgentConfig } from "./options.js";
+
+/** Demand beyond so many kinds is only counted. */
+const MAX_PENDING = 50;
+
+export interface NodeParts {
+  account: ResourceAccount;
+  scheduler: LeaseScheduler;
+  pool: WorkerPool;
+  host: ActorHost;
+  store: NodeStore;
+}
+
+export function nodeState(config: AgentConfig, parts: NodeParts): Omit<Heartbeat, "sequence"> {
+  const { demands, draining } = parts.scheduler.snapshot();
+  return {
+    node: config.node,
+    agent: config.agent,
+    available: atLeastNothing(parts.account.available),
+    total: parts.account.total,
+    labels: config.labels,
+    queued: demands.length,
+    idleWorkers: parts.pool.idleCount,
+    draining,
+    hostname: config.hostname,
+    pid: process.pid,
+    workers: parts.pool.size,
+    actors: parts.host.size,
+    storeUsed: parts.store.used,
+    storeCapacity: parts.store.capacity,
+    state: draining ? "DRAINING" : "ALIVE",
+    pending: demands
+      .slice(0, MAX_PENDING)
+      .map(({ shape, want, reason }) => ({ shape: shape.resources, count: want, reason })),
+  };
+}
+
+/** Work that goes on after a wait may hold more than there is for a moment; for others that is: nothing free. */
+function atLeastNothing(amounts: Record<string, number>): Record<string, number> {
+  return Object.fromEntries(Object.entries(amounts).map(([name, amount]) => [name, Math.max(0, amount)]));
+}

@@ -1,0 +1,143 @@
+/** What a node agent is told, and what it makes of it. */
+import { hostname } from "node:os";
+import { join } from "node:path";
+import type { BrokerOptions } from "@stingray/broker/connect";
+import {
+  DEFAULT_CLUSTER,
+  DEFAULT_SUBJECT_ROOT,
+  InvalidOptionError,
+  Subjects,
+  newAgentId,
+  newNodeId,
+  newSecret,
+  type JobSpec,
+  type NodeId,
+  type ProcessId,
+} from "@stingray/protocol";
+import { machineCapacity } from "../machine.js";
+import { runtimeRoot } from "../runtime-files.js";
+
+export interface AgentOptions {
+  broker: BrokerOptions;
+  /** Id of the node. @defaultValue a new one; a rejoining agent always takes a new one */
+  node?: NodeId | undefined;
+  /** @defaultValue "st" */
+  subjectRoot?: string | undefined;
+  /** @defaultValue "default" */
+  cluster?: string | undefined;
+  /** @defaultValue the number of processors that this process may use */
+  cpus?: number | undefined;
+  /** @defaultValue the NVIDIA devices of this machine */
+  gpus?: number | undefined;
+  /** Bytes that tasks may declare. @defaultValue half of the machine's memory */
+  memory?: number | undefined;
+  /** Further resources, for example `{ special: 2 }`. */
+  resources?: Record<string, number> | undefined;
+  labels?: Record<string, string> | undefined;
+  /** Bytes. @defaultValue 30 % of the machine's memory, or what shared memory has free */
+  objectStoreMemory?: number | undefined;
+  /** Where the tables lie in the broker, if this agent is the first to make them. @defaultValue "file" */
+  storage?: "file" | "memory" | undefined;
+  /** Copies of the tables in a broker cluster. @defaultValue 1 */
+  replicas?: number | undefined;
+  /** Sockets and logs go below it. @defaultValue `runtimeRoot()` */
+  runtimeDir?: string | undefined;
+  /** "nats" puts everything on the broker. @defaultValue "auto" */
+  links?: "auto" | "nats" | undefined;
+  /** Workers kept ready for the next job. @defaultValue `cpus`, at most 4 */
+  prestart?: number | undefined;
+  /** Arguments of `node` for them. */
+  workerExecArgv?: string[] | undefined;
+  /** Another main program of workers, for tests. */
+  workerMain?: string | undefined;
+  /** Milliseconds between heartbeats. @defaultValue 1000 */
+  heartbeatMs?: number | undefined;
+  /** A node that was silent for so long is declared dead. Milliseconds. @defaultValue 5000 */
+  deadAfterMs?: number | undefined;
+  /** A driver whose channel broke has so long to attach again. Milliseconds. @defaultValue 3000; 0 with `job` */
+  driverGraceMs?: number | undefined;
+  /** The one job of an embedded cluster: workers are prepared for it before it starts. */
+  job?: JobSpec | undefined;
+  /** Gets a line for each thing that goes wrong and has nobody else to be told. @defaultValue none */
+  log?: ((line: string) => void) | undefined;
+  /** What to do when the cluster has declared this node dead: come back under a new id, or stop. @defaultValue "rejoin" */
+  whenDeclaredDead?: "rejoin" | "stop" | undefined;
+}
+
+/** All of it, with defaults filled in. One per life of a node: a rejoining agent gets new ids. */
+export interface AgentConfig {
+  readonly node: NodeId;
+  readonly agent: ProcessId;
+  readonly subjects: Subjects;
+  readonly broker: BrokerOptions;
+  readonly hostname: string;
+  readonly total: Record<string, number>;
+  readonly labels: Record<string, string>;
+  readonly objectStoreMemory: number;
+  readonly storage: "file" | "memory";
+  readonly replicas: number;
+  readonly socketDir: string;
+  readonly logDir: string;
+  readonly secret: string;
+  readonly links: "auto" | "nats";
+  readonly prestart: number;
+  readonly workerExecArgv: readonly string[];
+  readonly workerMain: string | undefined;
+  readonly heartbeatMs: number;
+  readonly deadAfterMs: number;
+  readonly driverGraceMs: number;
+  readonly job: JobSpec | undefined;
+  readonly log: (line: string) => void;
+}
+
+/** @throws InvalidOptionError naming the option that makes no sense */
+export function resolveAgentOptions(o: AgentOptions): AgentConfig {
+  const machine = machineCapacity();
+  const cpus = amount("cpus", o.cpus ?? machine.cpus);
+  const total: Record<string, number> = { CPU: cpus, memory: amount("memory", o.memory ?? machine.memory) };
+  const gpus = whole("gpus", o.gpus ?? machine.gpus);
+  if (gpus > 0) total["GPU"] = gpus;
+  for (const [name, value] of Object.entries(o.resources ?? {})) {
+    if (name === "CPU" || name === "GPU" || name === "memory") {
+      throw new InvalidOptionError(
+        `resources.${name}: give it as the option ${name === "memory" ? name : `${name.toLowerCase()}s`}`,
+      );
+    }
+    total[name] = amount(`resources.${name}`, value);
+  }
+  const node = o.node ?? newNodeId();
+  const runtimeDir = o.runtimeDir ?? runtimeRoot();
+  return {
+    node,
+    agent: newAgentId(),
+    subjects: new Subjects(o.subjectRoot ?? DEFAULT_SUBJECT_ROOT, o.cluster ?? DEFAULT_CLUSTER),
+    broker: o.broker,
+    hostname: hostname(),
+    total,
+    labels: o.labels ?? {},
+    objectStoreMemory: whole("objectStoreMemory", o.objectStoreMemory ?? machine.objectStoreMemory),
+    storage: o.storage ?? "file",
+    replicas: o.replicas ?? 1,
+    socketDir: join(runtimeDir, node),
+    logDir: join(runtimeDir, "logs", node),
+    secret: newSecret(),
+    links: o.links ?? "auto",
+    prestart: whole("prestart", o.prestart ?? Math.min(4, Math.max(1, Math.floor(cpus)))),
+    workerExecArgv: o.workerExecArgv ?? [],
+    workerMain: o.workerMain,
+    heartbeatMs: amount("heartbeatMs", o.heartbeatMs ?? 1_000),
+    deadAfterMs: amount("deadAfterMs", o.deadAfterMs ?? 5_000),
+    driverGraceMs: amount("driverGraceMs", o.driverGraceMs ?? (o.job === undefined ? 3_000 : 0)),
+    job: o.job,
+    log: o.log ?? (() => undefined),
+  };
+}
+
+function amount(name: string, value: number): number {
+  if (Number.isFinite(value) && value >= 0) return value;
+  throw new InvalidOptionError(`${name}: ${value} must be a number from 0`);
+}
+function whole(name: string, value: number): number {
+  if (Number.isSafeInteger(value) && value >= 0) return value;
+  throw new InvalidOptionError(`${name}: ${value} must be a whole number from 0`);
+}

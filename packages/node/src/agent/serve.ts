@@ -1,0 +1,189 @@
+/** What an agent answers and listens to: one line for each method and message of the wire contract. */
+import type { Channel } from "@stingray/broker";
+import {
+  Agent as AgentMethods,
+  InvalidArgumentError,
+  Op,
+  PROTOCOL_VERSION,
+  ProtocolError,
+  UnschedulableError,
+  actorExited,
+  encodeError,
+  isProcessId,
+  leaseDemand,
+  leaseReturn,
+  storeFree,
+  storeSealed,
+  workerBlocked,
+  workerUnblocked,
+  type JobId,
+  type NodeId,
+  type ProcessId,
+} from "@stingray/protocol";
+import * as t from "./tokens.js";
+
+/** Starts to serve. Everything named by a token must be there. */
+export function serveAgent(get: t.Get): void {
+  const transport = get(t.TRANSPORT);
+  const watchers = get(t.ACTOR_WATCHERS);
+  const deaths = get(t.DEATHS);
+  transport.inbox.onChannelClosed((channel, reason) => {
+    watchers.channelClosed(channel);
+    if (isProcessId(channel.peer.endpoint)) deaths.channelClosed(channel.peer.endpoint, reason.message);
+  });
+  serveJobs(get);
+  serveLeases(get);
+  serveActors(get);
+  serveStore(get);
+  const { cluster } = get(t.CONFIG).subjects;
+  transport.inbox.serve(AgentMethods.clusterState, () => {
+    const { nodeCache } = get(t.TABLES);
+    const nodes = get(t.HEARTBEATS).nodes((node) =>
+      nodeCache.get(node)?.value.state === "DEAD" ? "DEAD" : undefined,
+    );
+    return { cluster, nodes };
+  });
+}
+
+/** Apart from the rest, because workers report before the broker is connected. */
+export function serveWorkers(get: t.Get): void {
+  get(t.TRANSPORT).inbox.serve(AgentMethods.workerReady, ({ worker, version }, channel) => {
+    const process = get(t.POOL).get(worker as ProcessId);
+    if (process === undefined || from(channel) !== worker) {
+      throw new InvalidArgumentError(`worker ${worker} was not started by this agent`);
+    }
+    if (version !== PROTOCOL_VERSION) {
+      process.kill(`it speaks protocol version ${version}, its agent ${PROTOCOL_VERSION}`);
+      throw new ProtocolError(
+        `the worker speaks protocol version ${version}, its agent ${PROTOCOL_VERSION}: reinstall stingray on this machine`,
+      );
+    }
+    get(t.PEERS).note(process.id, get(t.CONFIG).node);
+    process.ready();
+    return {};
+  });
+}
+
+function serveJobs(get: t.Get): void {
+  const { inbox } = get(t.TRANSPORT);
+  const jobs = get(t.JOBS);
+  const peers = get(t.PEERS);
+  inbox.serve(AgentMethods.jobStart, async (spec, channel) => {
+    if (from(channel) !== spec.driver) {
+      throw new InvalidArgumentError(`job ${spec.job} can only be started by its driver ${spec.driver}`);
+    }
+    peers.note(from(channel), channel.peer.node ?? (spec.driverNode as NodeId | undefined));
+    await jobs.start(spec);
+    get(t.POOL).bindAhead(spec);
+    // It may have gone while its row was written; the closing of a channel is told only once.
+    if (channel.closed !== undefined) jobs.processGone(from(channel), channel.closed.message);
+    return {};
+  });
+  inbox.serve(AgentMethods.jobEnd, async ({ job }) => {
+    await jobs.end(job as JobId, "FINISHED");
+    return {};
+  });
+  inbox.serve(AgentMethods.jobCleanup, async ({ job }) => {
+    await jobs.cleanUp(job as JobId);
+    return {};
+  });
+}
+
+function serveLeases(get: t.Get): void {
+  const { inbox } = get(t.TRANSPORT);
+  const scheduler = get(t.SCHEDULER);
+  const peers = get(t.PEERS);
+  /** Processes of a job that is over are not served, but for its detached actors. */
+  const isOver = (job: string, process: ProcessId): boolean =>
+    get(t.JOBS).isOver(job) && get(t.ACTOR_HOST).on(process)?.spec.detached !== true;
+
+  inbox.on(Op.LeaseDemand, leaseDemand, ([, job, key, shape, want], channel) => {
+    const submitter = from(channel);
+    peers.note(submitter, channel.peer.node);
+    if (want > 0 && isOver(job, submitter)) {
+      const error = new UnschedulableError(`job ${job} is over: nothing more runs for it`);
+      channel.send([Op.LeaseFailed, key, encodeError(error)]);
+      return;
+    }
+    const submitterNode = channel.peer.node;
+    scheduler.demand({ submitter, submitterNode, job: job as JobId, key, shape, want });
+    get(t.HEARTBEATS).changed();
+  });
+  inbox.on(Op.LeaseReturn, leaseReturn, ([, lease, usable]) => {
+    scheduler.returned(lease, usable);
+    get(t.HEARTBEATS).changed();
+  });
+  inbox.on(Op.WorkerBlocked, workerBlocked, ([, lease]) => scheduler.blocked(lease));
+  inbox.on(Op.WorkerUnblocked, workerUnblocked, ([, lease]) => scheduler.unblocked(lease));
+  inbox.serve(AgentMethods.leaseOffer, ({ job, submitter, submitterNode, key, shape, count }) => {
+    peers.note(submitter as ProcessId, submitterNode as NodeId | undefined);
+    if (get(t.JOBS).isOver(job)) {
+      return { granted: 0, reason: `job ${job} is over`, available: get(t.ACCOUNT).available };
+    }
+    return scheduler.offered({
+      submitter: submitter as ProcessId,
+      submitterNode: submitterNode as NodeId | undefined,
+      job: job as JobId,
+      key,
+      shape,
+      count,
+    });
+  });
+  inbox.serve(AgentMethods.leaseKill, ({ lease, reason }, channel) => {
+    const known = scheduler.snapshot().leases.find((l) => l.lease === lease);
+    if (known?.worker === undefined) return {}; // it is over, which is what was wanted
+    if (known.submitter !== from(channel)) {
+      throw new InvalidArgumentError(`lease ${lease} belongs to ${known.submitter}, not to ${from(channel)}`);
+    }
+    get(t.POOL).kill(known.worker, reason);
+    return {};
+  });
+}
+
+function serveActors(get: t.Get): void {
+  const { inbox } = get(t.TRANSPORT);
+  const directory = get(t.ACTOR_DIRECTORY);
+  const names = get(t.ACTOR_NAMES);
+  inbox.serve(AgentMethods.actorCreate, async ({ spec, getIfExists }, channel) => {
+    spec.creatorNode ??= channel.peer.node;
+    const answer = await directory.create(spec, getIfExists);
+    // It may have gone while the rows were written; the closing of a channel is told only once.
+    const { closed } = channel;
+    if (closed !== undefined) directory.creatorGone(from(channel), closed.message);
+    return answer;
+  });
+  inbox.serve(AgentMethods.actorWatch, ({ actor }, channel) => get(t.ACTOR_WATCHERS).watch(actor, channel));
+  inbox.serve(AgentMethods.actorGet, ({ namespace, name }) => names.get(namespace, name));
+  inbox.serve(AgentMethods.actorList, async ({ namespace }) => ({ actors: await names.list(namespace) }));
+  inbox.serve(AgentMethods.actorKill, async ({ actor, restart, reason }) => {
+    await directory.kill(actor, restart, reason);
+    return {};
+  });
+  inbox.serve(AgentMethods.actorPlace, ({ spec, epoch }) => get(t.ACTOR_HOST).accept(spec, epoch));
+  inbox.on(Op.ActorExited, actorExited, ([, actor, epoch, error], channel) => {
+    get(t.ACTOR_HOST)
+      .exited(from(channel), actor, epoch, error)
+      .catch((thrown: unknown) => get(t.FAILED)(`write down the end of actor ${actor}`, thrown));
+  });
+}
+
+function serveStore(get: t.Get): void {
+  const { inbox } = get(t.TRANSPORT);
+  const objects = get(t.OBJECTS);
+  inbox.serve(AgentMethods.storeCreate, ({ object, size }, channel) =>
+    objects.create(object, size, from(channel)),
+  );
+  inbox.serve(AgentMethods.storePull, ({ object, size, copies }, channel) =>
+    objects.pull(object, size, copies, from(channel)),
+  );
+  inbox.serve(AgentMethods.storeRead, ({ object, offset, length }) => objects.read(object, offset, length));
+  inbox.on(Op.StoreSealed, storeSealed, ([, object, size]) => objects.seal(object, size));
+  inbox.on(Op.StoreFree, storeFree, ([, freed]) => objects.free(freed));
+}
+
+/** The process at the other end. Agents are spoken to by processes only, never by mailboxes. */
+function from(channel: Channel): ProcessId {
+  const process = channel.peer.process ?? channel.peer.endpoint;
+  if (isProcessId(process)) return process;
+  throw new ProtocolError(`an agent is spoken to from a process's inbox, not from ${channel.peer.endpoint}`);
+}

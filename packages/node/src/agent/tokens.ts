@@ -1,0 +1,76 @@
+/** The parts of an agent, by name. Each is made once per life of a node, by a factory in container.ts. */
+import type { NatsConnection } from "@nats-io/nats-core";
+import type { Transport } from "@stingray/broker";
+import type { JobRow, NodeRow, Table, TableCache, Tables, NameRow } from "@stingray/gcs-kv";
+import type { NodeStore } from "@stingray/objectstore";
+import type { ClusterView, LeaseScheduler, ResourceAccount } from "@stingray/scheduler";
+import type { InjectionToken } from "tsyringe";
+import type { ActorBook } from "../controller/actor-book.js";
+import type { ActorDirectory } from "../controller/actor-directory.js";
+import type { ActorHost } from "../controller/actor-host.js";
+import type { ActorNames } from "../controller/actor-names.js";
+import type { ActorPlacer } from "../controller/actor-placer.js";
+import type { ActorWatchers } from "../controller/actor-watchers.js";
+import type { Controller } from "../controller/controller.js";
+import type { Liveness } from "../controller/liveness.js";
+import type { WorkerPool } from "../pool/pool.js";
+import type { Deaths } from "./deaths.js";
+import type { Heartbeats } from "./heartbeats.js";
+import type { Jobs } from "./jobs.js";
+import type { Objects } from "./objects.js";
+import type { AgentConfig } from "./options.js";
+import type { Outputs } from "./outputs.js";
+import type { Peers } from "./peers.js";
+
+const token = <T>(name: string): InjectionToken<T> => Symbol(name);
+
+/** The tables an agent uses, and the caches that follow them. */
+export interface AgentTables {
+  readonly store: Tables;
+  readonly nodes: Table<NodeRow>;
+  readonly nodeCache: TableCache<NodeRow>;
+  readonly jobs: Table<JobRow>;
+  readonly jobCache: TableCache<JobRow>;
+  readonly names: Table<NameRow>;
+}
+
+/** Gives a part, making it on first use. */
+export type Get = <T>(token: InjectionToken<T>) => T;
+/** Says how a part is made. */
+export type Provide = <T>(token: InjectionToken<T>, make: (get: Get) => T) => void;
+
+/** Whether the broker is there. */
+export interface ConnectionState {
+  up: boolean;
+}
+
+/** Says that something went wrong which nobody waits for. */
+export type Failed = (what: string, error: unknown) => void;
+
+export const CONFIG = token<AgentConfig>("AgentConfig");
+export const FAILED = token<Failed>("Failed");
+export const CONNECTION_STATE = token<ConnectionState>("ConnectionState");
+// Made while the agent starts, with I/O, and put in as they come up:
+export const TRANSPORT = token<Transport>("Transport");
+export const NODE_STORE = token<NodeStore>("NodeStore");
+export const BROKER = token<NatsConnection>("NatsConnection");
+export const TABLES = token<AgentTables>("AgentTables");
+export const ACTOR_BOOK = token<ActorBook>("ActorBook");
+// Made from those by factories:
+export const PEERS = token<Peers>("Peers");
+export const POOL = token<WorkerPool>("WorkerPool");
+export const OUTPUTS = token<Outputs>("Outputs");
+export const ACCOUNT = token<ResourceAccount>("ResourceAccount");
+export const VIEW = token<ClusterView>("ClusterView");
+export const SCHEDULER = token<LeaseScheduler>("LeaseScheduler");
+export const LIVENESS = token<Liveness>("Liveness");
+export const HEARTBEATS = token<Heartbeats>("Heartbeats");
+export const DEATHS = token<Deaths>("Deaths");
+export const OBJECTS = token<Objects>("Objects");
+export const JOBS = token<Jobs>("Jobs");
+export const ACTOR_NAMES = token<ActorNames>("ActorNames");
+export const ACTOR_WATCHERS = token<ActorWatchers>("ActorWatchers");
+export const ACTOR_DIRECTORY = token<ActorDirectory>("ActorDirectory");
+export const ACTOR_PLACER = token<ActorPlacer>("ActorPlacer");
+export const ACTOR_HOST = token<ActorHost>("ActorHost");
+export const CONTROLLER = token<Controller>("Controller");

@@ -1,0 +1,117 @@
+/** What a process can ask about actors: create, find, watch, end. All state is in the tables; this only writes it. */
+import {
+  ActorDiedError,
+  InvalidArgumentError,
+  NameTakenError,
+  encodeError,
+  type ActorSpec,
+  type ProcessId,
+  type StingrayError,
+  type WireError,
+} from "@stingray/protocol";
+import type { ActorBook, ActorEntry } from "./actor-book.js";
+import type { ActorNames } from "./actor-names.js";
+
+export interface DirectoryHooks {
+  /** This process's own id: the agent that finds a place for what is created here. */
+  readonly agent: string;
+  /** Whether the job still runs. */
+  jobRuns(job: string): Promise<boolean>;
+  /** Find a place for this claim, in the background. */
+  place(entry: ActorEntry): void;
+  /** Kill the process of this incarnation, wherever it is; it may come back. */
+  killProcess(entry: ActorEntry, reason: string): Promise<void>;
+  failed(what: string, error: unknown): void;
+}
+
+export class ActorDirectory {
+  constructor(
+    private readonly book: ActorBook,
+    private readonly names: ActorNames,
+    private readonly hooks: DirectoryHooks,
+  ) {}
+
+  /**
+   * Claims the actor and its name. Asking again for the same actor changes nothing.
+   * @returns with `getIfExists`, the actor that has the name already
+   * @throws NameTakenError naming the holder; InvalidArgumentError where the job is over
+   */
+  async create(spec: ActorSpec, getIfExists: boolean): Promise<{ existing?: ActorSpec }> {
+    if (getIfExists && spec.name === undefined) {
+      throw new InvalidArgumentError(
+        "getIfExists needs a name: give the actor one, or leave getIfExists out",
+      );
+    }
+    if (!(await this.hooks.jobRuns(spec.job))) {
+      throw new InvalidArgumentError(
+        `actor ${spec.actor} can't be created: its job ${spec.job} is over or was never started here`,
+      );
+    }
+    if (spec.name !== undefined) {
+      const holder = await this.names.holder(spec.namespace, spec.name);
+      if (holder !== undefined && holder.actor !== spec.actor) return taken(spec, holder, getIfExists);
+    }
+    const { agent } = this.hooks;
+    const entry = await this.book.create({ spec, state: "PENDING", epoch: 0, agent, restarts: 0 });
+    if (entry === undefined) return {};
+    if (spec.name !== undefined) {
+      const holder = await this.names.claim(spec, spec.name).catch(async (error: unknown) => {
+        await this.book.remove(entry).catch(() => undefined);
+        throw error;
+      });
+      if (holder.actor !== spec.actor) {
+        await this.book.remove(entry);
+        return taken(spec, holder, getIfExists);
+      }
+    }
+    this.hooks.place(entry);
+    return {};
+  }
+
+  /** Ends an actor wherever it is; with `restart` only its process. Unknown and dead actors are no error. */
+  async kill(actor: string, restart: boolean, reason: string): Promise<void> {
+    const entry = this.book.get(actor) ?? (await this.book.fetch(actor));
+    if (entry === undefined || entry.value.state === "DEAD") return;
+    if (restart) {
+      await this.hooks.killProcess(entry, reason);
+      return;
+    }
+    const what = `${describe(entry.value.spec)} was killed: ${reason}`;
+    await this.end(actor, new ActorDiedError(what, { detail: { reason } }));
+  }
+
+  /** The actor ends for good. Its host sees the row and ends the process. */
+  async end(actor: string, cause: StingrayError | WireError): Promise<void> {
+    const wire = cause instanceof Error ? encodeError(cause) : cause;
+    const entry = await this.book.apply(actor, { kind: "ended", cause: wire });
+    if (entry !== undefined) await this.names.release(entry.value.spec);
+  }
+
+  /** Ends, in the background, what a process has created and is not detached. */
+  creatorGone(process: ProcessId, reason: string): void {
+    for (const { value } of this.book.entries()) {
+      if (value.state === "DEAD" || value.spec.detached || value.spec.creator !== process) continue;
+      const cause = new ActorDiedError(
+        `${describe(value.spec)} ended with the process that created it, ${value.spec.creator}: ${reason}. ` +
+          `Make it detached if it is to live longer`,
+      );
+      this.end(value.spec.actor, cause).catch((error: unknown) =>
+        this.hooks.failed(`end ${describe(value.spec)}`, error),
+      );
+    }
+  }
+}
+
+/** `actor Counter "c" (a123…)`, for messages. */
+export function describe(spec: ActorSpec): string {
+  return `actor ${spec.className}${spec.name === undefined ? "" : ` "${spec.name}"`} (${spec.actor})`;
+}
+
+function taken(spec: ActorSpec, holder: ActorSpec, getIfExists: boolean): { existing: ActorSpec } {
+  if (getIfExists) return { existing: holder };
+  throw new NameTakenError(
+    `the name "${spec.name}" in namespace "${spec.namespace}" belongs to ${describe(holder)} of job ${holder.job}: ` +
+      `use another name, kill it first, or create with getIfExists to share it`,
+    { detail: { actor: holder.actor, job: holder.job } },
+  );
+}

@@ -1,0 +1,76 @@
+/**
+ * The states of an actor's row and the one function that changes them. Rows are written by compare-and-set on their
+ * revision, so of two agents that act on the same row one wins, and the other looks again.
+ *
+ * A *claim* is a row in PENDING or RESTARTING: `agent` is the one that finds a place for it. The revision of the
+ * claim is the epoch of the incarnation made from it. As revisions only grow, so do epochs, and an incarnation that
+ * was given up can never become ALIVE: its write would need a revision that is no longer there.
+ */
+import type { ActorRow } from "@stingray/gcs-kv";
+import type { ActorView, WireError } from "@stingray/protocol";
+
+export type ActorEvent =
+  /** An agent takes it on itself to find a place (again). */
+  | { kind: "claimed"; agent: string }
+  /** A node has room: from here on it answers for the incarnation `epoch`. */
+  | { kind: "hosted"; agent: string; node: string; epoch: number }
+  /** Its constructor has run. */
+  | { kind: "alive"; agent: string; node: string; process: string; epoch: number }
+  /** Its process is gone. `agent` finds a place for the next incarnation, if there is to be one. */
+  | { kind: "lost"; epoch: number; agent: string; cause: WireError }
+  /** It ends for good. */
+  | { kind: "ended"; cause: WireError };
+
+/** The row after the event, or undefined where the event is stale or changes nothing. */
+export function nextActorRow(row: ActorRow, event: ActorEvent): ActorRow | undefined {
+  if (row.state === "DEAD") return undefined;
+  const { process: _process, node: _node, agent: _agent, cause: _cause, ...rest } = row;
+  switch (event.kind) {
+    case "claimed":
+      return row.state === "ALIVE" ? undefined : { ...rest, agent: event.agent };
+    case "hosted":
+      if (row.state === "ALIVE" || event.epoch <= row.epoch) return undefined;
+      return { ...rest, epoch: event.epoch, agent: event.agent, node: event.node };
+    case "alive":
+      if (row.state === "ALIVE" || event.epoch < row.epoch) return undefined;
+      return {
+        ...rest,
+        state: "ALIVE",
+        epoch: event.epoch,
+        agent: event.agent,
+        node: event.node,
+        process: event.process,
+      };
+    case "lost": {
+      if (row.epoch > event.epoch) return undefined;
+      const again = row.spec.maxRestarts < 0 || row.restarts < row.spec.maxRestarts;
+      if (!again) return { ...rest, state: "DEAD", cause: event.cause };
+      return {
+        ...rest,
+        state: "RESTARTING",
+        epoch: event.epoch,
+        restarts: row.restarts + 1,
+        agent: event.agent,
+        cause: event.cause,
+      };
+    }
+    case "ended":
+      return { ...rest, state: "DEAD", cause: event.cause };
+  }
+}
+
+/** What watchers are told of a row. */
+export function viewOf(row: ActorRow): ActorView {
+  const view: ActorView = { actor: row.spec.actor, state: row.state, epoch: row.epoch };
+  if (row.state === "ALIVE") {
+    view.process = row.process;
+    view.node = row.node;
+  }
+  if (row.cause !== undefined) view.cause = row.cause;
+  return view;
+}
+
+/** Whether the row is (still) about this incarnation: as host, one may act for it. */
+export function concerns(row: ActorRow, epoch: number, revision: number): boolean {
+  return row.state !== "DEAD" && (row.epoch === epoch || revision === epoch);
+}

@@ -1,0 +1,173 @@
+/**
+ * Finds a place for an actor that has a claim: this node if it is best, else the best other node that takes it. What
+ * fits nowhere now waits in the local queue and for the bids of others at the same time; the first wins.
+ */
+import {
+  rank,
+  type Bid,
+  type ClusterView,
+  type LeaseScheduler,
+  type Ranked,
+  type Reservation,
+} from "@stingray/scheduler";
+import {
+  UnschedulableError,
+  toError,
+  type ActorSpec,
+  type JobId,
+  type NodeId,
+  type ProcessId,
+  type StingrayError,
+} from "@stingray/protocol";
+import type { ActorEntry } from "./actor-book.js";
+import { describe } from "./actor-directory.js";
+
+export interface PlacerHooks {
+  ownBid(): Bid;
+  /** Host it here; `reservation` may still be on its way. */
+  host(entry: ActorEntry, reservation: Promise<Reservation>): void;
+  /** Ask another node to host it. Undefined where it does, else why not. */
+  offer(to: { node: NodeId; agent: ProcessId }, spec: ActorSpec, epoch: number): Promise<string | undefined>;
+  /** It will never have a place. */
+  giveUp(entry: ActorEntry, error: StingrayError): void;
+  waitsFor(actor: string, reason: string): void;
+}
+
+/** A wait shorter than this is not worth a word, in milliseconds. */
+const QUIET_MS = 3_000;
+
+export class ActorPlacer {
+  private readonly running = new Map<string, { spec: ActorSpec; revision: number; abort: AbortController }>();
+
+  constructor(
+    private readonly view: ClusterView,
+    private readonly scheduler: LeaseScheduler,
+    private readonly hooks: PlacerHooks,
+  ) {}
+
+  /** Begins to look for a place, in the background. A later claim of the same actor replaces an earlier one. */
+  place(entry: ActorEntry): void {
+    this.running.get(entry.key)?.abort.abort();
+    const run = { spec: entry.value.spec, revision: entry.revision, abort: new AbortController() };
+    this.running.set(entry.key, run);
+    this.search(entry, run.abort.signal)
+      .catch((thrown: unknown) => {
+        if (!run.abort.signal.aborted) this.hooks.giveUp(entry, asUnschedulable(entry, thrown));
+      })
+      .finally(() => {
+        run.abort.abort();
+        if (this.running.get(entry.key) === run) this.running.delete(entry.key);
+      });
+  }
+
+  /** The row was written: by whom ever, the claim that is being placed is no longer the newest. */
+  rowChanged(actor: string, now: ActorEntry | undefined): void {
+    const run = this.running.get(actor);
+    if (run !== undefined && (now === undefined || now.revision > run.revision)) run.abort.abort();
+  }
+
+  /** The job is over: no places are looked for any more but for its detached actors. */
+  endJob(job: string): void {
+    for (const { spec, abort } of this.running.values()) {
+      if (spec.job === job && !spec.detached) abort.abort();
+    }
+  }
+
+  /** Actors that wait for a place. */
+  get size(): number {
+    return this.running.size;
+  }
+
+  stop(): void {
+    for (const { abort } of this.running.values()) abort.abort();
+  }
+
+  private async search(entry: ActorEntry, signal: AbortSignal): Promise<void> {
+    const { spec } = entry.value;
+    const ask = { job: spec.job as JobId, shape: spec.placement, what: describe(spec) };
+    const speak = setTimeout(() => this.hooks.waitsFor(spec.actor, reason), QUIET_MS);
+    speak.unref();
+    let reason = "it waits for a node";
+    let queued: Promise<Reservation> | undefined;
+    const leaveQueue = new AbortController();
+    try {
+      while (!signal.aborted) {
+        const change = this.nextChange(signal);
+        const ranked = rank(spec.placement, [this.hooks.ownBid(), ...this.view.nodes()], {
+          random: Math.random,
+        });
+        this.checkAffinity(spec, ranked);
+        for (const candidate of ranked) {
+          if (candidate.fit !== "now") break;
+          if (candidate.node === this.hooks.ownBid().node) {
+            const reservation = queued ?? this.scheduler.reserveNow(ask);
+            if (reservation === undefined || reservation === queued) continue;
+            this.hooks.host(entry, reservation);
+            return;
+          }
+          this.view.charge(candidate.node, spec.placement.resources);
+          const refusal = await this.hooks.offer(candidate, spec, entry.revision);
+          if (refusal === undefined || signal.aborted) return;
+        }
+        reason = explain(spec, ranked);
+        const own = ranked.find((r) => r.node === this.hooks.ownBid().node);
+        if (queued === undefined && own !== undefined && own.fit !== "never") {
+          queued = this.scheduler.reserve({ ...ask, signal: leaveQueue.signal });
+          queued.catch(() => undefined);
+        }
+        const won = await Promise.race([change, ...(queued === undefined ? [] : [queued])]);
+        if (won !== undefined && queued !== undefined && !signal.aborted) {
+          const reservation = queued;
+          queued = undefined;
+          this.hooks.host(entry, reservation);
+          return;
+        }
+      }
+    } finally {
+      clearTimeout(speak);
+      leaveQueue.abort();
+      // It may have been granted at the very moment that another place was found.
+      queued?.then((reservation) => reservation.release(true)).catch(() => undefined);
+    }
+  }
+
+  private checkAffinity(spec: ActorSpec, ranked: readonly Ranked[]): void {
+    const wanted = spec.placement.scheduling;
+    if (wanted?.kind !== "node" || wanted.soft) return;
+    const node = ranked.find((r) => r.node === wanted.node);
+    if (node === undefined || node.fit === "never") {
+      throw new UnschedulableError(
+        `${describe(spec)} must run on node ${wanted.node}, which ${node === undefined ? "is not in the cluster" : node.reason}: ` +
+          `choose another node, or make the affinity soft`,
+      );
+    }
+  }
+
+  /** Resolves with the next bid or departure of another node, or when the search is over. */
+  private nextChange(signal: AbortSignal): Promise<undefined> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        stop();
+        signal.removeEventListener("abort", done);
+        resolve(undefined);
+      };
+      const stop = this.view.onChange(done);
+      signal.addEventListener("abort", done, { once: true });
+      if (signal.aborted) done();
+    });
+  }
+}
+
+function explain(spec: ActorSpec, ranked: readonly Ranked[]): string {
+  const nodes = ranked.slice(0, 5).map((r) => `${r.node} ${r.reason}`);
+  const more = ranked.length > 5 ? `; and ${ranked.length - 5} more` : "";
+  return `${describe(spec)} waits for ${JSON.stringify(spec.placement.resources)}: ${nodes.join("; ")}${more}`;
+}
+
+function asUnschedulable(entry: ActorEntry, thrown: unknown): StingrayError {
+  const error = toError(thrown);
+  if ("code" in error && "retryable" in error) return error as StingrayError;
+  return new UnschedulableError(`${describe(entry.value.spec)} could not be placed: ${error.message}`, {
+    cause: error,
+  });
+}

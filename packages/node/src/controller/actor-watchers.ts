@@ -1,0 +1,66 @@
+/** Who wants to know about which actor: they get an ActorState message on every change. */
+import type { Channel } from "@stingray/broker";
+import { ActorDiedError, Op, encodeError, type ActorView } from "@stingray/protocol";
+import type { ActorBook, ActorEntry } from "./actor-book.js";
+import { viewOf } from "./actor-machine.js";
+
+export class ActorWatchers {
+  private readonly watchers = new Map<string, Set<Channel>>();
+  /** What an actor without a process waits for, as its placer says. */
+  private readonly waiting = new Map<string, string>();
+
+  constructor(private readonly book: ActorBook) {
+    book.onChange((actor, now) => {
+      if (now === undefined || now.value.state === "ALIVE" || now.value.state === "DEAD") {
+        this.waiting.delete(actor);
+      }
+      this.tell(actor, now);
+    });
+  }
+
+  /** Its state now, and every change from now on to this channel while it is open. */
+  async watch(actor: string, channel: Channel): Promise<ActorView> {
+    let channels = this.watchers.get(actor);
+    if (channels === undefined) this.watchers.set(actor, (channels = new Set()));
+    channels.add(channel);
+    const fetched = this.book.get(actor) ?? (await this.book.fetch(actor));
+    // The newest after the wait: a change that was pushed meanwhile must not be followed by an older answer.
+    return this.view(actor, this.book.get(actor) ?? fetched);
+  }
+
+  channelClosed(channel: Channel): void {
+    for (const [actor, channels] of this.watchers) {
+      if (channels.delete(channel) && channels.size === 0) this.watchers.delete(actor);
+    }
+  }
+
+  /** Says what a PENDING or RESTARTING actor waits for. */
+  waitsFor(actor: string, reason: string): void {
+    if (this.waiting.get(actor) === reason) return;
+    this.waiting.set(actor, reason);
+    this.tell(actor, this.book.get(actor));
+  }
+
+  private tell(actor: string, entry: ActorEntry | undefined): void {
+    const channels = this.watchers.get(actor);
+    if (channels === undefined) return;
+    const view = this.view(actor, entry);
+    for (const channel of channels) channel.send([Op.ActorState, view]);
+    if (view.state === "DEAD") this.watchers.delete(actor);
+  }
+
+  private view(actor: string, entry: ActorEntry | undefined): ActorView {
+    if (entry === undefined) {
+      const gone = new ActorDiedError(
+        `actor ${actor} is gone: it ended, and its job was cleaned up or it never existed`,
+      );
+      return { actor, state: "DEAD", epoch: 0, cause: encodeError(gone) };
+    }
+    const view = viewOf(entry.value);
+    const reason = this.waiting.get(actor);
+    if (reason !== undefined && view.state !== "ALIVE" && view.state !== "DEAD") {
+      view.cause = { code: "UNSCHEDULABLE", message: reason };
+    }
+    return view;
+  }
+}

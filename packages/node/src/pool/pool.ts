@@ -1,0 +1,225 @@
+/**
+ * The worker processes of a node. It starts, binds, reuses and ends them; who gets one, and how many there may be, is
+ * the scheduler's business.
+ */
+import {
+  newWorkerId,
+  RuntimeEnvError,
+  type ExitReport,
+  type JobId,
+  type JobSpec,
+  type ProcessId,
+  type Shape,
+} from "@stingray/protocol";
+import { captureOutput, type StreamNumber } from "../logs/mod.js";
+import type { WorkerConfig } from "../worker-config.js";
+import { fitsUnbound, workerEnv, type WorkerEnv } from "./env.js";
+import { spawnWorker } from "./spawn.js";
+import { WorkerProcess, type WorkerTimes } from "./worker-process.js";
+
+export interface PoolOptions {
+  /** What every worker is told, but its own id. */
+  config: Omit<WorkerConfig, "worker">;
+  /** Unbound workers kept ready for the next job. */
+  prestart: number;
+  /** Arguments of `node` for unbound workers. @defaultValue none */
+  execArgv?: readonly string[] | undefined;
+  /** Directory of the workers' log files; without it none are written. */
+  logDir?: string | undefined;
+  /** Another main program, for tests. */
+  workerMain?: string | undefined;
+  /** An idle worker ends after this many milliseconds. @defaultValue 60_000 */
+  idleMs?: number | undefined;
+  /** Idle workers of other jobs and environments that may stay when a new one is started. @defaultValue 4 */
+  maxIdleOthers?: number | undefined;
+  times?: Partial<WorkerTimes> | undefined;
+}
+
+export interface PoolHooks {
+  bind(worker: ProcessId, env: WorkerEnv): Promise<void>;
+  askToEnd(worker: ProcessId, reason: string): void;
+  /** A worker is gone. Called once for each that was ever started. */
+  exited(worker: ProcessId, report: ExitReport, job: JobId | undefined): void;
+  lines(worker: WorkerProcess, stream: StreamNumber, name: string, lines: string[]): void;
+}
+
+const TIMES: WorkerTimes = { startMs: 30_000, graceMs: 2_000 };
+const IDLE_MS = 60_000;
+
+export class WorkerPool {
+  private readonly workers = new Map<ProcessId, WorkerProcess>();
+  private sweeper: NodeJS.Timeout | undefined;
+  private stopping = false;
+
+  constructor(
+    private readonly options: PoolOptions,
+    private readonly hooks: PoolHooks,
+  ) {}
+
+  /** Starts unbound workers until `count` are there or coming. */
+  prestart(count: number = this.options.prestart): void {
+    if (this.stopping) return;
+    const unbound = this.all().filter((w) => w.usable && w.env === undefined).length;
+    for (let i = unbound; i < count; i++) this.spawn(this.options.execArgv ?? [], {});
+  }
+
+  /** Makes unbound workers ready for this job before anybody asks. A failure shows when a worker is acquired. */
+  bindAhead(job: JobSpec): void {
+    const env = workerEnv(job, undefined);
+    for (const worker of this.all()) {
+      if (worker.env !== undefined || worker.taken || !fitsUnbound(env, worker.startedWith)) continue;
+      if (worker.usable) worker.bind(env).catch(() => undefined);
+    }
+  }
+
+  /**
+   * A worker of this job and environment: an idle one, one that belongs to no job yet, or a new one.
+   * @throws RuntimeEnvError if it could not be started or prepared
+   */
+  async acquire(job: JobSpec, shape: Shape): Promise<ProcessId> {
+    if (this.stopping) throw new RuntimeEnvError("this node is stopping; the work goes to another node");
+    const env = workerEnv(job, shape.runtimeEnv);
+    const clean = (shape.resources["GPU"] ?? 0) > 0;
+    const worker = this.findBound(env, clean) ?? this.findUnbound(env) ?? this.spawnFor(env);
+    worker.take();
+    await worker.bind(env);
+    this.watchIdle();
+    return worker.id;
+  }
+
+  /** The worker is free again; unusable ones end. */
+  release(id: ProcessId, usable: boolean): void {
+    const worker = this.workers.get(id);
+    if (worker === undefined) return;
+    if (!usable || worker.hadGpus) worker.end("not to be used again");
+    else worker.giveBack();
+  }
+
+  /** @param grace milliseconds; default as configured */
+  end(id: ProcessId, reason: string, grace?: number): void {
+    this.workers.get(id)?.end(reason, grace);
+  }
+  kill(id: ProcessId, reason: string): void {
+    this.workers.get(id)?.kill(reason);
+  }
+  get(id: ProcessId): WorkerProcess | undefined {
+    return this.workers.get(id);
+  }
+  all(): WorkerProcess[] {
+    return [...this.workers.values()];
+  }
+  get idleCount(): number {
+    return this.all().filter((w) => w.usable && !w.taken).length;
+  }
+  get size(): number {
+    return this.workers.size;
+  }
+
+  /** Kills the workers of a job but those to be spared; resolves when they are gone and their output was handed on. */
+  async endJob(job: string, spare: (id: ProcessId) => boolean, reason: string): Promise<void> {
+    const doomed = this.all().filter((w) => w.env?.job.job === job && !spare(w.id));
+    for (const worker of doomed) worker.kill(reason);
+    await Promise.all(doomed.map(async (w) => Promise.all([w.whenGone(), w.drained()])));
+    this.prestart();
+  }
+
+  /** Ends every worker; resolves when all are gone and their output was handed on. */
+  async stop(reason: string, graceMs: number): Promise<void> {
+    this.stopping = true;
+    clearInterval(this.sweeper);
+    const all = this.all();
+    for (const worker of all) {
+      if (graceMs > 0 && worker.taken) worker.end(reason, graceMs / 2);
+      else worker.kill(reason);
+    }
+    await Promise.all(all.map(async (w) => Promise.all([w.whenGone(), w.drained()])));
+  }
+
+  private findBound(env: WorkerEnv, clean: boolean): WorkerProcess | undefined {
+    let coming: WorkerProcess | undefined;
+    for (const worker of this.workers.values()) {
+      if (worker.taken || !worker.usable || worker.env?.key !== env.key) continue;
+      if (worker.hadGpus || (clean && worker.uses > 0)) continue;
+      if (worker.idle) return worker;
+      coming ??= worker;
+    }
+    return coming;
+  }
+
+  private findUnbound(env: WorkerEnv): WorkerProcess | undefined {
+    let coming: WorkerProcess | undefined;
+    for (const worker of this.workers.values()) {
+      if (worker.taken || !worker.usable || worker.env !== undefined) continue;
+      if (!fitsUnbound(env, worker.startedWith)) continue;
+      if (worker.state.kind === "unbound") return worker;
+      coming ??= worker;
+    }
+    return coming;
+  }
+
+  private spawnFor(env: WorkerEnv): WorkerProcess {
+    this.evictOthers(env);
+    return this.spawn(env.execArgv, env.envVars);
+  }
+
+  /** Memory for a new process comes from those that idle for somebody else: the one idle for longest goes. */
+  private evictOthers(env: WorkerEnv): void {
+    const others = this.all().filter((w) => w.idle && w.env?.key !== env.key);
+    if (others.length < (this.options.maxIdleOthers ?? 4)) return;
+    others.sort((a, b) => idleSince(a) - idleSince(b))[0]?.end("makes room for another environment");
+  }
+
+  private spawn(execArgv: readonly string[], envVars: Readonly<Record<string, string>>): WorkerProcess {
+    const id = newWorkerId();
+    const child = spawnWorker({
+      config: { ...this.options.config, worker: id },
+      execArgv,
+      envVars,
+      main: this.options.workerMain,
+    });
+    const capture = captureOutput(child, {
+      worker: id,
+      pid: child.pid ?? 0,
+      onLines: (stream, name, lines) => this.hooks.lines(worker, stream, name, lines),
+      ...(this.options.logDir === undefined ? {} : { logDir: this.options.logDir }),
+    });
+    const worker: WorkerProcess = new WorkerProcess(
+      id,
+      child,
+      capture,
+      execArgv,
+      {
+        bind: (w, env) => this.hooks.bind(w.id, env),
+        askToEnd: (w, reason) => this.hooks.askToEnd(w.id, reason),
+        exited: (w, report) => {
+          this.workers.delete(w.id);
+          this.hooks.exited(w.id, report, w.env?.job.job as JobId | undefined);
+        },
+      },
+      { ...TIMES, ...this.options.times },
+    );
+    this.workers.set(id, worker);
+    return worker;
+  }
+
+  /** Runs only while there is something that may become idle. */
+  private watchIdle(): void {
+    const idleMs = this.options.idleMs ?? IDLE_MS;
+    this.sweeper ??= setInterval(() => this.shrink(idleMs), Math.max(50, idleMs / 6)).unref();
+  }
+
+  private shrink(idleMs: number): void {
+    const free = this.all().filter((w) => w.usable && !w.taken);
+    let surplus = free.length - this.options.prestart;
+    const now = performance.now();
+    for (const worker of free.filter((w) => w.idle).sort((a, b) => idleSince(a) - idleSince(b))) {
+      if (surplus <= 0 || now - idleSince(worker) < idleMs) break;
+      worker.end("idle");
+      surplus--;
+    }
+  }
+}
+
+function idleSince(worker: WorkerProcess): number {
+  return worker.state.kind === "bound" ? (worker.state.since ?? Infinity) : Infinity;
+}

@@ -1,0 +1,33 @@
+/** Starts a worker process: `node [execArgv] <worker main>`, its configuration as one line on its standard input. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import type { WorkerConfig } from "../worker-config.js";
+
+export interface SpawnOptions {
+  config: WorkerConfig;
+  execArgv: readonly string[];
+  envVars: Readonly<Record<string, string>>;
+  /** The worker's main program. @defaultValue the one of this package */
+  main?: string | undefined;
+}
+
+const WORKER_MAIN = fileURLToPath(new URL("../worker/main.js", import.meta.url));
+
+/** Credentials that the agent was started with; user code has no business with them. */
+const CREDENTIALS = /^STINGRAY_(TOKEN|USER|PASSWORD|CREDS|NKEY|AUTH)/;
+
+/** Does not throw: a process that could not be started emits `error` and has no pid. */
+export function spawnWorker(o: SpawnOptions): ChildProcess {
+  const env: NodeJS.ProcessEnv = {};
+  for (const [name, value] of Object.entries(process.env)) if (!CREDENTIALS.test(name)) env[name] = value;
+  Object.assign(env, o.envVars);
+  const child = spawn(process.execPath, [...o.execArgv, o.main ?? WORKER_MAIN], {
+    env,
+    stdio: ["pipe", "pipe", "pipe"],
+    detached: false,
+  });
+  // A process that ends before it has read its configuration breaks the pipe; its exit is what gets reported.
+  child.stdin.on("error", () => undefined);
+  child.stdin.end(`${JSON.stringify(o.config)}\n`);
+  return child;
+}
