@@ -10,6 +10,8 @@ export interface WorkerConfig {
   node: NodeId;
   /** The agent that started it. */
   agent: ProcessId;
+  /** Its process id. */
+  parentPid: number;
   subjectRoot: string;
   cluster: string;
   /** Directory (0700) of the Unix sockets of this node's processes, one `<process>.sock` each. */

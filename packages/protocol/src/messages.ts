@@ -85,13 +85,14 @@ export type Op = (typeof Op)[keyof typeof Op];
 // Values on the wire
 
 /**
- * A value, or where it is: `[0, bytes]` the encoded value itself; `[1, location]` it lies in the stores of nodes;
+ * A value, or where it is: `[0, bytes]` the encoded value itself; `[1, location, object]` it lies in the
+ * stores of nodes, under that object id;
  * `[2, bytes]` an encoded error, which is what `get` throws; `[3, text]` the owner knows no such object (freed,
  * never existed): the text says which.
  */
 export type ValueDesc =
   | [kind: 0, encoded: Uint8Array]
-  | [kind: 1, location: Location]
+  | [kind: 1, location: Location, object: string]
   | [kind: 2, error: Uint8Array]
   | [kind: 3, why: string];
 export const ValueKind = { Inline: 0, Stored: 1, Error: 2, Unknown: 3 } as const;
@@ -106,8 +107,10 @@ const location: Check<Location> = tuple<Location>(
 export const valueDesc: Check<ValueDesc> = (value, at) => {
   const [kind] = tuple<[0 | 1 | 2 | 3]>(oneOf(0, 1, 2, 3))(value, at);
   const rest = (value as unknown[])[1];
-  if (kind === 1) location(rest, `${at}.location`);
-  else if (kind === 3) text(rest, `${at}.why`);
+  if (kind === 1) {
+    location(rest, `${at}.location`);
+    objectId((value as unknown[])[2], `${at}.object`);
+  } else if (kind === 3) text(rest, `${at}.why`);
   else bytes(rest, `${at}.bytes`);
   return value as ValueDesc;
 };
@@ -148,10 +151,12 @@ export const taskRun = tuple<
 >(oneOf(Op.TaskRun), uint, text, uint, argsCheck(), number, uint, optional(taskRunOptions()));
 export type TaskRun = Checked<typeof taskRun>;
 
-/** What few tasks have. `owner`: for whom the ids of results are made, if not the sender. `backpressure`: unread items of a stream. */
+/** What few tasks have. `timeoutMs` counts from the start; `backpressure`: unread items of a stream. */
 export interface TaskRunOptions {
   timeoutMs?: number | undefined;
   backpressure?: number | undefined;
+  /** Actor calls: the concurrency group, if not the default one. */
+  group?: string | undefined;
   /** Actor calls: ids of the actors whose calls wait for this one, outermost first; for finding cycles. */
   chain?: string[] | undefined;
 }
@@ -159,6 +164,7 @@ function taskRunOptions(): Check<TaskRunOptions> {
   return record<TaskRunOptions>({
     timeoutMs: optional(number),
     backpressure: optional(uint),
+    group: optional(text),
     chain: optional(list(text, 10_000)),
   });
 }
@@ -167,8 +173,8 @@ function argsCheck(): Check<Uint8Array | ValueDesc[]> {
   return (value, at) => (value instanceof Uint8Array ? value : many(value, at));
 }
 
-/** `[12, call, force]`: stop a task. Unstarted ones are dropped; `force` lets the agent kill the worker. */
-export const taskCancel = tuple<[op: 12, call: number, force: boolean]>(oneOf(Op.TaskCancel), uint, bool);
+/** `[12, call, recursive]`: stop a task. Unstarted ones are dropped, running ones see their signal; `recursive`: also what they submitted. */
+export const taskCancel = tuple<[op: 12, call: number, recursive: boolean]>(oneOf(Op.TaskCancel), uint, bool);
 export type TaskCancel = Checked<typeof taskCancel>;
 
 /** `[13, call, count]`: the reader of a stream has taken `count` items in all; -1: it has stopped reading. */
@@ -185,19 +191,19 @@ export type TaskStatus = (typeof TaskStatus)[keyof typeof TaskStatus];
 
 /**
  * `[20, call, status, results, tookUs, refs]`. `results`: one description per result where Ok; one error description
- * (Failed: an encoded error); empty for Dropped. `tookUs`: time that the body ran. `refs`: ids of the references
- * inside the results; the sender keeps them alive until the receiver answered `object.borrowed` (request below), or
+ * (Failed: an encoded error); empty for Dropped. `tookUs`: time that the body ran. `refs`: the references
+ * inside the results, each `<object id>/<node of its owner>` (or without the node where it is not known); the sender keeps them alive until the receiver answered `object.borrowed` (request below), or
  * for those that the sender itself owns, has already noted the receiver as a borrower.
  */
 export const taskDone = tuple<
   [op: 20, call: number, status: TaskStatus, results: ValueDesc[], tookUs: number, refs: string[] | undefined]
->(oneOf(Op.TaskDone), uint, oneOf(0, 1, 2, 3, 4), list(valueDesc, 100_000), number, optional(list(objectId)));
+>(oneOf(Op.TaskDone), uint, oneOf(0, 1, 2, 3, 4), list(valueDesc, 100_000), number, optional(list(text)));
 export type TaskDone = Checked<typeof taskDone>;
 
 /** `[21, call, index, item, refs]`: item `index` of a stream, in order from 0. TaskDone with no results ends it. */
 export const taskYield = tuple<
   [op: 21, call: number, index: number, item: ValueDesc, refs: string[] | undefined]
->(oneOf(Op.TaskYield), uint, uint, valueDesc, optional(list(objectId)));
+>(oneOf(Op.TaskYield), uint, uint, valueDesc, optional(list(text)));
 export type TaskYield = Checked<typeof taskYield>;
 
 /** `[15, call, method, args, returns, attempt, options]`: call a method of the actor whose mailbox this is. */
@@ -219,10 +225,17 @@ export type ActorCall = Checked<typeof actorCall>;
 
 /** `[30, object]` to its owner: send ObjectValue as soon as it is there. */
 export const objectGet = tuple<[op: 30, object: string]>(oneOf(Op.ObjectGet), objectId);
-/** `[31, object]` to its owner: this process holds a reference (once per process, not per handle). */
+/** `[31, object]` to its owner: this process holds a reference; counts one borrow of this process. */
 export const objectBorrow = tuple<[op: 31, object: string]>(oneOf(Op.ObjectBorrow), objectId);
-/** `[32, object]` to its owner: this process holds none any more. */
-export const objectRelease = tuple<[op: 32, object: string]>(oneOf(Op.ObjectRelease), objectId);
+/**
+ * `[32, object, count]` to its owner: gives back `count` borrows of this process. Counted, because an owner may note
+ * a new borrow (sending the reference in a result) while the release of an earlier one is on its way.
+ */
+export const objectRelease = tuple<[op: 32, object: string, count: number]>(
+  oneOf(Op.ObjectRelease),
+  objectId,
+  uint,
+);
 /** `[33, object, value]` from its owner. */
 export const objectValue = tuple<[op: 33, object: string, value: ValueDesc]>(
   oneOf(Op.ObjectValue),

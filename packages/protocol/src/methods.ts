@@ -81,6 +81,7 @@ export interface ActorSpec {
   job: string;
   /** The process that created it; the actor ends with it unless detached. */
   creator: string;
+  creatorNode?: string | undefined;
   /** Object id that stands for the handles of the actor, counted by its creator like any reference. Absent: detached. */
   handleRef?: string | undefined;
   module: string;
@@ -99,6 +100,14 @@ export interface ActorSpec {
   maxTaskRetries: number;
   maxConcurrency: number;
   concurrencyGroups: Record<string, number>;
+  /** Its methods, so that a handle got by name knows them: results per call (-1: a stream), and their options. */
+  methods: Record<string, MethodSpec>;
+}
+export interface MethodSpec {
+  returns: number;
+  shared?: boolean | undefined;
+  group?: string | undefined;
+  maxTaskRetries?: number | undefined;
 }
 const args: Check<Uint8Array | ValueDesc[]> = (value, at) =>
   value instanceof Uint8Array ? value : list(valueDesc, 100_000)(value, at);
@@ -106,6 +115,7 @@ export const actorSpec = record<ActorSpec>({
   actor: actorId,
   job: jobId,
   creator: processId,
+  creatorNode: optional(nodeId),
   handleRef: optional(objectId),
   module: text,
   className: text,
@@ -120,6 +130,14 @@ export const actorSpec = record<ActorSpec>({
   maxTaskRetries: number,
   maxConcurrency: uint,
   concurrencyGroups: mapOf(uint),
+  methods: mapOf(
+    record<MethodSpec>({
+      returns: number,
+      shared: optional(bool),
+      group: optional(text),
+      maxTaskRetries: optional(number),
+    }),
+  ),
 });
 
 /** One node as `nodes()` and `stingray status` show it. Amounts in the user's units. */

@@ -149,7 +149,7 @@ export type {
   WireError,
 } from "./messages.js";
 export { jobSpec, actorSpec, nodeView, Agent, Worker, Owner, Join } from "./methods.js";
-export type { Method, JobSpec, ActorSpec, NodeView } from "./methods.js";
+export type { Method, JobSpec, ActorSpec, MethodSpec, NodeView } from "./methods.js";
 export { encodeError, decodeError } from "./wire-errors.js";
 export {
   amount,

@@ -1,0 +1,126 @@
+/** Finding, awaiting and ending actors. */
+import {
+  ACTOR_RULES, Agent, InvalidArgumentError, InvalidOptionError, TimeoutError, abortSignal, checkOptions, describe, milliseconds, optionBool, optionText,
+  type ActorOptions,
+} from "@stingray/protocol";
+import type { WaitOptions } from "@stingray/task";
+import { ActorClients } from "./clients.js";
+import { partsOf, type ActorHandle, type HandleParts } from "./handle.js";
+import { registerClass, type AnyClass } from "./metadata.js";
+import { RemoteClassImpl, handleFor, type RemoteClass } from "./remote-class.js";
+
+/**
+ * Makes a remote class of `cls`, defined in `module` unless `@actor` has registered it.
+ * @throws InvalidOptionError
+ */
+export function remoteClass<A extends unknown[], T extends object>(module: string, options: ActorOptions, cls: new (...args: A) => T): RemoteClass<A, T> {
+  checkOptions(`remote(${cls.name})`, ACTOR_RULES, options);
+  const info = registerClass(cls as unknown as AnyClass, module, {});
+  return new RemoteClassImpl(info, { ...info.options, ...options }) as unknown as RemoteClass<A, T>;
+}
+
+/** Whether a function is a class, for `remote()`. */
+export function isClass(value: unknown): boolean {
+  return typeof value === "function" && /^class\b/.test(Function.prototype.toString.call(value));
+}
+
+function handleParts(handle: unknown, where: string): HandleParts {
+  const parts = partsOf(handle);
+  if (parts === undefined) throw new InvalidArgumentError(`${where} takes the handle of an actor, got ${describe(handle)}`);
+  return parts;
+}
+
+/**
+ * The handle of the live actor of that name.
+ * @throws ActorNotFoundError
+ */
+export async function getActor<T = object>(name: string, options: { namespace?: string | undefined } = {}): Promise<ActorHandle<T>> {
+  const clients = ActorClients.of("getActor()");
+  checkOptions("getActor()", { namespace: optionText }, options);
+  if (typeof name !== "string" || name === "") throw new InvalidArgumentError(`getActor() takes the name of an actor, got ${describe(name)}`);
+  const { home, job } = clients.processRuntime;
+  const spec = await home.request(Agent.actorGet, { name, namespace: options.namespace ?? job.namespace });
+  return handleFor<T>(clients, spec);
+}
+
+/** Names of live actors, of one namespace (default: the job's own) or, with `allNamespaces`, of all. */
+export async function listNamedActors(
+  options: { namespace?: string | undefined; allNamespaces?: boolean | undefined } = {},
+): Promise<{ namespace: string; name: string }[]> {
+  const clients = ActorClients.of("listNamedActors()");
+  checkOptions("listNamedActors()", { namespace: optionText, allNamespaces: optionBool }, options);
+  if (options.namespace !== undefined && options.allNamespaces === true) {
+    throw new InvalidOptionError("listNamedActors(): give namespace or allNamespaces, not both");
+  }
+  const { home, job } = clients.processRuntime;
+  const ask = options.allNamespaces === true ? {} : { namespace: options.namespace ?? job.namespace };
+  return (await home.request(Agent.actorList, ask)).actors;
+}
+
+/**
+ * Ends an actor at once. Its pending calls fail with ActorDiedError. Killing a dead actor is no error.
+ * `restart`: lets `maxRestarts` bring it back.
+ */
+export async function kill(handle: unknown, options: { restart?: boolean | undefined } = {}): Promise<void> {
+  const { clients, client } = handleParts(handle, "kill()");
+  checkOptions("kill()", { restart: optionBool }, options);
+  await settledClaim(client);
+  if (client.state.kind === "dead") return;
+  await clients.processRuntime.home.request(Agent.actorKill, { actor: client.id, restart: options.restart ?? false, reason: "kill() was called" });
+}
+
+function settledClaim(client: HandleParts["client"]): Promise<void> {
+  return new Promise((done) => {
+    if (client.state.kind !== "claiming") done();
+    else {
+      const off = client.onChange(() => {
+        off();
+        done();
+      });
+    }
+  });
+}
+
+/**
+ * Resolves when the actor is alive: placed, and its constructor has run.
+ * @throws ActorDiedError (or what else keeps it from living) with the reason; TimeoutError
+ */
+export function ready(handle: unknown, options: WaitOptions = {}): Promise<void> {
+  const { client } = handleParts(handle, "ready()");
+  checkOptions("ready()", { timeoutMs: milliseconds, signal: abortSignal }, options);
+  return new Promise<void>((resolve, reject) => {
+    const { signal, timeoutMs } = options;
+    let timer: NodeJS.Timeout | undefined;
+    const end = (settle: () => void): void => {
+      clearTimeout(timer);
+      off();
+      signal?.removeEventListener("abort", onAbort);
+      settle();
+    };
+    const onAbort = (): void => end(() => reject(signal?.reason));
+    const look = (): void => {
+      const { state } = client;
+      if (state.kind === "alive") end(resolve);
+      else if (state.kind === "dead") end(() => reject(state.error));
+    };
+    const off = client.onChange(look);
+    if (signal?.aborted === true) {
+      onAbort();
+      return;
+    }
+    signal?.addEventListener("abort", onAbort);
+    if (timeoutMs !== undefined) {
+      timer = setTimeout(
+        () => end(() => reject(new TimeoutError(`actor ${client.className} (${client.id}) is not ready after ${timeoutMs} ms: it is ${describeState(client)}`))),
+        timeoutMs,
+      );
+    }
+    look();
+  });
+}
+
+function describeState(client: HandleParts["client"]): string {
+  const { state } = client;
+  if (state.kind === "waiting") return state.restarting ? "being restarted" : "waiting for resources or its constructor";
+  return state.kind;
+}

@@ -1,0 +1,191 @@
+/** The handle of an actor: a value that may be passed to tasks and other actors, with a `.remote()` per method. */
+import { WIRE, registerWireType } from "@stingray/objectstore";
+import {
+  CALL_RULES, InvalidArgumentError, ProtocolError, checkOptions, isActorId, isNodeId, isObjectId, type ActorId, type CallOptions,
+  type MethodSpec, type NodeId, type ObjectId, type RetryOn, type TaskRunOptions,
+} from "@stingray/protocol";
+import { ObjectRefStream, type ObjectRef, type RemoteArgs, type RemoteResult, type RemoteResults } from "@stingray/task";
+import { StreamState, type ObjectEntry } from "@stingray/task/internal";
+import { ActorCallState } from "./call.js";
+import type { ActorClient } from "./client.js";
+import { ActorClients } from "./clients.js";
+
+export interface ActorMethod<A extends unknown[], R, Result = RemoteResult<R>> {
+  /**
+   * Calls the method and returns at once. Calls of one process run in the order in which they were made.
+   * @throws SerializationError; PendingCallsLimitError; InvalidArgumentError where the class has no such method
+   */
+  remote(...args: RemoteArgs<A>): Result;
+  options<const O extends CallOptions>(options: O): ActorMethod<A, R, O extends { returns: number } ? RemoteResults<R> : Result>;
+}
+
+declare const instance: unique symbol;
+
+/** The methods of `T`, each as `handle.method.remote(...)`. */
+export type ActorHandle<T> = {
+  readonly [K in keyof T as T[K] extends (...args: never[]) => unknown ? K : never]: T[K] extends (...args: infer A) => infer R
+    ? ActorMethod<A, R>
+    : never;
+} & { readonly [instance]?: T };
+
+const ACTOR_TAG = "actor";
+const INTERNAL = Symbol.for("stingray.actor.handle");
+
+/** What a handle is made of. */
+export interface HandleParts {
+  readonly clients: ActorClients;
+  readonly client: ActorClient;
+  readonly methods: Readonly<Record<string, MethodSpec>>;
+  readonly maxTaskRetries: number;
+  /** Options of methods that can't travel, where the class is at hand. */
+  readonly retryOn?: ((method: string) => RetryOn | undefined) | undefined;
+  /** The reference whose holders keep the actor alive. Set once it is known; absent for detached actors. */
+  hold: ObjectRef | undefined;
+}
+
+/** The parts of a handle; undefined for anything else. */
+export function partsOf(value: unknown): HandleParts | undefined {
+  return typeof value === "object" && value !== null ? (value as { [INTERNAL]?: HandleParts })[INTERNAL] : undefined;
+}
+
+export function isActorHandle(value: unknown): boolean {
+  return partsOf(value) !== undefined;
+}
+
+class HandleTarget {
+  readonly [INTERNAL]: HandleParts;
+  readonly methodCache = new Map<string, ActorMethodImpl>();
+
+  constructor(parts: HandleParts) {
+    Object.defineProperty(this, INTERNAL, { value: parts });
+    Object.defineProperty(this, "methodCache", { enumerable: false });
+    this[INTERNAL] = parts;
+  }
+
+  toString(): string {
+    const { client } = this[INTERNAL];
+    return `ActorHandle(${client.className}, ${client.id})`;
+  }
+
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return this.toString();
+  }
+
+  [WIRE](): { tag: string; data: unknown; refs: string[] } {
+    const { client, methods, maxTaskRetries, hold } = this[INTERNAL];
+    const node = hold?.entry.ownerNode;
+    if (hold === undefined) return { tag: ACTOR_TAG, data: [client.id, client.className, methods, maxTaskRetries], refs: [] };
+    const wire = hold[WIRE]();
+    return { tag: ACTOR_TAG, data: [client.id, client.className, methods, maxTaskRetries, hold.id, node], refs: wire.refs };
+  }
+}
+
+const proxyRules: ProxyHandler<HandleTarget> = {
+  get(target, property) {
+    if (typeof property === "symbol") {
+      const value: unknown = Reflect.get(target, property);
+      return typeof value === "function" ? (value as () => unknown).bind(target) : value;
+    }
+    const { methods } = target[INTERNAL];
+    // A handle is no promise, and says what it is in messages.
+    if (!Object.hasOwn(methods, property) && (property === "then" || property === "toJSON" || property === "constructor")) return undefined;
+    if (property === "toString" && !Object.hasOwn(methods, property)) return () => target.toString();
+    let method = target.methodCache.get(property);
+    if (method === undefined) target.methodCache.set(property, (method = new ActorMethodImpl(target[INTERNAL], property, {})));
+    return method;
+  },
+  has: (target, property) => typeof property === "string" && Object.hasOwn(target[INTERNAL].methods, property),
+  set: () => false,
+};
+
+export function makeHandle<T>(parts: HandleParts): ActorHandle<T> {
+  registerHandles();
+  return new Proxy(new HandleTarget(parts), proxyRules) as unknown as ActorHandle<T>;
+}
+
+class ActorMethodImpl {
+  constructor(
+    private readonly parts: HandleParts,
+    private readonly method: string,
+    private readonly given: CallOptions,
+  ) {}
+
+  options(options: CallOptions): ActorMethodImpl {
+    checkOptions(`${this.parts.client.className}.${this.method}.options()`, CALL_RULES, options);
+    return new ActorMethodImpl(this.parts, this.method, { ...this.given, ...options });
+  }
+
+  remote(...args: unknown[]): unknown {
+    const { clients, client, methods, maxTaskRetries, retryOn } = this.parts;
+    const spec = Object.hasOwn(methods, this.method) ? methods[this.method] : undefined;
+    if (spec === undefined) {
+      throw new InvalidArgumentError(
+        `actor ${client.className} has no method "${this.method}" that can be called; it has ${Object.keys(methods).join(", ") || "none"}`,
+      );
+    }
+    const current = ActorClients.of(`${client.className}.${this.method}.remote()`);
+    if (current !== clients) {
+      throw new InvalidArgumentError(`this handle of actor ${client.className} is from before shutdown(); get a new one`);
+    }
+    client.admit();
+    const runtime = clients.processRuntime;
+    const encoded = runtime.values.encodeArgs(args);
+    const { table } = runtime;
+    const sequence = table.nextSequence();
+    const returns = this.given.returns ?? spec.returns;
+    const results: ObjectEntry[] = [];
+    for (let i = 0; i < returns; i++) results.push(table.own(sequence, i));
+    const stream: StreamState | undefined = returns < 0 ? new StreamState((count) => client.consumed(call, count)) : undefined;
+    const call: ActorCallState = new ActorCallState(
+      sequence, this.method, encoded, results, returns, stream,
+      this.given.maxTaskRetries ?? spec.maxTaskRetries ?? maxTaskRetries,
+      this.given.retryOn ?? retryOn?.(this.method) ?? false,
+      this.runOptions(spec),
+    );
+    const refs = stream === undefined ? results.map((entry) => table.handle(entry)) : undefined;
+    // The actor lives while calls of it are pending, also when the handle is dropped right after the call.
+    client.submit(call);
+    this.cancelOn(this.given.signal, client, call);
+    if (stream !== undefined) return new ObjectRefStream(stream, sequence);
+    return returns === 1 ? refs?.[0] : refs;
+  }
+
+  private runOptions(spec: MethodSpec): TaskRunOptions | undefined {
+    const options: TaskRunOptions = {};
+    if (this.given.timeoutMs !== undefined && this.given.timeoutMs !== Infinity) options.timeoutMs = this.given.timeoutMs;
+    if (this.given.backpressure !== undefined) options.backpressure = this.given.backpressure;
+    const group = this.given.concurrencyGroup ?? spec.group;
+    if (group !== undefined) options.group = group;
+    return Object.keys(options).length > 0 ? options : undefined;
+  }
+
+  private cancelOn(signal: AbortSignal | undefined, client: ActorClient, call: ActorCallState): void {
+    if (signal === undefined) return;
+    if (signal.aborted) client.cancel(call);
+    else signal.addEventListener("abort", () => client.cancel(call), { once: true });
+  }
+}
+
+let registered = false;
+
+/** How handles come back inside values. Called when the first is made and when a worker starts. */
+export function registerHandles(): void {
+  if (registered) return;
+  registered = true;
+  registerWireType(ACTOR_TAG, (data, context) => {
+    const [id, className, methods, maxTaskRetries, ref, node] = Array.isArray(data) ? (data as unknown[]) : [];
+    if (!isActorId(id) || typeof className !== "string" || typeof methods !== "object" || methods === null || typeof maxTaskRetries !== "number") {
+      throw new ProtocolError("malformed actor handle inside a value");
+    }
+    const clients = ActorClients.of("an actor handle");
+    const { table } = clients.processRuntime;
+    let hold: ObjectRef | undefined;
+    if (isObjectId(ref)) {
+      const entry = table.adopt(ref as ObjectId, isNodeId(node) ? (node as NodeId) : undefined);
+      (context as { revived?: ObjectEntry[] } | undefined)?.revived?.push(entry);
+      hold = table.handle(entry);
+    }
+    const client = clients.known(id as ActorId, className);
+    return makeHandle({ clients, client, methods: methods as Record<string, MethodSpec>, maxTaskRetries, hold });
+  });
+}

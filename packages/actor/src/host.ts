@@ -1,0 +1,231 @@
+/** An actor in its worker: made from its spec, taking calls from its mailbox. */
+import {
+  InvalidArgumentError, ActorDiedError, Op, RuntimeEnvError, TaskStatus, actorCall, taskCancel, taskConsumed, toError,
+  type ActorCall, type ActorId, type ActorSpec,
+} from "@stingray/protocol";
+import type { Channel, Endpoint } from "@stingray/broker";
+import {
+  IncomingCall, encodeThrown, findDefinition, taskError, type ActorExecution, type CallHost, type Constructor, type Runtime,
+} from "@stingray/task/internal";
+import { Mailbox, type QueuedCall } from "./mailbox.js";
+import { findMethod, methodInfo, methodNames, type Method } from "./metadata.js";
+
+/** After this long without a turn of the event loop, answers are flushed and messages let in. Milliseconds. */
+const TURN_MS = 1;
+
+/** Optional methods of an actor class that the host calls. */
+interface LifeCycle {
+  onActivate?(): unknown;
+  onDeactivate?(reason: string): unknown;
+}
+
+class ExitActor extends Error {
+  override readonly name = "ExitActor";
+}
+
+export class ActorHost implements CallHost {
+  private endpoint: Endpoint | undefined;
+  private readonly calls = new Map<Channel, Map<number, IncomingCall>>();
+  private readonly methods = new Map<string, { fn: Method; shared: boolean }>();
+  private readonly execution: ActorExecution;
+  private pumpDue = false;
+  private ending = false;
+
+  private constructor(
+    private readonly runtime: Runtime,
+    private readonly spec: ActorSpec,
+    private readonly epoch: number,
+    private readonly gpus: readonly number[],
+    private readonly cls: Constructor,
+    private readonly instance: object,
+    private readonly mailbox: Mailbox,
+  ) {
+    this.execution = { id: spec.actor as ActorId, epoch, exit: () => this.exit() };
+  }
+
+  /**
+   * Loads the class, runs the constructor and `onActivate`, and opens the mailbox.
+   * @throws what the constructor threw, as a TaskError; FunctionNotFoundError; RuntimeEnvError
+   */
+  static async start(runtime: Runtime, spec: ActorSpec, epoch: number, gpus: readonly number[]): Promise<ActorHost> {
+    const key = { module: spec.module, name: spec.className, hash: spec.hash };
+    let cls: Constructor;
+    try {
+      cls = (await findDefinition(key, runtime.job.root)).target as Constructor;
+    } catch (thrown) {
+      const error = toError(thrown);
+      if ("code" in error && error.code === "FUNCTION_NOT_FOUND") throw error;
+      throw new RuntimeEnvError(`${spec.module} threw while it was loaded for actor ${spec.className}: ${error.name}: ${error.message}`, { cause: error });
+    }
+    const { values } = await runtime.values.decodeArgs(spec.args);
+    const mailbox = new Mailbox(spec.maxConcurrency, spec.concurrencyGroups);
+    let host: ActorHost;
+    try {
+      const instance = new (cls as unknown as new (...args: unknown[]) => LifeCycle & object)(...values);
+      host = new ActorHost(runtime, spec, epoch, gpus, cls, instance, mailbox);
+      await instance.onActivate?.();
+    } catch (thrown) {
+      throw taskError(`${spec.className} constructor`, toError(thrown));
+    }
+    host.open();
+    return host;
+  }
+
+  private open(): void {
+    const endpoint = this.runtime.transport.openEndpoint(this.spec.actor as ActorId, this.epoch);
+    this.endpoint = endpoint;
+    this.runtime.runner.serve(endpoint);
+    endpoint.on(Op.ActorCall, actorCall, (message, channel) => this.accept(message, channel));
+    endpoint.on(Op.TaskCancel, taskCancel, ([, sequence, recursive], channel) => this.cancel(channel, sequence, recursive));
+    endpoint.on(Op.TaskConsumed, taskConsumed, ([, sequence, count], channel) => {
+      const call = this.calls.get(channel)?.get(sequence);
+      if (call === undefined) return;
+      call.consumed = count;
+      call.consumedWaiter?.();
+    });
+    endpoint.onChannelClosed((channel) => this.callerGone(channel));
+  }
+
+  private accept(message: ActorCall, channel: Channel): void {
+    const [, sequence, name, args, returns, attempt, options] = message;
+    const call = new IncomingCall(this, channel, sequence, `${this.spec.className}.${name}`, args, returns, attempt, options, "");
+    call.actor = this.execution;
+    call.resources = this.spec.running;
+    call.gpuIds = this.gpus;
+    const method = this.method(name);
+    if (this.ending) {
+      channel.send([Op.TaskDone, sequence, TaskStatus.Dropped, [], 0]);
+      return;
+    }
+    const refused = this.refusal(name, method, options?.group);
+    if (refused !== undefined || method === undefined) {
+      channel.send([Op.TaskDone, sequence, TaskStatus.Failed, [[2, encodeThrown(refused ?? new Error(name))]], 0]);
+      return;
+    }
+    let calls = this.calls.get(channel);
+    if (calls === undefined) this.calls.set(channel, (calls = new Map()));
+    calls.set(sequence, call);
+    this.mailbox.add({ call, shared: method.shared, body: (...given) => method.fn.apply(this.instance, given) }, options?.group);
+    if (!this.pumpDue) this.pump();
+  }
+
+  private method(name: string): { fn: Method; shared: boolean } | undefined {
+    let known = this.methods.get(name);
+    if (known === undefined) {
+      const fn = findMethod(this.cls, name);
+      if (fn === undefined) return undefined;
+      this.methods.set(name, (known = { fn, shared: methodInfo(fn).shared ?? false }));
+    }
+    return known;
+  }
+
+  private refusal(name: string, method: object | undefined, group: string | undefined): Error | undefined {
+    if (method === undefined) {
+      return new InvalidArgumentError(
+        `actor ${this.spec.className} has no method "${name}" that can be called; it has ${methodNames(this.cls).join(", ") || "none"}`,
+      );
+    }
+    if (group !== undefined && !this.mailbox.has(group)) {
+      return new InvalidArgumentError(
+        `actor ${this.spec.className} has no concurrency group "${group}"; it has ${Object.keys(this.spec.concurrencyGroups).join(", ") || "none"}`,
+      );
+    }
+    return undefined;
+  }
+
+  private pump(): void {
+    const started = performance.now();
+    for (let next = this.mailbox.next(); next !== undefined; next = this.mailbox.next()) {
+      this.run(next.entry, next.finished);
+      if (performance.now() - started > TURN_MS) {
+        next.entry.call.channel.flush();
+        this.pumpLater();
+        return;
+      }
+    }
+  }
+
+  private pumpLater(): void {
+    if (this.pumpDue) return;
+    this.pumpDue = true;
+    setImmediate(() => {
+      this.pumpDue = false;
+      this.pump();
+    });
+  }
+
+  private run(entry: QueuedCall, finished: () => void): void {
+    const { call, body } = entry;
+    let inside = true;
+    this.runtime.runner.run(
+      call,
+      body,
+      () => {
+        finished();
+        this.forget(call);
+        // While run() is on the stack, pump() goes on by itself.
+        if (!inside && this.mailbox.queued > 0) this.pumpLater();
+      },
+    );
+    inside = false;
+  }
+
+  private forget(call: IncomingCall): void {
+    const calls = this.calls.get(call.channel);
+    calls?.delete(call.sequence);
+    if (calls?.size === 0) this.calls.delete(call.channel);
+  }
+
+  private cancel(channel: Channel, sequence: number, recursive: boolean): void {
+    const call = this.calls.get(channel)?.get(sequence);
+    if (call === undefined) return;
+    call.cancel();
+    if (recursive) void this.runtime.submitter.cancelChildren(call.taskId);
+    for (const entry of this.mailbox.remove((queued) => queued === call)) {
+      this.forget(entry.call);
+      channel.send([Op.TaskDone, sequence, TaskStatus.Cancelled, [], 0]);
+    }
+  }
+
+  private callerGone(channel: Channel): void {
+    for (const call of this.calls.get(channel)?.values() ?? []) call.cancel();
+    this.mailbox.remove((call) => call.channel === channel);
+    this.calls.delete(channel);
+  }
+
+  /** `context().exitActor()`: this call fails with ActorDiedError, later ones too. */
+  private exit(): never {
+    this.ending = true;
+    setImmediate(() => {
+      for (const channel of this.calls.keys()) channel.flush();
+      this.runtime.home.send([Op.ActorExited, this.spec.actor, this.epoch]);
+      this.runtime.home.flush();
+    });
+    throw new ActorDiedError(`actor ${this.spec.className} (${this.spec.actor}) has ended itself with exitActor()`, {
+      cause: new ExitActor("exitActor()"),
+    });
+  }
+
+  /** A clean end: no more calls are taken, what runs may finish until the deadline, then `onDeactivate`. */
+  async stop(reason: string, deadlineMs: number): Promise<void> {
+    this.ending = true;
+    for (const entry of this.mailbox.remove(() => true)) {
+      this.forget(entry.call);
+      entry.call.channel.send([Op.TaskDone, entry.call.sequence, TaskStatus.Dropped, [], 0]);
+    }
+    const end = performance.now() + deadlineMs;
+    while (this.calls.size > 0 && performance.now() < end) await new Promise((turn) => setTimeout(turn, 5));
+    try {
+      await (this.instance as LifeCycle).onDeactivate?.(reason);
+    } finally {
+      await this.endpoint?.close();
+    }
+  }
+
+  // An actor that waits keeps its place: one call at a time, to the end.
+  blocked(): void {}
+  resumed(): void {}
+  cancelMark(): string | undefined {
+    return undefined;
+  }
+}

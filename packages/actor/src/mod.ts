@@ -1,0 +1,7 @@
+/** Actors: decorators, handles, finding and ending them. */
+export { actor, method } from "./metadata.js";
+export { getActor, isClass, kill, listNamedActors, ready, remoteClass } from "./api.js";
+export { isActorHandle } from "./handle.js";
+export type { ActorHandle, ActorMethod } from "./handle.js";
+export type { AnyClass, MethodDecorator } from "./metadata.js";
+export type { RemoteClass } from "./remote-class.js";

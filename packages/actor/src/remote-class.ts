@@ -1,0 +1,175 @@
+/** `remote(Class)`: making actors. */
+import {
+  ACTOR_RULES, Agent, InvalidOptionError, NotInitializedError, StingrayError, checkOptions, countFromWire, countOnWire, newActorId, resourceMap,
+  shapeOf, toError, type ActorId, type ActorOptions, type ActorSpec, type JobId, type MethodSpec, type ObjectId, type NodeId, type ValueDesc,
+} from "@stingray/protocol";
+import type { RemoteArgs } from "@stingray/task";
+import { moduleOnWire, decodeThrown, type Constructor, type EncodedArgs, type RemoteDefinition, type Runtime } from "@stingray/task/internal";
+import type { ActorClient } from "./client.js";
+import { ActorClients } from "./clients.js";
+import { makeHandle, type ActorHandle, type HandleParts } from "./handle.js";
+import { findMethod, methodInfo, methodNames, type ActorClassInfo } from "./metadata.js";
+
+export interface RemoteClass<A extends unknown[], T> {
+  /**
+   * Creates an actor and returns its handle at once; `ready(handle)` tells when and whether it lives.
+   * @throws SerializationError for an argument that can't be sent; NotInitializedError
+   */
+  remote(...args: RemoteArgs<A>): ActorHandle<T>;
+  options(options: ActorOptions): RemoteClass<A, T>;
+  /** Its name on the wire. */
+  readonly remoteName: string;
+}
+
+/** CPUs held while an actor is placed, and while it runs, unless given. */
+const PLACEMENT_CPUS = 1;
+const RUNNING_CPUS = 0;
+/** Time for the claim of an actor to be answered, in milliseconds. */
+const CLAIM_DEADLINE_MS = 30_000;
+
+export class RemoteClassImpl {
+  constructor(
+    private readonly info: ActorClassInfo,
+    private readonly given: ActorOptions,
+  ) {}
+
+  get remoteName(): string {
+    return this.info.definition.name;
+  }
+
+  options(options: ActorOptions): RemoteClassImpl {
+    checkOptions(`${this.remoteName}.options()`, ACTOR_RULES, options);
+    return new RemoteClassImpl(this.info, { ...this.given, ...options });
+  }
+
+  remote(...args: unknown[]): ActorHandle<unknown> {
+    const clients = ActorClients.of(`${this.remoteName}.remote()`);
+    const runtime = clients.processRuntime;
+    const { definition } = this.info;
+    const options = this.given;
+    if (options.getIfExists === true && options.name === undefined) {
+      throw new InvalidOptionError(`remote(${this.remoteName}): getIfExists needs a name`);
+    }
+    const encoded = runtime.values.encodeArgs(args);
+    const id = newActorId();
+    const client = clients.create(id, definition.name, options.maxPendingCalls ?? Infinity);
+    client.keep(encoded);
+    const methods = methodSpecs(definition, options);
+    const detached = options.lifetime === "detached";
+    const parts: HandleParts = {
+      clients, client, methods, maxTaskRetries: options.maxTaskRetries ?? 0,
+      retryOn: (name) => retryOf(definition, name),
+      hold: detached ? undefined : this.holder(runtime, client),
+    };
+    void this.claim(clients, client, parts, encoded, detached);
+    return makeHandle(parts);
+  }
+
+  /** A reference that stands for the actor's handles: when nobody holds it any more, the actor ends. */
+  private holder(runtime: Runtime, client: ActorClient): HandleParts["hold"] {
+    const { table } = runtime;
+    const entry = table.own(table.nextSequence(), 0);
+    table.settle(entry, { kind: "inline", bytes: new Uint8Array(0) });
+    table.publish(entry);
+    entry.onFree = () => {
+      if (client.state.kind === "dead") return;
+      const end = (): void => {
+        runtime.home.request(Agent.actorKill, { actor: client.id, restart: false, reason: "its last handle was dropped" }).catch(() => {});
+      };
+      client.whenIdle(end);
+    };
+    return table.handle(entry);
+  }
+
+  private async claim(clients: ActorClients, client: ActorClient, parts: HandleParts, encoded: EncodedArgs, detached: boolean): Promise<void> {
+    try {
+      const runtime = clients.processRuntime;
+      const args = await argumentsOf(runtime, encoded);
+      const spec = this.specOf(runtime, client.id, parts, args, detached);
+      const { existing } = await runtime.home.request(
+        Agent.actorCreate, { spec, getIfExists: this.given.getIfExists ?? false }, { timeoutMs: CLAIM_DEADLINE_MS },
+      );
+      if (existing !== undefined) {
+        const own = parts.hold;
+        if (existing.handleRef !== undefined) {
+          parts.hold = runtime.table.handle(runtime.table.adopt(existing.handleRef as ObjectId, existing.creatorNode as NodeId | undefined));
+        } else parts.hold = undefined;
+        if (own !== undefined) {
+          own.entry.onFree = undefined; // it stood for an actor that was never made
+          own.release();
+        }
+      }
+      clients.claimed(client, existing);
+    } catch (thrown) {
+      const error = toError(thrown);
+      client.apply({ kind: "refused", error: error instanceof StingrayError ? error : new NotInitializedError(error.message, { cause: error }) });
+    }
+  }
+
+  private specOf(runtime: Runtime, actor: ActorId, parts: HandleParts, args: Uint8Array | ValueDesc[], detached: boolean): ActorSpec {
+    const { definition } = this.info;
+    const o = this.given;
+    const spec: ActorSpec = {
+      actor, job: runtime.job.job as JobId, creator: runtime.process,
+      module: moduleOnWire(definition.module, runtime.job.root), className: definition.name, hash: definition.hash, args,
+      placement: shapeOf(o, PLACEMENT_CPUS), running: resourceMap(o, RUNNING_CPUS),
+      namespace: o.namespace ?? runtime.job.namespace, detached,
+      maxRestarts: countOnWire(o.maxRestarts ?? 0), maxTaskRetries: countOnWire(o.maxTaskRetries ?? 0),
+      maxConcurrency: o.maxConcurrency ?? 1, concurrencyGroups: o.concurrencyGroups ?? {}, methods: { ...parts.methods },
+    };
+    if (parts.hold !== undefined) spec.handleRef = parts.hold.id;
+    if (runtime.node !== undefined) spec.creatorNode = runtime.node;
+    if (o.name !== undefined) spec.name = o.name;
+    return spec;
+  }
+}
+
+/** Waits for arguments that are references; fails with the error of one that failed. */
+async function argumentsOf(runtime: Runtime, encoded: EncodedArgs): Promise<Uint8Array | ValueDesc[]> {
+  if (encoded.whole !== undefined) return encoded.whole;
+  const slots = encoded.slots ?? [];
+  for (const slot of slots) {
+    if (slot.kind !== "object") continue;
+    runtime.table.ask(slot.entry);
+    await new Promise<void>((ready) => slot.entry.whenReady(ready));
+    if (slot.entry.state.kind === "error") throw decodeThrown(slot.entry.state.bytes);
+  }
+  return slots.map((slot): ValueDesc => (slot.kind === "bytes" ? [0, slot.bytes] : runtime.table.describe(slot.entry)));
+}
+
+function methodSpecs(definition: RemoteDefinition, options: ActorOptions): Record<string, MethodSpec> {
+  const cls = definition.target as Constructor;
+  const specs: Record<string, MethodSpec> = {};
+  for (const name of methodNames(cls)) {
+    const fn = findMethod(cls, name);
+    if (fn === undefined) continue;
+    const info = methodInfo(fn);
+    const spec: MethodSpec = { returns: info.results };
+    if (info.shared === true) spec.shared = true;
+    if (info.maxTaskRetries !== undefined) spec.maxTaskRetries = countOnWire(info.maxTaskRetries);
+    if (info.concurrencyGroup !== undefined) {
+      if (options.concurrencyGroups?.[info.concurrencyGroup] === undefined) {
+        throw new InvalidOptionError(
+          `${definition.name}.${name}: concurrencyGroup "${info.concurrencyGroup}" is not among the actor's concurrencyGroups (${Object.keys(options.concurrencyGroups ?? {}).join(", ") || "none"})`,
+        );
+      }
+      spec.group = info.concurrencyGroup;
+    }
+    specs[name] = spec;
+  }
+  return specs;
+}
+
+function retryOf(definition: RemoteDefinition, name: string): ReturnType<NonNullable<HandleParts["retryOn"]>> {
+  const fn = findMethod(definition.target as Constructor, name);
+  return fn === undefined ? undefined : methodInfo(fn).retryOn;
+}
+
+/** The handle of an actor that exists, by its spec. */
+export function handleFor<T>(clients: ActorClients, spec: ActorSpec): ActorHandle<T> {
+  const { table } = clients.processRuntime;
+  const client = clients.known(spec.actor as ActorId, spec.className);
+  const hold =
+    spec.handleRef === undefined ? undefined : table.handle(table.adopt(spec.handleRef as ObjectId, spec.creatorNode as NodeId | undefined));
+  return makeHandle<T>({ clients, client, methods: spec.methods, maxTaskRetries: countFromWire(spec.maxTaskRetries), hold });
+}

@@ -1,0 +1,63 @@
+/** What a caller knows of an actor. */
+import { ActorDiedError, decodeError, type ActorView, type StingrayError } from "@stingray/protocol";
+import type { Channel } from "@stingray/broker";
+
+/**
+ * - `claiming`: its creation was asked for and not yet answered
+ * - `waiting`: it is being placed, constructed or restarted; calls queue
+ * - `alive`: calls are sent on `channel` to the incarnation `epoch`
+ * - `unreachable`: the channel to it broke; what happened to it is being found out
+ * - `dead`: for good; `error` is what calls fail with
+ */
+export type ClientState =
+  | { readonly kind: "claiming" }
+  | { readonly kind: "waiting"; readonly restarting: boolean }
+  | { readonly kind: "alive"; readonly epoch: number; readonly channel: Channel }
+  | { readonly kind: "unreachable"; readonly epoch: number }
+  | { readonly kind: "dead"; readonly error: StingrayError };
+
+export type ClientEvent =
+  | { readonly kind: "claimed" }
+  | { readonly kind: "view"; readonly view: ActorView; open(view: ActorView): Channel }
+  | { readonly kind: "broken"; readonly epoch: number }
+  | { readonly kind: "refused"; readonly error: StingrayError };
+
+/** The one place that changes a client's state. The same state means that nothing changed. */
+export function next(state: ClientState, event: ClientEvent, name: string): ClientState {
+  if (state.kind === "dead") return state;
+  switch (event.kind) {
+    case "claimed":
+      return state.kind === "claiming" ? { kind: "waiting", restarting: false } : state;
+    case "refused":
+      return { kind: "dead", error: event.error };
+    case "broken":
+      return state.kind === "alive" && state.epoch === event.epoch ? { kind: "unreachable", epoch: event.epoch } : state;
+    case "view":
+      return fromView(state, event.view, event.open, name);
+  }
+}
+
+function fromView(state: ClientState, view: ActorView, open: (view: ActorView) => Channel, name: string): ClientState {
+  // Views of an incarnation that is over may still be on their way.
+  if ((state.kind === "alive" || state.kind === "unreachable") && view.epoch < state.epoch) return state;
+  switch (view.state) {
+    case "DEAD":
+      return { kind: "dead", error: diedError(name, view) };
+    case "ALIVE":
+      if (state.kind === "alive" && state.epoch === view.epoch) return state;
+      if (state.kind === "unreachable" && state.epoch === view.epoch) return state;
+      return { kind: "alive", epoch: view.epoch, channel: open(view) };
+    case "PENDING":
+    case "RESTARTING":
+      if (state.kind === "waiting" && state.restarting === (view.state === "RESTARTING")) return state;
+      return { kind: "waiting", restarting: view.state === "RESTARTING" };
+  }
+}
+
+function diedError(name: string, view: ActorView): StingrayError {
+  const cause = view.cause === undefined ? undefined : decodeError(view.cause);
+  return new ActorDiedError(`actor ${name} (${view.actor}) died${cause === undefined ? "" : `: ${cause.message}`}`, {
+    cause,
+    detail: { actor: view.actor },
+  });
+}

@@ -1,0 +1,85 @@
+/** The worker process: runs tasks, or hosts an actor, for the agent that started it. */
+import { readFileSync } from "node:fs";
+import { Agent, Op, PROTOCOL_VERSION, Worker, workerExit } from "@stingray/protocol";
+import type { Transport } from "@stingray/broker";
+import { ActorHost, registerHandles } from "@stingray/actor/internal";
+import { processState } from "@stingray/task/internal";
+import type { WorkerConfig } from "../worker-config.js";
+import { EXECUTOR, RUNTIME, TRANSPORT, USER_CONTAINER, composeWorker, setGpus } from "./container.js";
+import { enterEnvironment } from "./environment.js";
+import { markOutput } from "./output.js";
+import { dieWithParent } from "./parent-death.js";
+
+/** What runs when the agent asks the worker to end may go on for this long. Milliseconds. */
+const LEAVE_MS = 5_000;
+/** Answers on their way are waited for this long. Milliseconds. */
+const DRAIN_MS = 1_000;
+
+async function main(): Promise<void> {
+  const config = JSON.parse(readFileSync(0, "utf8")) as WorkerConfig;
+  dieWithParent(config.parentPid);
+  processState.isWorker = true;
+  markOutput(process.stdout);
+  markOutput(process.stderr);
+  // The terminal's Ctrl-C reaches the whole group; the agent decides when its workers end.
+  process.on("SIGINT", () => {});
+  const c = await composeWorker(config, (reason) => {
+    process.stderr.write(`stingray: the node agent is gone (${reason.message}); this worker ends\n`);
+    process.exit(1);
+  });
+  const runtime = c.resolve(RUNTIME);
+  const executor = c.resolve(EXECUTOR);
+  const { inbox } = c.resolve(TRANSPORT);
+  processState.runtime = runtime;
+  registerHandles();
+  executor.serve(inbox);
+  let actor: ActorHost | undefined;
+  inbox.serve(Worker.bind, async ({ spec, runtimeEnv }) => {
+    const job = runtimeEnv.workingDir === undefined ? spec : { ...spec, root: runtimeEnv.workingDir };
+    runtime.bind(job);
+    await enterEnvironment(job, runtimeEnv, () => c.resolve(USER_CONTAINER));
+    return {};
+  });
+  inbox.serve(Worker.startActor, async ({ spec, epoch, gpus }) => {
+    setGpus(gpus);
+    actor = await ActorHost.start(runtime, spec, epoch, gpus);
+    return {};
+  });
+  let leaving = false;
+  const leave = async (reason: string): Promise<void> => {
+    if (leaving) return;
+    leaving = true;
+    await Promise.all([executor.leave(LEAVE_MS), actor?.stop(reason, LEAVE_MS)]);
+    runtime.stop();
+    await runtime.transport.close({ drainMs: DRAIN_MS });
+    process.exit(0);
+  };
+  inbox.on(Op.WorkerExit, workerExit, ([, reason]) => void leave(reason));
+  process.on("SIGTERM", () => void leave("the node stops"));
+  if (config.links === "nats") await attachBroker(config, runtime.transport);
+  await runtime.home.request(Agent.workerReady, { worker: config.worker, pid: process.pid, version: PROTOCOL_VERSION }, { timeoutMs: 30_000 });
+  // Not needed before this worker talks to another node: it must not delay the first task.
+  if (config.links !== "nats") setTimeout(() => void attachBroker(config, runtime.transport), ATTACH_AFTER_MS);
+}
+
+/** Milliseconds after which a worker of a node with local links connects to the broker, too. */
+const ATTACH_AFTER_MS = 500;
+
+async function attachBroker(config: WorkerConfig, transport: Transport): Promise<void> {
+  const { connectBroker } = await import("@stingray/broker/connect");
+  for (;;) {
+    try {
+      transport.attachBroker(await connectBroker({ ...config.broker, name: `stingray worker ${config.worker}` }));
+      return;
+    } catch (error) {
+      if (config.links === "nats") throw error;
+      // Local work goes on without it; the broker may come back.
+      await new Promise((later) => setTimeout(later, 2_000).unref());
+    }
+  }
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`stingray worker: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  process.exit(1);
+});

@@ -1,0 +1,95 @@
+/** What code inside a task or actor can ask about itself, and the bookkeeping of tasks that wait. */
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { ActorId, JobId, NodeId, ProcessId, TaskId } from "@stingray/protocol";
+import type { DependencyContainer } from "tsyringe";
+import { runtimeFor } from "./process-state.js";
+
+/** One run of a task or actor call in this process. */
+export interface Execution {
+  readonly taskId: TaskId;
+  readonly name: string;
+  readonly resources: Readonly<Record<string, number>>;
+  readonly gpuIds: readonly number[];
+  /** Aborts when the task is cancelled or out of time. */
+  readonly abort: AbortController;
+  /** True once it was cancelled, also while it never yields. */
+  isCancelled(): boolean;
+  /** It awaits values: its place may be used by others until `resume`. */
+  block(): void;
+  resume(): void;
+  readonly actor?: ActorExecution | undefined;
+}
+
+export interface ActorExecution {
+  readonly id: ActorId;
+  readonly epoch: number;
+  exit(): never;
+}
+
+const current = new AsyncLocalStorage<Execution>();
+
+export function runIn<T>(execution: Execution, body: () => T): T {
+  return current.run(execution, body);
+}
+
+/** The execution that the running code belongs to; undefined in a driver's own code. */
+export function currentExecution(): Execution | undefined {
+  return current.getStore();
+}
+
+/** What `context()` returns. Fields of tasks and actors are undefined elsewhere. */
+export interface Context {
+  readonly jobId: JobId;
+  readonly nodeId: NodeId | undefined;
+  /** The process, driver or worker. */
+  readonly workerId: ProcessId;
+  readonly taskId: TaskId | undefined;
+  readonly actorId: ActorId | undefined;
+  /** Grows with each incarnation of the actor. */
+  readonly actorEpoch: number | undefined;
+  readonly namespace: string;
+  /** What the task or actor was given, for example `{ CPU: 1 }`. */
+  readonly resources: Readonly<Record<string, number>>;
+  /** Numbers of its GPUs, as in CUDA_VISIBLE_DEVICES. */
+  readonly gpuIds: readonly number[];
+  /** Aborts when the task is cancelled. In a driver's own code it never does. */
+  readonly signal: AbortSignal;
+  /** True once the task was cancelled; also inside a loop that never yields. */
+  isCancelled(): boolean;
+  /** Ends the actor that runs this, after this call; it is not restarted. Throws, so that nothing after it runs. */
+  exitActor(): never;
+  /** The worker's container, filled by the job's setup module. */
+  readonly container: DependencyContainer;
+}
+
+const never = new AbortController().signal;
+
+/**
+ * About the running task or actor call and its process.
+ * @throws NotInitializedError before `init()`
+ */
+export function context(): Context {
+  const runtime = runtimeFor("context()");
+  const execution = current.getStore();
+  const needActor = (what: string): ActorExecution => {
+    if (execution?.actor === undefined) throw new TypeError(`${what} can only be called inside a method of an actor`);
+    return execution.actor;
+  };
+  return {
+    jobId: runtime.job.job as JobId,
+    nodeId: runtime.node,
+    workerId: runtime.process,
+    taskId: execution?.taskId,
+    actorId: execution?.actor?.id,
+    actorEpoch: execution?.actor?.epoch,
+    namespace: runtime.job.namespace,
+    resources: execution?.resources ?? {},
+    gpuIds: execution?.gpuIds ?? [],
+    signal: execution?.abort.signal ?? never,
+    isCancelled: () => execution?.isCancelled() ?? false,
+    exitActor: () => needActor("exitActor()").exit(),
+    get container() {
+      return runtime.container();
+    },
+  };
+}

@@ -1,0 +1,85 @@
+/** One call in the process that runs it: a task, or a method of an actor. */
+import { existsSync } from "node:fs";
+import type { ObjectId, ProcessId, TaskId, TaskRunOptions, ValueDesc } from "@stingray/protocol";
+import { objectIdOf, taskIdOf } from "@stingray/protocol";
+import type { Channel } from "@stingray/broker";
+import type { ActorExecution, Execution } from "../context.js";
+
+export interface CallHost {
+  /** The call awaits values: another may run meanwhile. */
+  blocked(call: IncomingCall): void;
+  resumed(call: IncomingCall): void;
+  /** File whose existence says that the call was cancelled, for code that never yields. */
+  cancelMark(call: IncomingCall): string | undefined;
+}
+
+/** How often `isCancelled()` looks at the file system at most, in milliseconds. */
+const LOOK_EVERY_MS = 2;
+
+export class IncomingCall implements Execution {
+  readonly abort = new AbortController();
+  resources: Readonly<Record<string, number>> = {};
+  gpuIds: readonly number[] = [];
+  actor: ActorExecution | undefined;
+  /** Items of a stream that the reader has taken; -1: it wants no more. */
+  consumed = 0;
+  consumedWaiter: (() => void) | undefined;
+  timedOut = false;
+  timer: NodeJS.Timeout | undefined;
+  private waits = 0;
+  private cancelledNow = false;
+  private lookedAt = 0;
+
+  constructor(
+    private readonly host: CallHost,
+    readonly channel: Channel,
+    readonly sequence: number,
+    readonly name: string,
+    readonly args: Uint8Array | ValueDesc[],
+    readonly returns: number,
+    readonly attempt: number,
+    readonly options: TaskRunOptions | undefined,
+    /** Of the task; empty for actor calls. */
+    readonly lease: string,
+  ) {}
+
+  get owner(): ProcessId {
+    return this.channel.peer.process ?? (this.channel.peer.endpoint as ProcessId);
+  }
+
+  get taskId(): TaskId {
+    return taskIdOf(this.owner, this.sequence);
+  }
+
+  resultId(index: number): ObjectId {
+    return objectIdOf(this.owner, this.sequence, index);
+  }
+
+  get cancelled(): boolean {
+    return this.cancelledNow;
+  }
+
+  cancel(): void {
+    this.cancelledNow = true;
+    this.abort.abort();
+    this.consumedWaiter?.();
+  }
+
+  isCancelled(): boolean {
+    if (this.cancelledNow || this.timedOut) return true;
+    const now = performance.now();
+    if (now - this.lookedAt < LOOK_EVERY_MS) return false;
+    this.lookedAt = now;
+    const mark = this.host.cancelMark(this);
+    if (mark !== undefined && existsSync(mark)) this.cancel();
+    return this.cancelledNow;
+  }
+
+  block(): void {
+    if (this.waits++ === 0) this.host.blocked(this);
+  }
+
+  resume(): void {
+    if (--this.waits === 0) this.host.resumed(this);
+  }
+}

@@ -1,0 +1,287 @@
+/**
+ * Runs the tasks that submitters stream to this worker: one at a time, in the order they came, over all leases. A
+ * task that awaits values makes room for the next, so that nested tasks can't starve.
+ */
+import { join } from "node:path";
+import {
+  Op, RuntimeEnvError, TaskStatus, taskCancel, taskConsumed, taskDefine, taskRun, toError, workerAssign,
+  type JobSpec, type TaskRun,
+} from "@stingray/protocol";
+import type { Channel, Endpoint } from "@stingray/broker";
+import { Fifo } from "../fifo.js";
+import { findDefinition, findLoaded, type Callable, type DefinitionKey, type RemoteDefinition } from "../registry.js";
+import { encodeThrown } from "../objects/values.js";
+import type { Home } from "../home.js";
+import { IncomingCall, type CallHost } from "./call.js";
+import type { CallRunner } from "./runner.js";
+import { taskError } from "./runner.js";
+
+/** After this long without a turn of the event loop, answers are flushed and messages let in. Milliseconds. */
+const TURN_MS = 1;
+/** A task whose lease the agent has not announced is sent back after this. Milliseconds. */
+const ASSIGN_WAIT_MS = 10_000;
+
+interface LeaseState {
+  readonly resources: Record<string, number>;
+  readonly gpus: readonly number[];
+  queued: number;
+  active: number;
+  waiting: number;
+  /** The agent was told that all of it waits. */
+  told: boolean;
+}
+
+type Loaded = { readonly key: DefinitionKey; definition: RemoteDefinition | undefined };
+
+export interface ExecutorLinks {
+  readonly runner: CallRunner;
+  readonly socketDir: string;
+  job(): JobSpec;
+  home(): Home;
+  /** Cancels what a task has submitted from here. */
+  cancelChildren(taskId: string): void;
+  /** Sets what GPUs user code sees. */
+  setGpus(gpus: readonly number[]): void;
+}
+
+export class Executor implements CallHost {
+  private readonly functions = new WeakMap<Channel, Loaded[]>();
+  private readonly leases = new Map<string, LeaseState>();
+  private readonly unassigned = new Map<string, { calls: [IncomingCall, Loaded][]; timer: NodeJS.Timeout }>();
+  private readonly queue = new Fifo<[IncomingCall, Loaded]>();
+  private readonly calls = new Map<Channel, Map<number, IncomingCall>>();
+  private running = 0;
+  private pumpDue = false;
+  private leaving = false;
+
+  constructor(private readonly links: ExecutorLinks) {}
+
+  serve(inbox: Endpoint): void {
+    this.links.runner.serve(inbox);
+    inbox.on(Op.TaskDefine, taskDefine, ([, index, module, name, hash], channel) => {
+      let known = this.functions.get(channel);
+      if (known === undefined) this.functions.set(channel, (known = []));
+      known[index] = { key: { module, name, hash }, definition: undefined };
+    });
+    inbox.on(Op.TaskRun, taskRun, (message, channel) => this.accept(message, channel));
+    inbox.on(Op.TaskCancel, taskCancel, ([, sequence, recursive], channel) => this.cancel(channel, sequence, recursive));
+    inbox.on(Op.TaskConsumed, taskConsumed, ([, sequence, count], channel) => {
+      const call = this.calls.get(channel)?.get(sequence);
+      if (call === undefined) return;
+      call.consumed = count;
+      call.consumedWaiter?.();
+    });
+    inbox.on(Op.WorkerAssign, workerAssign, ([, lease, , resources, gpus]) => this.assigned(lease, resources, gpus));
+    inbox.onChannelClosed((channel) => this.submitterGone(channel));
+  }
+
+  private assigned(lease: string, resources: Record<string, number>, gpus: number[]): void {
+    this.leases.set(lease, { resources, gpus, queued: 0, active: 0, waiting: 0, told: false });
+    const held = this.unassigned.get(lease);
+    if (held === undefined) return;
+    clearTimeout(held.timer);
+    this.unassigned.delete(lease);
+    for (const [call, loaded] of held.calls) this.enqueue(call, loaded);
+  }
+
+  private accept(message: TaskRun, channel: Channel): void {
+    const [, sequence, lease, fn, args, returns, attempt, options] = message;
+    const loaded = this.functions.get(channel)?.[fn];
+    const name = loaded?.key.name ?? "a task";
+    const call = new IncomingCall(this, channel, sequence, name, args, returns, attempt, options, lease);
+    if (loaded === undefined || this.leaving) {
+      this.drop(call);
+      return;
+    }
+    let calls = this.calls.get(channel);
+    if (calls === undefined) this.calls.set(channel, (calls = new Map()));
+    calls.set(sequence, call);
+    if (this.leases.has(lease)) this.enqueue(call, loaded);
+    else this.hold(call, loaded);
+  }
+
+  /** The agent's announcement of a lease and the submitter's first task come on different channels. */
+  private hold(call: IncomingCall, loaded: Loaded): void {
+    const held = this.unassigned.get(call.lease);
+    if (held !== undefined) held.calls.push([call, loaded]);
+    else {
+      const timer = setTimeout(() => {
+        for (const [late] of this.unassigned.get(call.lease)?.calls ?? []) this.drop(late);
+        this.unassigned.delete(call.lease);
+      }, ASSIGN_WAIT_MS).unref();
+      this.unassigned.set(call.lease, { calls: [[call, loaded]], timer });
+    }
+  }
+
+  /** Sent back unstarted, at no cost to its retries. */
+  private drop(call: IncomingCall): void {
+    this.calls.get(call.channel)?.delete(call.sequence);
+    call.channel.send([Op.TaskDone, call.sequence, TaskStatus.Dropped, [], 0]);
+  }
+
+  private enqueue(call: IncomingCall, loaded: Loaded): void {
+    const lease = this.leases.get(call.lease);
+    if (lease === undefined) return;
+    lease.queued++;
+    this.queue.push([call, loaded]);
+    if (!this.pumpDue) this.pump();
+  }
+
+  private pump(): void {
+    const started = performance.now();
+    while (this.running < 1) {
+      const next = this.queue.shift();
+      if (next === undefined) return;
+      this.start(next[0], next[1]);
+      if (performance.now() - started > TURN_MS) {
+        next[0].channel.flush();
+        if (this.queue.length > 0) this.pumpLater();
+        return;
+      }
+    }
+  }
+
+  private pumpLater(): void {
+    if (this.pumpDue) return;
+    this.pumpDue = true;
+    setImmediate(() => {
+      this.pumpDue = false;
+      this.pump();
+    });
+  }
+
+  private start(call: IncomingCall, loaded: Loaded): void {
+    const lease = this.leases.get(call.lease);
+    if (lease === undefined) return;
+    lease.queued--;
+    lease.active++;
+    if (lease.told) this.tellResumed(call.lease, lease);
+    call.resources = lease.resources;
+    call.gpuIds = lease.gpus;
+    this.links.setGpus(lease.gpus);
+    this.running++;
+    try {
+      loaded.definition ??= findLoaded(loaded.key, this.links.job().root);
+    } catch (error) {
+      this.failed(call, toError(error));
+      return;
+    }
+    if (loaded.definition !== undefined) this.run(call, loaded.definition);
+    else {
+      findDefinition(loaded.key, this.links.job().root).then(
+        (definition) => this.run(call, (loaded.definition = definition)),
+        (error: unknown) => this.failed(call, loadFailure(loaded.key, toError(error))),
+      );
+    }
+  }
+
+  private run(call: IncomingCall, definition: RemoteDefinition): void {
+    this.links.runner.run(call, definition.target as Callable as (...args: unknown[]) => unknown, () => this.finished(call));
+  }
+
+  private failed(call: IncomingCall, error: Error): void {
+    call.channel.send([Op.TaskDone, call.sequence, TaskStatus.Failed, [[2, encodeThrown(error)]], 0]);
+    this.finished(call);
+  }
+
+  private finished(call: IncomingCall): void {
+    this.running--;
+    const calls = this.calls.get(call.channel);
+    calls?.delete(call.sequence);
+    if (calls?.size === 0) this.calls.delete(call.channel);
+    const lease = this.leases.get(call.lease);
+    if (lease !== undefined) {
+      lease.active--;
+      this.tellIfBlocked(call.lease, lease);
+    }
+    // Inside pump() the loop goes on by itself; after an asynchronous end it must be started again.
+    if (this.queue.length > 0) this.pumpLater();
+  }
+
+  // -- waiting for values ---------------------------------------------------------------------------------------
+
+  blocked(call: IncomingCall): void {
+    const lease = this.leases.get(call.lease);
+    if (lease === undefined) return;
+    this.running--;
+    lease.active--;
+    lease.waiting++;
+    this.tellIfBlocked(call.lease, lease);
+    this.pumpLater();
+  }
+
+  resumed(call: IncomingCall): void {
+    const lease = this.leases.get(call.lease);
+    if (lease === undefined) return;
+    this.running++;
+    lease.active++;
+    lease.waiting--;
+    if (lease.told) this.tellResumed(call.lease, lease);
+  }
+
+  private tellIfBlocked(id: string, lease: LeaseState): void {
+    if (lease.told || lease.active > 0 || lease.queued > 0 || lease.waiting === 0) return;
+    lease.told = true;
+    this.links.home().send([Op.WorkerBlocked, id]);
+  }
+
+  private tellResumed(id: string, lease: LeaseState): void {
+    lease.told = false;
+    this.links.home().send([Op.WorkerUnblocked, id]);
+  }
+
+  // -- cancellation ---------------------------------------------------------------------------------------------
+
+  cancelMark(call: IncomingCall): string | undefined {
+    return join(this.links.socketDir, `cancel-${call.taskId}`);
+  }
+
+  private cancel(channel: Channel, sequence: number, recursive: boolean): void {
+    const call = this.calls.get(channel)?.get(sequence);
+    if (call === undefined) return;
+    call.cancel();
+    if (recursive) this.links.cancelChildren(call.taskId);
+    for (const entry of this.queue.drain()) {
+      if (entry[0] === call) {
+        const lease = this.leases.get(call.lease);
+        if (lease !== undefined) lease.queued--;
+        this.calls.get(channel)?.delete(sequence);
+        channel.send([Op.TaskDone, sequence, TaskStatus.Cancelled, [], 0]);
+      } else this.queue.push(entry);
+    }
+  }
+
+  /** Nobody waits for these any more. */
+  private submitterGone(channel: Channel): void {
+    for (const call of this.calls.get(channel)?.values() ?? []) {
+      call.cancel();
+      this.links.cancelChildren(call.taskId);
+    }
+    this.calls.delete(channel);
+    for (const entry of this.queue.drain()) {
+      if (entry[0].channel !== channel) this.queue.push(entry);
+      else {
+        const lease = this.leases.get(entry[0].lease);
+        if (lease !== undefined) lease.queued--;
+      }
+    }
+  }
+
+  /** Sends back what has not started, and resolves when what runs has ended. */
+  async leave(deadlineMs: number): Promise<void> {
+    this.leaving = true;
+    for (const [call] of this.queue.drain()) this.drop(call);
+    const end = performance.now() + deadlineMs;
+    while (this.calls.size > 0 && performance.now() < end) await new Promise((turn) => setTimeout(turn, 5));
+  }
+}
+
+/** A module that threw while loading: its own error is the cause, and its place is named. */
+function loadFailure(key: DefinitionKey, error: Error): Error {
+  if ("code" in error && typeof error.code === "string" && error.code === "FUNCTION_NOT_FOUND") return error;
+  const failure = new RuntimeEnvError(`${key.module} threw while it was loaded in a worker for "${key.name}": ${error.name}: ${error.message}`, {
+    cause: error,
+  });
+  failure.stack = taskError(key.name, error).stack ?? "";
+  return failure;
+}

@@ -1,0 +1,220 @@
+/** Runs the body of a call and answers its caller. The same for tasks and for methods of actors. */
+import { encode, type Encoded } from "@stingray/objectstore";
+import {
+  Op, Owner, SerializationError, StingrayError, TaskCancelledError, TaskError, TaskStatus, TaskTimeoutError, toError,
+  type ObjectId, type TaskStatus as Status, type ValueDesc,
+} from "@stingray/protocol";
+import type { Endpoint } from "@stingray/broker";
+import { runIn } from "../context.js";
+import type { ObjectEntry } from "../objects/entry.js";
+import type { ObjectTable } from "../objects/table.js";
+import { encodeThrown, type Values } from "../objects/values.js";
+import type { IncomingCall } from "./call.js";
+import { runStream } from "./stream-body.js";
+
+export interface RunnerLinks {
+  readonly table: ObjectTable;
+  readonly values: Values;
+}
+
+/** Is told when a call is over and its answer is on its way. */
+export type Finished = (tookUs: number) => void;
+/** The user's function with its receiver bound; async or not. */
+export type Body = (...args: unknown[]) => unknown;
+
+export class CallRunner {
+  /** References in results whose receivers have not said yet that they hold them. */
+  private readonly transfers = new Map<string, ObjectEntry[]>();
+
+  constructor(private readonly links: RunnerLinks) {}
+
+  /** On every endpoint that takes calls. */
+  serve(endpoint: Endpoint): void {
+    endpoint.serve(Owner.borrowed, ({ call, index }, channel) => {
+      const key = `${channel.peer.endpoint}.${call}.${index ?? ""}`;
+      const entries = this.transfers.get(key);
+      this.transfers.delete(key);
+      for (const entry of entries ?? []) this.links.table.unpin(entry);
+      return {};
+    });
+  }
+
+  /**
+   * Runs `body` with the call's arguments. Returns when the call is over where everything about it is synchronous
+   * (then `finished` was called); else it goes on in the background.
+   */
+  run(call: IncomingCall, body: Body, finished: Finished): void {
+    this.startTimer(call);
+    if (call.args instanceof Uint8Array) {
+      let decoded: { values: unknown[]; revived: ObjectEntry[] };
+      try {
+        decoded = this.links.values.decodeWhole(call.args);
+      } catch (error) {
+        this.fail(call, error, 0, finished);
+        return;
+      }
+      this.invoke(call, body, decoded.values, decoded.revived, finished);
+      return;
+    }
+    this.links.values.decodeArgs(call.args).then(
+      ({ values, revived }) => this.invoke(call, body, values, revived, finished),
+      (error: unknown) => this.answerError(call, toError(error), 0, finished),
+    );
+  }
+
+  private startTimer(call: IncomingCall): void {
+    const limit = call.options?.timeoutMs;
+    if (limit === undefined) return;
+    call.timer = setTimeout(() => {
+      call.timedOut = true;
+      call.abort.abort(new TaskTimeoutError(`${call.name} took longer than its timeoutMs (${limit} ms)`));
+    }, limit).unref();
+  }
+
+  private invoke(call: IncomingCall, body: Body, args: unknown[], revived: ObjectEntry[], finished: Finished): void {
+    const started = performance.now();
+    const took = (): number => (performance.now() - started) * 1000;
+    let result: unknown;
+    try {
+      result = runIn(call, () => body(...args));
+    } catch (error) {
+      this.fail(call, error, took(), finished);
+      return;
+    }
+    if (call.returns < 0) {
+      runIn(call, () => runStream(call, result, (index, value) => this.yield(call, index, value))).then(
+        () => this.finish(call, undefined, revived, took(), finished),
+        (error: unknown) => this.fail(call, error, took(), finished),
+      );
+    } else if (isThenable(result)) {
+      Promise.resolve(result).then(
+        (value) => this.finish(call, value, revived, took(), finished),
+        (error: unknown) => this.fail(call, error, took(), finished),
+      );
+    } else this.finish(call, result, revived, took(), finished);
+  }
+
+  private finish(call: IncomingCall, value: unknown, revived: ObjectEntry[], tookUs: number, finished: Finished): void {
+    if (call.timedOut) {
+      this.fail(call, call.abort.signal.reason, tookUs, finished);
+      return;
+    }
+    try {
+      const encoded = call.returns < 0 ? [] : encodeResults(call, value);
+      const refs: string[] = [];
+      for (const one of encoded) for (const id of one.refs) refs.push(id);
+      const later = this.mustConfirm(call, revived);
+      let waits: Promise<unknown> | undefined = later;
+      const descriptions: ValueDesc[] = [];
+      for (let i = 0; i < encoded.length; i++) {
+        const desc = this.links.values.describeResult(() => call.resultId(i), encoded[i] as Encoded);
+        if (Array.isArray(desc)) descriptions[i] = desc;
+        else {
+          const stored = desc.then((d) => void (descriptions[i] = d));
+          waits = waits === undefined ? stored : Promise.all([waits, stored]);
+        }
+      }
+      const held = refs.length > 0 ? this.handOver(call, refs) : undefined;
+      if (waits === undefined) this.answer(call, TaskStatus.Ok, descriptions, tookUs, held, finished);
+      else {
+        waits.then(
+          () => this.answer(call, TaskStatus.Ok, descriptions, tookUs, held, finished),
+          (error: unknown) => this.answerError(call, toError(error), tookUs, finished),
+        );
+      }
+    } catch (error) {
+      this.answerError(call, toError(error), tookUs, finished);
+    }
+  }
+
+  /**
+   * References that came with the arguments and are kept: their owners must know before the caller lets go of them.
+   * Where the caller is the owner, the note went ahead of the answer on the same channel.
+   */
+  private mustConfirm(call: IncomingCall, revived: ObjectEntry[]): Promise<void> | undefined {
+    if (revived.length === 0) return undefined;
+    const mailbox = call.lease === "";
+    const foreign = revived.filter((e) => !e.owned && !e.freed && (mailbox || e.owner !== call.owner));
+    // An owner that is gone can't free anything: its loss shows at the reference itself.
+    return foreign.length === 0 ? undefined : this.links.table.confirm(foreign).catch(() => {});
+  }
+
+  /** References inside results: lent to the receiver where they are ours, held until it says so where they are not. */
+  private handOver(call: IncomingCall, ids: readonly string[], index?: number): string[] {
+    const kept: ObjectEntry[] = [];
+    const out: string[] = [];
+    for (const id of ids) {
+      const entry = this.links.table.lookup(id as ObjectId);
+      if (entry === undefined) continue;
+      out.push(entry.ownerNode === undefined ? id : `${id}/${entry.ownerNode}`);
+      if (entry.owned) this.links.table.lend(entry, call.owner);
+      else if (entry.owner !== call.owner) {
+        this.links.table.pin(entry);
+        kept.push(entry);
+      }
+    }
+    if (kept.length > 0) this.transfers.set(`${call.channel.peer.endpoint}.${call.sequence}.${index ?? ""}`, kept);
+    return out;
+  }
+
+  private async yield(call: IncomingCall, index: number, value: unknown): Promise<void> {
+    const encoded = encode(value, { path: `result[${index}]` });
+    const refs = encoded.refs.length > 0 ? this.handOver(call, encoded.refs, index) : undefined;
+    const desc = await this.links.values.describeResult(() => call.resultId(index), encoded);
+    call.channel.send(refs === undefined ? [Op.TaskYield, call.sequence, index, desc] : [Op.TaskYield, call.sequence, index, desc, refs]);
+  }
+
+  private fail(call: IncomingCall, thrown: unknown, tookUs: number, finished: Finished): void {
+    if (call.timedOut) {
+      const limit = call.options?.timeoutMs;
+      this.send(call, TaskStatus.TimedOut, new TaskTimeoutError(`${call.name} took longer than its timeoutMs (${limit} ms)`), tookUs, finished);
+    } else if (call.cancelled) {
+      this.send(call, TaskStatus.Cancelled, new TaskCancelledError(`${call.name} was cancelled`), tookUs, finished);
+    } else this.answerError(call, taskError(call.name, toError(thrown)), tookUs, finished);
+  }
+
+  private answerError(call: IncomingCall, error: Error, tookUs: number, finished: Finished): void {
+    this.send(call, TaskStatus.Failed, error, tookUs, finished);
+  }
+
+  private send(call: IncomingCall, status: Status, error: Error, tookUs: number, finished: Finished): void {
+    this.answer(call, status, [[2, encodeThrown(error)]], tookUs, undefined, finished);
+  }
+
+  private answer(call: IncomingCall, status: Status, results: ValueDesc[], tookUs: number, refs: string[] | undefined, finished: Finished): void {
+    clearTimeout(call.timer);
+    const us = Math.round(tookUs * 10) / 10;
+    if (refs === undefined) call.channel.send([Op.TaskDone, call.sequence, status, results, us]);
+    else call.channel.send([Op.TaskDone, call.sequence, status, results, us, refs]);
+    finished(tookUs);
+  }
+}
+
+function encodeResults(call: IncomingCall, value: unknown): Encoded[] {
+  if (call.returns === 1) return [encode(value, { path: "result" })];
+  if (call.returns === 0) return [];
+  if (!Array.isArray(value) || value.length !== call.returns) {
+    const got = Array.isArray(value) ? `an array of ${value.length}` : typeof value;
+    throw new SerializationError(`result: ${call.name} has returns: ${call.returns} and must return an array of that length, got ${got}`, {
+      detail: { path: "result" },
+    });
+  }
+  return value.map((item: unknown, i) => encode(item, { path: `result[${i}]` }));
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
+}
+
+/** What user code threw, for the caller: its message, and its stack in the worker. */
+export function taskError(name: string, original: Error): StingrayError {
+  const error = new TaskError(`${name} failed: ${original.name}: ${original.message}`, {
+    cause: original,
+    detail: { function: name, pid: process.pid },
+  });
+  const frames = original.stack?.split("\n").filter((line) => /^\s+at /.test(line)) ?? [];
+  // Frames of the worker's own machinery say nothing about the user's mistake.
+  const own = frames.findIndex((line) => /[\\/](task|actor)[\\/](dist[\\/])?src[\\/]execute[\\/]|async_hooks/.test(line));
+  error.stack = [`${error.name}: ${error.message}`, ...(own > 0 ? frames.slice(0, own) : frames), `    at worker (pid ${process.pid})`].join("\n");
+  return error;
+}

@@ -1,0 +1,24 @@
+/** For the packages above this one; not for users. */
+export { processState, runtimeFor } from "./process-state.js";
+export { Runtime } from "./runtime.js";
+export { Executor } from "./execute/executor.js";
+export { IncomingCall } from "./execute/call.js";
+export { CallRunner, taskError } from "./execute/runner.js";
+export { currentExecution } from "./context.js";
+export { define, findDefinition, initReached, moduleOnWire, moduleUrl, preload } from "./registry.js";
+export { Fifo } from "./fifo.js";
+export { StreamState } from "./stream.js";
+export { stateOf } from "./objects/table.js";
+export { decodeThrown, encodeThrown } from "./objects/values.js";
+export { backoffMs, shouldRetry } from "./submit/retry.js";
+export { openLocalStore } from "./local-store.js";
+export type { RuntimeOptions } from "./runtime.js";
+export type { CallHost } from "./execute/call.js";
+export type { Body } from "./execute/runner.js";
+export type { ActorExecution } from "./context.js";
+export type { RemoteDefinition, Constructor, DefinitionKey } from "./registry.js";
+export type { ObjectEntry } from "./objects/entry.js";
+export type { ObjectTable } from "./objects/table.js";
+export type { EncodedArgs, LocalStore, Values as ValueAccess, DecodeContext } from "./objects/values.js";
+export type { WaitingCall } from "./submit/calls.js";
+export type { Home, HomeAddress, FindHome } from "./home.js";

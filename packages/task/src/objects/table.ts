@@ -1,0 +1,267 @@
+/**
+ * The objects that this process owns or borrows, and the ownership protocol: who asks for values, who holds
+ * references, when a value may go. Every decision about the life of an object is made by its owner, here.
+ */
+import { encode } from "@stingray/objectstore";
+import {
+  ObjectLostError, Op, Owner, ValueKind, objectBorrow, objectGet, objectRelease, objectValue, ownerOf,
+  type Location, type NodeId, type ObjectId, type ProcessId, type ValueDesc,
+} from "@stingray/protocol";
+import type { Channel, Endpoint } from "@stingray/broker";
+import { ObjectEntry, type ObjectState } from "./entry.js";
+import { ObjectRef } from "./object-ref.js";
+
+export interface TableLinks {
+  readonly process: ProcessId;
+  readonly node: NodeId | undefined;
+  channelTo(process: ProcessId, node: NodeId | undefined): Channel;
+  /** Gives back the copies of a large value. */
+  freeStored(id: ObjectId, location: Location): void;
+}
+
+export class ObjectTable {
+  private readonly entries = new Map<ObjectId, ObjectEntry>();
+  private readonly byBorrower = new Map<ProcessId, Set<ObjectEntry>>();
+  private lastSequence = 0;
+  /** Owned entries that are alive, published or not. */
+  private owned = 0;
+
+  constructor(private readonly links: TableLinks) {}
+
+  /** Sequence numbers of tasks and puts of this process. */
+  nextSequence(): number {
+    return ++this.lastSequence;
+  }
+
+  own(sequence: number, index: number): ObjectEntry {
+    this.owned++;
+    return new ObjectEntry(this.links.process, this.links.node, true, sequence, index);
+  }
+
+  handle<T>(entry: ObjectEntry): ObjectRef<T> {
+    return new ObjectRef<T>(this, entry);
+  }
+
+  /** Makes the entry findable by its id: others are going to name it. */
+  publish(entry: ObjectEntry): void {
+    if (entry.published || entry.freed) return;
+    entry.published = true;
+    this.entries.set(entry.id, entry);
+  }
+
+  lookup(id: ObjectId): ObjectEntry | undefined {
+    return this.entries.get(id);
+  }
+
+  /** The entry for a reference that came from elsewhere. `noted`: its owner has counted this process already. */
+  adopt(id: ObjectId, ownerNode: NodeId | undefined, noted = false): ObjectEntry {
+    let entry = this.entries.get(id);
+    const owner = ownerOf(id);
+    if (entry === undefined) {
+      const [, sequence, index] = id.split(".");
+      entry = new ObjectEntry(owner, ownerNode, owner === this.links.process, Number(sequence), Number(index));
+      entry.published = true;
+      if (entry.owned) {
+        entry.settle(lost(`object ${id} was freed before this reference to it was used`));
+        return entry;
+      }
+      this.entries.set(id, entry);
+      if (!noted) this.note(entry);
+    }
+    if (noted && !entry.owned) entry.notes++;
+    return entry;
+  }
+
+  private note(entry: ObjectEntry): void {
+    entry.notes++;
+    this.links.channelTo(entry.owner, entry.ownerNode).send([Op.ObjectBorrow, entry.id]);
+  }
+
+  /** Resolves when the owners have noted that this process holds these; for a sender that must not let go before. */
+  async confirm(entries: Iterable<ObjectEntry>): Promise<void> {
+    const byOwner = new Map<ProcessId, ObjectEntry[]>();
+    for (const entry of entries) {
+      if (entry.owned) continue;
+      const list = byOwner.get(entry.owner);
+      if (list === undefined) byOwner.set(entry.owner, [entry]);
+      else list.push(entry);
+    }
+    await Promise.all(
+      [...byOwner].map(([owner, list]) => {
+        for (const entry of list) entry.notes++;
+        return this.links.channelTo(owner, list[0]?.ownerNode).request(Owner.borrow, { objects: list.map((e) => e.id) });
+      }),
+    );
+  }
+
+  /** This process, the owner, is about to send a reference to `borrower`. */
+  lend(entry: ObjectEntry, borrower: ProcessId): void {
+    this.publish(entry);
+    const borrowers = (entry.borrowers ??= new Map<ProcessId, number>());
+    borrowers.set(borrower, (borrowers.get(borrower) ?? 0) + 1);
+    let held = this.byBorrower.get(borrower);
+    if (held === undefined) this.byBorrower.set(borrower, (held = new Set()));
+    held.add(entry);
+  }
+
+  private giveBack(entry: ObjectEntry, borrower: ProcessId, count: number): void {
+    const left = (entry.borrowers?.get(borrower) ?? 0) - count;
+    if (left > 0) entry.borrowers?.set(borrower, left);
+    else {
+      entry.borrowers?.delete(borrower);
+      this.byBorrower.get(borrower)?.delete(entry);
+      this.sweep(entry);
+    }
+  }
+
+  pin(entry: ObjectEntry): void {
+    entry.pins++;
+  }
+
+  unpin(entry: ObjectEntry): void {
+    entry.pins--;
+    this.sweep(entry);
+  }
+
+  /** @internal For ObjectRef. */
+  dropHandle(entry: ObjectEntry): void {
+    entry.handles--;
+    this.sweep(entry);
+  }
+
+  /** Frees the entry if nothing holds it any more. */
+  private sweep(entry: ObjectEntry): void {
+    if (entry.held || entry.freed) return;
+    entry.freed = true;
+    if (entry.published) this.entries.delete(entry.id);
+    if (entry.owned) {
+      this.owned--;
+      this.discard(entry);
+    } else if (entry.notes > 0) {
+      this.links.channelTo(entry.owner, entry.ownerNode).send([Op.ObjectRelease, entry.id, entry.notes]);
+    }
+    entry.onFree?.();
+    const contained = entry.contained;
+    entry.contained = undefined;
+    if (contained !== undefined) for (const ref of contained) ref.release();
+  }
+
+  private discard(entry: ObjectEntry): void {
+    if (entry.state.kind === "stored") this.links.freeStored(entry.id, entry.state.location);
+    else if (entry.state.kind === "slab") entry.state.value.free();
+  }
+
+  /** The value of an owned object is known. A value that nobody holds any more, or that came twice, is discarded. */
+  settle(entry: ObjectEntry, state: ObjectState): void {
+    if (entry.freed || !entry.settle(state)) {
+      if (state.kind === "stored") this.links.freeStored(entry.id, state.location);
+      else if (state.kind === "slab") state.value.free();
+    }
+  }
+
+  /** Asks the owner of a borrowed object for its value, once. */
+  ask(entry: ObjectEntry): void {
+    if (entry.owned || entry.asked || entry.ready) return;
+    entry.asked = true;
+    this.links.channelTo(entry.owner, entry.ownerNode).send([Op.ObjectGet, entry.id]);
+  }
+
+  /** The value as it travels. Only for entries that are ready. */
+  describe(entry: ObjectEntry): ValueDesc {
+    const state = entry.state;
+    switch (state.kind) {
+      case "inline":
+        return [ValueKind.Inline, state.bytes];
+      case "slab":
+        return [ValueKind.Inline, state.value.bytes];
+      case "stored":
+        return [ValueKind.Stored, state.location, entry.id];
+      case "error":
+        return [ValueKind.Error, state.bytes];
+      case "pending":
+        return [ValueKind.Unknown, `object ${entry.id} has no value yet`];
+    }
+  }
+
+  /** Serves the ownership messages on this process's inbox. */
+  serve(inbox: Endpoint): void {
+    inbox.on(Op.ObjectGet, objectGet, ([, id], channel) => {
+      const entry = this.entries.get(id as ObjectId);
+      if (entry === undefined) channel.send([Op.ObjectValue, id, [ValueKind.Unknown, `object ${id} is not known to its owner: it was freed`]]);
+      else {
+        this.pin(entry);
+        entry.whenReady(() => {
+          channel.send([Op.ObjectValue, id, this.describe(entry)]);
+          this.unpin(entry);
+        });
+      }
+    });
+    inbox.on(Op.ObjectValue, objectValue, ([, id, desc]) => {
+      const entry = this.entries.get(id as ObjectId);
+      if (entry !== undefined && !entry.owned) entry.settle(stateOf(desc));
+    });
+    inbox.on(Op.ObjectBorrow, objectBorrow, ([, id], channel) => this.borrowed(id as ObjectId, channel));
+    inbox.on(Op.ObjectRelease, objectRelease, ([, id, count], channel) => {
+      const entry = this.entries.get(id as ObjectId);
+      if (entry !== undefined) this.giveBack(entry, channel.peer.process ?? (channel.peer.endpoint as ProcessId), count);
+    });
+    inbox.serve(Owner.borrow, ({ objects }, channel) => {
+      for (const id of objects) this.borrowed(id as ObjectId, channel);
+      return {};
+    });
+  }
+
+  private borrowed(id: ObjectId, channel: Channel): void {
+    const entry = this.entries.get(id);
+    if (entry !== undefined) this.lend(entry, channel.peer.process ?? (channel.peer.endpoint as ProcessId));
+  }
+
+  /** A process ended: its borrows go, and what it owned can't be asked for any more. */
+  processGone(process: ProcessId, why: string): void {
+    const held = this.byBorrower.get(process);
+    if (held !== undefined) {
+      this.byBorrower.delete(process);
+      for (const entry of held) {
+        entry.borrowers?.delete(process);
+        this.sweep(entry);
+      }
+    }
+    for (const entry of this.entries.values()) {
+      if (!entry.owned && entry.owner === process) entry.settle(lost(`object ${entry.id} is lost with its owner, process ${process}: ${why}`));
+    }
+  }
+
+  get processId(): ProcessId {
+    return this.links.process;
+  }
+
+  /** For tests and `stingray memory`: live entries. */
+  get counts(): { owned: number; borrowed: number } {
+    let borrowed = 0;
+    for (const entry of this.entries.values()) if (!entry.owned) borrowed++;
+    return { owned: this.owned, borrowed };
+  }
+}
+
+function lost(message: string): ObjectState {
+  return { kind: "error", bytes: encode(new ObjectLostError(message)).bytes() };
+}
+
+/** Bytes of a message lie in the frame they came in; a small value kept for long must not keep the whole frame. */
+function compact(bytes: Uint8Array): Uint8Array {
+  return bytes.buffer.byteLength > 2 * bytes.byteLength + 256 ? Uint8Array.prototype.slice.call(bytes) : bytes;
+}
+
+/** What a description says about a value. */
+export function stateOf(desc: ValueDesc): ObjectState {
+  switch (desc[0]) {
+    case ValueKind.Inline:
+      return { kind: "inline", bytes: compact(desc[1]) };
+    case ValueKind.Stored:
+      return { kind: "stored", location: desc[1] };
+    case ValueKind.Error:
+      return { kind: "error", bytes: compact(desc[1]) };
+    case ValueKind.Unknown:
+      return lost(desc[1]);
+  }
+}

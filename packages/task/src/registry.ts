@@ -1,0 +1,193 @@
+/**
+ * Remote functions and actor classes by module and name. A definition registers when `remote()` or `@actor` runs;
+ * a worker finds it by importing the same module. Code never travels.
+ */
+import { createHash } from "node:crypto";
+import { isAbsolute, relative, resolve, sep } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { FunctionNotFoundError, InvalidArgumentError } from "@stingray/protocol";
+import { processState } from "./process-state.js";
+
+export type Callable = (...args: never[]) => unknown;
+export type Constructor = abstract new (...args: never[]) => object;
+
+export interface RemoteDefinition {
+  readonly kind: "function" | "class";
+  /** File URL of the module that defined it. */
+  readonly module: string;
+  /** Its own or given name; `#<n>` for the n-th anonymous one of its module. */
+  readonly name: string;
+  readonly target: Callable | Constructor;
+  /** Of its source text. */
+  readonly hash: string;
+}
+
+/** How a definition is named on the wire. */
+export interface DefinitionKey {
+  module: string;
+  name: string;
+  hash: string;
+}
+
+const keyOf = (module: string, name: string): string => `${module}#${name}`;
+
+/**
+ * The URL of the module that called `below`.
+ * @throws InvalidArgumentError where the stack does not tell (code run with eval or from a data URL)
+ */
+export function callerModule(below: (...args: never[]) => unknown): string {
+  const holder: { stack?: unknown } = {};
+  const prepare = Error.prepareStackTrace;
+  const limit = Error.stackTraceLimit;
+  try {
+    Error.stackTraceLimit = 20;
+    Error.prepareStackTrace = (_, sites) => sites;
+    Error.captureStackTrace(holder, below);
+    const sites = holder.stack as NodeJS.CallSite[];
+    for (const site of sites) {
+      const file = site.getFileName();
+      // Helpers that compilers put between a decorator and its class are not where the class is.
+      if (!file || file.startsWith("node:") || /[\\/]node_modules[\\/]tslib[\\/]/.test(file)) continue;
+      return file.startsWith("file:") ? file.replace(/[?#].*$/, "") : pathToFileURL(file).href;
+    }
+  } finally {
+    Error.prepareStackTrace = prepare;
+    Error.stackTraceLimit = limit;
+  }
+  throw new InvalidArgumentError(
+    "remote() was called from code that is in no module file, so that workers could not import it; move it into a module",
+  );
+}
+
+/** Registers a function or class of `module`. The same name twice in a module gets a number, in order of definition. */
+export function define(kind: RemoteDefinition["kind"], target: Callable | Constructor, module: string, given?: string): RemoteDefinition {
+  let name = given ?? target.name;
+  if (name === "") {
+    const position = processState.anonymous.get(module) ?? 0;
+    processState.anonymous.set(module, position + 1);
+    name = `#${position}`;
+  }
+  for (let n = 2; processState.definitions.has(keyOf(module, name)); n++) {
+    const existing = processState.definitions.get(keyOf(module, name));
+    if (existing?.target === target) return existing;
+    name = `${name.replace(/~\d+$/, "")}~${n}`;
+  }
+  let hash: string | undefined;
+  const definition: RemoteDefinition = {
+    kind,
+    module,
+    name,
+    target,
+    get hash() {
+      return (hash ??= createHash("sha256").update(Function.prototype.toString.call(target)).digest("hex").slice(0, 16));
+    },
+  };
+  processState.definitions.set(keyOf(module, name), definition);
+  for (const listener of [...processState.listeners]) listener();
+  return definition;
+}
+
+/** The module as others know it: relative to the job's root where it lies below it, with `/`; else its URL. */
+export function moduleOnWire(module: string, root: string): string {
+  if (!module.startsWith("file:")) return module;
+  const path = relative(root, fileURLToPath(module));
+  return path.startsWith("..") || isAbsolute(path) ? module : path.split(sep).join("/");
+}
+
+/** The inverse of {@link moduleOnWire}, for this machine's root. */
+export function moduleUrl(module: string, root: string): string {
+  return /^[a-z]+:/i.test(module) ? module : pathToFileURL(resolve(root, module)).href;
+}
+
+/** Time that a module may take to define what a task needs, in milliseconds. */
+const LOAD_DEADLINE_MS = 60_000;
+/** The same once `init()` was reached: a module that imports the one blocked there can't finish loading. */
+const AFTER_INIT_MS = 5_000;
+
+interface Load {
+  readonly done: Promise<unknown>;
+  /** `init()` was called while it was loading: what it defines at its top level is defined. */
+  reachedInit: boolean;
+}
+const loads = new Map<string, Load>();
+
+/**
+ * Finds a definition, importing its module if need be. The import of a module that calls `await init()` never
+ * settles in a worker; what it defined above that line is there all the same.
+ * @throws FunctionNotFoundError where it is not there, or its source differs; whatever the module threw while loading
+ */
+export async function findDefinition(key: DefinitionKey, root: string): Promise<RemoteDefinition> {
+  const url = moduleUrl(key.module, root);
+  const found = findLoaded(key, root);
+  if (found !== undefined) return found;
+  await loadUntil(url, () => processState.definitions.has(keyOf(url, key.name)));
+  const loaded = findLoaded(key, root);
+  if (loaded !== undefined) return loaded;
+  const known = [...processState.definitions.values()].filter((d) => d.module === url).map((d) => d.name);
+  throw new FunctionNotFoundError(
+    `a worker found no remote function or actor class "${key.name}" in ${key.module}` +
+      (known.length > 0 ? ` (it found ${known.join(", ")})` : "") +
+      ": define it with remote() or @actor at the top level of the module, above `await init()`, unconditionally",
+    { detail: { module: key.module, name: key.name } },
+  );
+}
+
+/** The definition if its module is loaded already. */
+export function findLoaded(key: DefinitionKey, root: string): RemoteDefinition | undefined {
+  const found = processState.definitions.get(keyOf(moduleUrl(key.module, root), key.name));
+  if (found !== undefined && found.hash !== key.hash) {
+    throw new FunctionNotFoundError(
+      `"${key.name}" in ${key.module} was changed since it was loaded: the caller and the worker have different sources; ` +
+        "start the program again so that both run the same",
+      { detail: { module: key.module, name: key.name } },
+    );
+  }
+  return found;
+}
+
+function load(url: string): Load {
+  let entry = loads.get(url);
+  if (entry === undefined) {
+    entry = { done: import(url), reachedInit: false };
+    entry.done.catch(() => {}); // reported by whoever awaits it
+    loads.set(url, entry);
+  }
+  return entry;
+}
+
+/** Imports a module and resolves when `enough` is true, when the module is loaded, or when it reached `init()`. */
+async function loadUntil(url: string, enough: () => boolean): Promise<void> {
+  const loading = load(url);
+  let timer: NodeJS.Timeout | undefined;
+  let listener: (() => void) | undefined;
+  try {
+    await Promise.race([
+      loading.done,
+      new Promise<void>((done) => {
+        listener = () => {
+          if (enough()) done();
+          else if (loading.reachedInit) setImmediate(done);
+          else if (processState.initCalls > 0 && timer === undefined) timer = setTimeout(done, AFTER_INIT_MS);
+        };
+        processState.listeners.add(listener);
+        listener();
+        timer ??= setTimeout(done, LOAD_DEADLINE_MS);
+      }),
+    ]);
+  } finally {
+    clearTimeout(timer);
+    if (listener !== undefined) processState.listeners.delete(listener);
+  }
+}
+
+/** Imports a module in the background, so that it is there when the first task comes. Failures show there. */
+export function preload(url: string): void {
+  load(url);
+}
+
+/** In a worker: a user's module called `init()`. */
+export function initReached(): void {
+  processState.initCalls++;
+  for (const entry of loads.values()) entry.reachedInit = true;
+  for (const listener of [...processState.listeners]) listener();
+}

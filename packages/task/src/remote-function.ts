@@ -1,0 +1,101 @@
+/** `remote(fn)`: a function that runs elsewhere. */
+import {
+  DEFAULT_MAX_RETRIES, DEFAULT_TASK_CPUS, InvalidArgumentError, InvalidOptionError, TASK_RULES, checkOptions, describe, shapeOf,
+  type TaskOptions, type TaskRunOptions,
+} from "@stingray/protocol";
+import { currentExecution } from "./context.js";
+import type { ObjectRef } from "./objects/object-ref.js";
+import { runtimeFor } from "./process-state.js";
+import { define, type Callable, type RemoteDefinition } from "./registry.js";
+import type { TaskSettings } from "./submit/task.js";
+import { ObjectRefStream } from "./stream.js";
+
+/** An argument: a value, or a reference to one (which arrives as the value). */
+export type RemoteArg<T> = T | ObjectRef<T>;
+export type RemoteArgs<A extends readonly unknown[]> = { [K in keyof A]: RemoteArg<A[K]> };
+/** What `.remote()` returns for a function that returns `R`. */
+export type RemoteResult<R> =
+  R extends Generator<infer T, unknown, unknown>
+    ? ObjectRefStream<T>
+    : R extends AsyncGenerator<infer T, unknown, unknown>
+      ? ObjectRefStream<T>
+      : ObjectRef<Awaited<R>>;
+/** The same with `returns: n`: a reference for each item of the array. */
+export type RemoteResults<R> = Awaited<R> extends readonly unknown[] ? { -readonly [K in keyof Awaited<R>]: ObjectRef<Awaited<R>[K]> } : never;
+
+export interface RemoteFunction<A extends unknown[], R, Result = RemoteResult<R>> {
+  /**
+   * Submits the task and returns at once.
+   * @throws SerializationError for an argument that can't be sent; NotInitializedError
+   */
+  remote(...args: RemoteArgs<A>): Result;
+  /** The same function with other options for the calls made on the result. */
+  options<const O extends TaskOptions>(options: O): RemoteFunction<A, R, O extends { returns: number } ? RemoteResults<R> : Result>;
+  /** Its name on the wire. */
+  readonly remoteName: string;
+}
+
+function isGenerator(fn: unknown): boolean {
+  const kind = Object.prototype.toString.call(fn);
+  return kind === "[object GeneratorFunction]" || kind === "[object AsyncGeneratorFunction]";
+}
+
+function settingsOf(definition: RemoteDefinition, o: TaskOptions): TaskSettings {
+  const shape = shapeOf(o, DEFAULT_TASK_CPUS);
+  const maxRetries = o.maxRetries ?? DEFAULT_MAX_RETRIES;
+  const run: TaskRunOptions = {};
+  if (o.timeoutMs !== undefined && o.timeoutMs !== Infinity) run.timeoutMs = o.timeoutMs;
+  if (o.backpressure !== undefined) run.backpressure = o.backpressure;
+  return {
+    definition,
+    shape,
+    shapeKey: JSON.stringify(shape),
+    returns: o.returns ?? (isGenerator(definition.target) ? -1 : 1),
+    maxRetries,
+    retryOn: o.retryOn ?? false,
+    run: Object.keys(run).length > 0 ? run : undefined,
+    alone: run.timeoutMs !== undefined || maxRetries === 0 || o.maxCalls !== undefined,
+  };
+}
+
+class RemoteFunctionImpl {
+  private settings: TaskSettings | undefined;
+
+  constructor(
+    private readonly definition: RemoteDefinition,
+    private readonly given: TaskOptions,
+  ) {}
+
+  get remoteName(): string {
+    return this.definition.name;
+  }
+
+  remote(...args: unknown[]): unknown {
+    const runtime = runtimeFor(`${this.definition.name}.remote()`);
+    const settings = (this.settings ??= settingsOf(this.definition, this.given));
+    const task = runtime.submitter.submit(settings, runtime.values.encodeArgs(args), currentExecution()?.taskId);
+    if (task.stream !== undefined) return new ObjectRefStream(task.stream, task.sequence);
+    const { table } = runtime;
+    if (settings.returns !== 1) return task.results.map((entry) => table.handle(entry));
+    const [entry] = task.results;
+    return entry === undefined ? undefined : table.handle(entry);
+  }
+
+  options(options: TaskOptions): RemoteFunctionImpl {
+    checkOptions(`${this.definition.name}.options()`, TASK_RULES, options);
+    if (options.maxCalls !== undefined) throw new InvalidOptionError(`${this.definition.name}.options(): maxCalls can only be given to remote()`);
+    if (options.name !== undefined) throw new InvalidOptionError(`${this.definition.name}.options(): name can only be given to remote()`);
+    return new RemoteFunctionImpl(this.definition, { ...this.given, ...options });
+  }
+}
+
+/**
+ * Makes a remote function of `fn`, defined in `module`.
+ * @throws InvalidArgumentError, InvalidOptionError
+ */
+export function remoteFunction<A extends unknown[], R>(module: string, options: TaskOptions, fn: (...args: A) => R): RemoteFunction<A, R> {
+  if (typeof fn !== "function") throw new InvalidArgumentError(`remote() takes a function or a class, got ${describe(fn)}`);
+  checkOptions(`remote(${fn.name})`, TASK_RULES, options);
+  const definition = define("function", fn as Callable, module, options.name);
+  return new RemoteFunctionImpl(definition, options) as unknown as RemoteFunction<A, R>;
+}

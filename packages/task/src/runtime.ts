@@ -1,0 +1,178 @@
+/** This process's part in the cluster, put together: one for a driver between `init()` and `shutdown()`, one for a worker. */
+import { registerWireType } from "@stingray/objectstore";
+import {
+  NotInitializedError, Op, ProtocolError, isNodeId, isObjectId, type JobSpec, type Location, type NodeId, type ObjectId, type ProcessId,
+  type StingrayError,
+} from "@stingray/protocol";
+import type { Channel, Transport } from "@stingray/broker";
+import type { DependencyContainer } from "tsyringe";
+import { CallRunner } from "./execute/runner.js";
+import { Home, type FindHome, type HomeAddress } from "./home.js";
+import { ObjectTable } from "./objects/table.js";
+import { Values, type DecodeContext, type LocalStore } from "./objects/values.js";
+import { REF_TAG } from "./objects/object-ref.js";
+import { processState } from "./process-state.js";
+import { CallTable } from "./submit/calls.js";
+import { Submitter } from "./submit/submitter.js";
+
+export interface RuntimeOptions {
+  readonly transport: Transport;
+  readonly process: ProcessId;
+  readonly node: NodeId | undefined;
+  readonly home: HomeAddress;
+  /** Drivers: finds another agent when theirs is gone. */
+  readonly findHome?: FindHome | undefined;
+  /** A worker that is not bound to a job yet has none. */
+  readonly job: JobSpec | undefined;
+  readonly store: LocalStore | undefined;
+  /** Where marks of cancelled tasks lie; the node's socket directory. */
+  readonly markDir: string | undefined;
+  /** Text for the user: something waits and why. */
+  warn(message: string): void;
+  container(): DependencyContainer;
+  /** The cluster can't be reached any more. */
+  onLost(reason: Error): void;
+}
+
+/** Large values are given back in batches, once per turn. */
+type Frees = Map<ProcessId, { node: NodeId; ids: ObjectId[] }>;
+
+export class Runtime {
+  readonly transport: Transport;
+  readonly process: ProcessId;
+  readonly node: NodeId | undefined;
+  readonly table: ObjectTable;
+  readonly values: Values;
+  readonly calls: CallTable;
+  readonly submitter: Submitter;
+  readonly runner: CallRunner;
+  readonly home: Home;
+  readonly container: () => DependencyContainer;
+  readonly warn: (message: string) => void;
+  readonly store: LocalStore | undefined;
+  private jobSpec: JobSpec | undefined;
+  private readonly frees: Frees = new Map();
+  private readonly cancelHooks = new Set<(sequence: number, o: { force: boolean; recursive: boolean }) => Promise<boolean>>();
+  private readonly goneHooks = new Set<(process: ProcessId, why: StingrayError) => void>();
+  private readonly stopHooks = new Set<(error: StingrayError) => void>();
+
+  private constructor(o: RuntimeOptions) {
+    this.transport = o.transport;
+    this.process = o.process;
+    this.node = o.node;
+    this.jobSpec = o.job;
+    this.container = o.container;
+    this.warn = o.warn;
+    this.store = o.store;
+    const channelTo = (process: ProcessId, node: NodeId | undefined): Channel => this.channelTo(process, node);
+    this.table = new ObjectTable({ process: o.process, node: o.node, channelTo, freeStored: (id, location) => this.freeStored(id, location) });
+    this.values = new Values({ table: this.table, store: o.store, node: o.node, home: () => this.home, channelTo });
+    this.calls = new CallTable(this.table);
+    this.runner = new CallRunner({ table: this.table, values: this.values });
+    this.submitter = new Submitter({
+      table: this.table, values: this.values, calls: this.calls, job: () => this.job, home: () => this.home, channelTo, warn: o.warn,
+      markDir: o.markDir,
+    });
+    this.home = Home.open(o.transport, o.home, o.findHome, o.onLost);
+  }
+
+  /** Starts to serve this process's inbox. The transport must be new. */
+  static start(o: RuntimeOptions): Runtime {
+    registerReferences();
+    const runtime = new Runtime(o);
+    const { inbox } = o.transport;
+    runtime.table.serve(inbox);
+    runtime.calls.serve(inbox);
+    runtime.submitter.serve(inbox);
+    inbox.onChannelClosed((channel, reason) => {
+      const process = channel.peer.process ?? (channel.peer.endpoint as ProcessId);
+      runtime.table.processGone(process, reason.message);
+      for (const hook of runtime.goneHooks) hook(process, reason);
+    });
+    runtime.home.onMoved(() => runtime.submitter.homeMoved());
+    return runtime;
+  }
+
+  /** @throws ProtocolError in a worker that no job was given to */
+  get job(): JobSpec {
+    if (this.jobSpec === undefined) throw new ProtocolError("this worker was sent work before it was bound to a job");
+    return this.jobSpec;
+  }
+
+  get isBound(): boolean {
+    return this.jobSpec !== undefined;
+  }
+
+  bind(job: JobSpec): void {
+    this.jobSpec = job;
+  }
+
+  channelTo(process: ProcessId, node: NodeId | undefined): Channel {
+    return this.transport.inbox.channel(node === undefined ? { endpoint: process } : { endpoint: process, node });
+  }
+
+  private freeStored(id: ObjectId, [, copies]: Location): void {
+    if (this.frees.size === 0) process.nextTick(() => this.flushFrees());
+    for (const [node, agent] of copies) {
+      const at = this.frees.get(agent as ProcessId);
+      if (at === undefined) this.frees.set(agent as ProcessId, { node: node as NodeId, ids: [id] });
+      else at.ids.push(id);
+    }
+  }
+
+  private flushFrees(): void {
+    for (const [agent, { node, ids }] of this.frees) this.channelTo(agent, node).send([Op.StoreFree, ids]);
+    this.frees.clear();
+  }
+
+  /** Others that know how to cancel by sequence number (actor calls). They answer whether it was theirs. */
+  onCancel(hook: (sequence: number, o: { force: boolean; recursive: boolean }) => Promise<boolean>): void {
+    this.cancelHooks.add(hook);
+  }
+
+  onProcessGone(hook: (process: ProcessId, why: StingrayError) => void): void {
+    this.goneHooks.add(hook);
+  }
+
+  onStop(hook: (error: StingrayError) => void): void {
+    this.stopHooks.add(hook);
+  }
+
+  async cancel(sequence: number, o: { force: boolean; recursive: boolean }): Promise<void> {
+    const task = this.submitter.find(sequence);
+    if (task !== undefined) {
+      await this.submitter.cancel(task, o);
+      return;
+    }
+    for (const hook of this.cancelHooks) if (await hook(sequence, o)) return;
+  }
+
+  /** Ends what waits with NotInitializedError, gives everything back, and takes the runtime out of use. */
+  stop(): void {
+    if (processState.runtime === this) processState.runtime = undefined;
+    const error = new NotInitializedError("shutdown() was called while this was waiting");
+    this.home.stop();
+    this.submitter.stop(error);
+    for (const hook of this.stopHooks) hook(error);
+    this.flushFrees();
+    this.store?.close();
+  }
+}
+
+let registered = false;
+
+/** How references come back inside values. */
+function registerReferences(): void {
+  if (registered) return;
+  registered = true;
+  registerWireType(REF_TAG, (data, context) => {
+    const [id, node] = Array.isArray(data) ? (data as unknown[]) : [];
+    if (!isObjectId(id)) throw new ProtocolError("malformed reference inside a value");
+    const given = context as DecodeContext | undefined;
+    const table = given?.table ?? processState.runtime?.table;
+    if (table === undefined) throw new NotInitializedError("a reference can only be read in a process that is part of a cluster: call `await init()` first");
+    const entry = table.adopt(id, isNodeId(node) ? node : undefined);
+    given?.revived.push(entry);
+    return table.handle(entry);
+  });
+}

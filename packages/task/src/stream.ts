@@ -1,0 +1,108 @@
+/** The results of a generator: a reference per yield, in order, as soon as each is there. */
+import type { ObjectRef } from "./objects/object-ref.js";
+
+/** What the submitter keeps of a stream while it runs. */
+export class StreamState {
+  private readonly ready: ObjectRef[] = [];
+  private wake: (() => void) | undefined;
+  private ended = false;
+  private taken = 0;
+  /** Index of the next item expected; items of a repeated attempt below it are dropped. */
+  received = 0;
+
+  /** @param consumed tells the producer how many items were taken in all; -1: no more are wanted */
+  constructor(private readonly consumed: (count: number) => void) {}
+
+  push(ref: ObjectRef): void {
+    this.received++;
+    if (this.ended) {
+      ref.release();
+      return;
+    }
+    this.ready.push(ref);
+    this.notify();
+  }
+
+  end(): void {
+    this.ended = true;
+    this.notify();
+  }
+
+  private notify(): void {
+    const wake = this.wake;
+    this.wake = undefined;
+    wake?.();
+  }
+
+  get isEnded(): boolean {
+    return this.ended;
+  }
+
+  async next(): Promise<ObjectRef | undefined> {
+    while (this.ready.length === 0) {
+      if (this.ended) return undefined;
+      await new Promise<void>((wake) => {
+        const before = this.wake;
+        this.wake = () => {
+          before?.();
+          wake();
+        };
+      });
+    }
+    const ref = this.ready.shift();
+    this.consumed(++this.taken);
+    return ref;
+  }
+
+  /** The reader has left: what it did not read is freed, and the producer stops at its next yield. */
+  leave(): void {
+    for (const ref of this.ready.splice(0)) ref.release();
+    if (this.ended) return;
+    this.end();
+    this.consumed(-1);
+  }
+}
+
+const BRAND = Symbol.for("stingray.ObjectRefStream");
+
+/**
+ * References to what a remote generator yields. Iterate it once, with `for await`; leaving the loop early stops the
+ * producer at its next yield. An error thrown by the generator is the last reference, whose `get` throws it.
+ */
+export class ObjectRefStream<T = unknown> implements AsyncIterable<ObjectRef<T>>, AsyncDisposable {
+  declare readonly [BRAND]: true;
+
+  /** @internal Made by `.remote()`. */
+  constructor(
+    /** @internal */ readonly state: StreamState,
+    /** @internal */ readonly sequence: number,
+  ) {}
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<ObjectRef<T>, void, void> {
+    try {
+      for (;;) {
+        const ref = await this.state.next();
+        if (ref === undefined) return;
+        yield ref as ObjectRef<T>;
+      }
+    } finally {
+      this.state.leave();
+    }
+  }
+
+  /** The next reference, or undefined after the last. */
+  next(): Promise<ObjectRef<T> | undefined> {
+    return this.state.next() as Promise<ObjectRef<T> | undefined>;
+  }
+
+  /** Stops the producer and frees what was not read. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.state.leave();
+    return Promise.resolve();
+  }
+}
+Object.defineProperty(ObjectRefStream.prototype, BRAND, { value: true });
+
+export function isObjectRefStream(value: unknown): value is ObjectRefStream {
+  return typeof value === "object" && value !== null && (value as { [BRAND]?: unknown })[BRAND] === true;
+}

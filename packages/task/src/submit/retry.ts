@@ -1,0 +1,23 @@
+/** When to run something again, and how long to wait before. */
+import { TaskError, type RetryOn } from "@stingray/protocol";
+
+const FIRST_BACKOFF_MS = 20;
+const MAX_BACKOFF_MS = 10_000;
+
+/** Milliseconds before attempt number `attempt` (from 1): doubling, with jitter so that many do not come at once. */
+export function backoffMs(attempt: number): number {
+  return Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (attempt - 1)) * (0.5 + Math.random() / 2);
+}
+
+/** Whether an error of user code is one to try again after. A rule that throws says no. */
+export function shouldRetry(rule: RetryOn, error: Error): boolean {
+  if (rule === false) return false;
+  if (rule === true) return true;
+  const original = error instanceof TaskError && error.cause !== undefined ? error.cause : error;
+  try {
+    if (typeof rule === "function") return rule(original);
+    return rule.some((cls) => original instanceof cls || error instanceof cls);
+  } catch {
+    return false;
+  }
+}
