@@ -48,9 +48,8 @@ export function arrowPieces(object: object, kind: number): Uint8Array[] {
         ? new arrow.Table([object as Arrow.RecordBatch])
         : new arrow.Table({ [COLUMN]: object as Arrow.Vector });
   const writer = new arrow.RecordBatchStreamWriter();
-  writer.reset(new Sink(), table.schema);
-  writer.writeAll(table);
-  writer.close();
+  writer.reset(new Sink());
+  writer.writeAll(table); // with the schema before and the end behind
   return pieces;
 }
 

@@ -101,15 +101,14 @@ export class Encoder extends Writer {
 
   private translate(thrown: unknown): unknown {
     if (thrown instanceof SerializationError) return thrown;
-    if (thrown instanceof RangeError && this.depth > SUSPICIOUS_DEPTH) return this.tooDeep(thrown);
+    if (thrown instanceof RangeError && this.depth > SUSPICIOUS_DEPTH) return this.tooDeep();
     const text = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
     return this.failure(`reading this threw ${text}`, thrown);
   }
 
-  private tooDeep(cause?: unknown): SerializationError {
+  private tooDeep(): SerializationError {
     return this.failure(
       `nested too deep (${MAX_DEPTH} levels at most): send a flat form, such as an array of nodes that name each other by index`,
-      cause,
     );
   }
 

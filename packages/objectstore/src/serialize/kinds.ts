@@ -34,8 +34,8 @@ function checkAttached(encoder: Encoder, buffer: ArrayBuffer): void {
   }
 }
 
-function boxed<T>(read: (object: T) => unknown): Write {
-  return (encoder: Encoder, object: T) => {
+function boxed(read: (object: never) => unknown): Write {
+  return (encoder, object) => {
     encoder.tag(Tag.Boxed);
     encoder.value(read(object));
   };
@@ -71,19 +71,19 @@ function builtIns(): Map<object, Write> {
   });
   writers.set(
     Number.prototype,
-    boxed((object: Number) => Number.prototype.valueOf.call(object)),
+    boxed((object) => Number.prototype.valueOf.call(object)),
   );
   writers.set(
     String.prototype,
-    boxed((object: String) => String.prototype.valueOf.call(object)),
+    boxed((object) => String.prototype.valueOf.call(object)),
   );
   writers.set(
     Boolean.prototype,
-    boxed((object: Boolean) => Boolean.prototype.valueOf.call(object)),
+    boxed((object) => Boolean.prototype.valueOf.call(object)),
   );
   writers.set(
     BigInt.prototype,
-    boxed((object: bigint) => BigInt.prototype.valueOf.call(object)),
+    boxed((object) => BigInt.prototype.valueOf.call(object)),
   );
   writers.set(ArrayBuffer.prototype, (encoder, buffer: ArrayBuffer) => {
     if (buffer.byteLength === 0) checkAttached(encoder, buffer);

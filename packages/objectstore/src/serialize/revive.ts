@@ -1,7 +1,7 @@
 /** Readers of the objects that are neither plain nor arrays, by tag. The counterpart of kinds.ts. */
 import { SerializationError } from "@stingray/protocol";
 import { arrowFrom } from "./arrow.js";
-import type { Decoder } from "./decoder.js";
+import { setField, type Decoder } from "./decoder.js";
 import { Tag, VIEW_KINDS, type ViewKind } from "./format.js";
 import { registeredByName, wireType, type Registration } from "./registry.js";
 import { readError } from "./revive-error.js";
@@ -135,10 +135,14 @@ function readCoded(decoder: Decoder): unknown {
   const { name, prototype, decode } = registered(decoder.name());
   const number = decoder.reserve();
   const data = decoder.value();
-  const value =
-    decode === undefined
-      ? Object.assign(Object.create(prototype) as object, data)
-      : guarded(() => decode(data), `decode() of class ${name}`);
+  if (decode !== undefined) {
+    return decoder.fulfil(
+      number,
+      guarded(() => decode(data), `decode() of class ${name}`),
+    );
+  }
+  const value = Object.create(prototype) as object;
+  for (const [key, field] of Object.entries(Object(data) as object)) setField(value, key, field);
   return decoder.fulfil(number, value);
 }
 
