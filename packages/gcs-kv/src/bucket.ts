@@ -107,14 +107,17 @@ export class Bucket {
     );
   }
 
-  /** Replaces the row by a marker, which tells watchers that it is gone. */
+  /**
+   * Replaces the row by a marker, which tells watchers that it is gone. It is the plain marker, not the one that purges
+   * (there is nothing else to purge, one message per key is kept): nats-server 2.9 makes consumers that lag a little
+   * skip messages of other keys when one key is purged.
+   */
   mark(key: string, expected: number | undefined): Promise<Published> {
-    const purge = headers();
-    purge.set(OPERATION, "PURGE");
-    purge.set("Nats-Rollup", "sub");
+    const deletion = headers();
+    deletion.set(OPERATION, "DEL");
     return this.#write(
       key,
-      (expect) => this.#link.js.publish(this.#subject(key), Empty, { expect, headers: purge }),
+      (expect) => this.#link.js.publish(this.#subject(key), Empty, { expect, headers: deletion }),
       expected,
     );
   }

@@ -93,7 +93,7 @@ export class RowCache<T> implements TableCache<T> {
     this.#stale = true;
     this.#source.stop();
     this.#listeners.clear();
-    for (const waiter of [...this.#waiters]) waiter.fail(error);
+    for (const waiter of this.#waiters) waiter.fail(error);
   }
 
   /** Feeder: one change, in order. `row` is absent where the key was deleted (or holds nothing readable). */
@@ -138,7 +138,7 @@ export class RowCache<T> implements TableCache<T> {
   }
 
   #settle(): void {
-    for (const waiter of [...this.#waiters]) if (waiter.check()) this.#waiters.delete(waiter);
+    for (const waiter of this.#waiters) if (waiter.check()) this.#waiters.delete(waiter);
   }
 
   #wait<R>(what: string, options: WaitOptions, find: () => R | undefined): Promise<R> {

@@ -23,7 +23,7 @@ export interface KvTableOptions<T> {
   reserved?: boolean;
   /** Rows are removed by prefix, unseen by watchers, so it can't be watched. */
   bulk?: boolean;
-  report(error: unknown): void;
+  report: (error: unknown) => void;
 }
 
 interface Found<T> {

@@ -19,7 +19,7 @@ export async function listBucket(link: BrokerLink, bucket: Bucket, prefix: strin
       );
     }
     const entries = await pass(link, bucket, prefix, left);
-    if (entries !== undefined) return [...entries.values()].sort((a, b) => a.revision - b.revision);
+    if (entries !== undefined) return [...entries.values()].toSorted((a, b) => a.revision - b.revision);
     await sleep(PAUSE_MS);
   }
 }

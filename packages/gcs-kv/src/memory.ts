@@ -112,7 +112,7 @@ export class MemoryTable<T> implements Table<T> {
   /** Ends all watches; every later operation fails. */
   close(error: ConnectionError): void {
     this.#closed = error;
-    for (const cache of [...this.#caches.keys()]) cache.end(error);
+    for (const cache of this.#caches.keys()) cache.end(error);
   }
 
   #write(key: string, data: Uint8Array | undefined): number {
@@ -138,7 +138,7 @@ export class MemoryTable<T> implements Table<T> {
     checkPrefix(prefix);
     const keys = [...this.#rows.keys()].filter((key) => isUnder(key, prefix) && this.#includes(key));
     const rows = keys.map((key) => this.#read(key)).filter((row) => row !== undefined);
-    return rows.sort((a, b) => a.revision - b.revision);
+    return rows.toSorted((a, b) => a.revision - b.revision);
   }
 
   #encode(key: string, value: T): Uint8Array {
@@ -197,7 +197,7 @@ export class MemoryControlStore implements Tables {
     if (found !== undefined) return found;
     const check: Check<Rows[K]> = ROW_CHECKS[name];
     const table = new MemoryTable<Rows[K]>({ name, check, bulk: BULK_TABLES.has(name) });
-    this.#tables.set(name, table as unknown as MemoryTable<unknown>);
+    this.#tables.set(name, table as MemoryTable<unknown>);
     if (this.#closed.signal.aborted) table.close(this.#closed.signal.reason as ConnectionError);
     return table;
   }

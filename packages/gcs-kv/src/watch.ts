@@ -25,7 +25,7 @@ export interface WatchOptions<T> {
   includes(key: string): boolean;
   /** The row of an entry; nothing where it is deleted, or unreadable (and reported). */
   decode(entry: Entry): Row<T> | undefined;
-  report(error: unknown): void;
+  report: (error: unknown) => void;
 }
 
 /**

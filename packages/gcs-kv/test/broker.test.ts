@@ -4,7 +4,8 @@ import { conformance } from "./conformance.js";
 import { TestBroker } from "./server.js";
 
 for (const storage of ["memory", "file"] as const) {
-  describe(`control store on a broker, storage ${storage}`, () => {
+  describe(`control store on a broker, storage ${storage}`, function () {
+    this.timeout(10_000);
     let broker: TestBroker;
     before(async () => {
       broker = await TestBroker.start();

@@ -1,7 +1,8 @@
 import { MemoryControlStore } from "../src/mod.js";
 import { conformance } from "./conformance.js";
 
-describe("control store in memory", () => {
+describe("control store in memory", function () {
+  this.timeout(10_000);
   conformance({
     open: async () => new MemoryControlStore(),
     // In memory the store itself is what is shared; closing it twice is no error.

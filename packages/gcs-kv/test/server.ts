@@ -1,82 +1,85 @@
-/** A broker for the tests: its own process, port and directory, which can be killed and started again. */
-import { spawn, type ChildProcess } from "node:child_process";
+/** Connections to a broker for the tests, straight or through a proxy that can be cut. */
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { connect } from "@nats-io/transport-node";
+import { connect as dial, createServer, type Server, type Socket } from "node:net";
 import type { NatsConnection } from "@nats-io/nats-core";
+import { connectBroker } from "@stingray/broker/connect";
+import { EmbeddedBroker } from "@stingray/broker/server";
 
-const BINARY = process.env["STINGRAY_NATS_SERVER"] ?? "nats-server";
-
+/** A broker with JetStream, and the connections that were made to it. */
 export class TestBroker {
-  #child: ChildProcess | undefined;
   readonly #connections: NatsConnection[] = [];
+  readonly #proxies: Proxy[] = [];
 
-  private constructor(
-    readonly port: number,
-    readonly directory: string,
-    readonly args: readonly string[],
-  ) {}
+  private constructor(readonly server: EmbeddedBroker) {}
 
-  static async start(args?: readonly string[]): Promise<TestBroker> {
-    const directory = await mkdtemp(join(tmpdir(), "stingray-gcs-"));
-    const broker = new TestBroker(await freePort(), directory, args ?? ["-js", "-sd", directory]);
-    await broker.up();
-    return broker;
+  static async start(options: { jetstream?: boolean } = {}): Promise<TestBroker> {
+    return new TestBroker(await EmbeddedBroker.start(options));
   }
 
-  /** Starts the process; resolves when it takes connections. */
-  async up(): Promise<void> {
-    const args = ["-a", "127.0.0.1", "-p", String(this.port), ...this.args];
-    const child = spawn(BINARY, args, { stdio: ["ignore", "ignore", "pipe"] });
-    this.#child = child;
-    let log = "";
-    await new Promise<void>((resolve, reject) => {
-      child.once("error", reject);
-      child.once("exit", () => reject(new Error(`nats-server ended:\n${log}`)));
-      child.stderr?.on("data", (chunk: Buffer) => {
-        log += chunk.toString();
-        if (log.includes("Server is ready")) resolve();
-      });
-    });
-    child.removeAllListeners("exit");
-  }
-
-  /** Ends the process as a crash would. */
-  async kill(): Promise<void> {
-    const child = this.#child;
-    this.#child = undefined;
-    if (child === undefined) return;
-    child.kill("SIGKILL");
-    await once(child, "exit");
-  }
-
-  async connect(): Promise<NatsConnection> {
-    const connection = await connect({
-      servers: `127.0.0.1:${this.port}`,
-      maxReconnectAttempts: -1,
-      reconnectTimeWait: 20,
-      reconnectJitter: 10,
-    });
+  async connect(servers = [this.server.url]): Promise<NatsConnection> {
+    const connection = await connectBroker({ ...this.server.options, servers });
     this.#connections.push(connection);
     return connection;
   }
 
+  /** A way to the broker that can be cut. */
+  async proxy(): Promise<Proxy> {
+    const proxy = await Proxy.start(Number(new URL(this.server.url).port));
+    this.#proxies.push(proxy);
+    return proxy;
+  }
+
   async stop(): Promise<void> {
     await Promise.all(this.#connections.map((connection) => connection.close()));
-    await this.kill();
-    await rm(this.directory, { recursive: true, force: true });
+    await Promise.all(this.#proxies.map((proxy) => proxy.stop()));
+    await this.server.stop();
   }
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  return typeof address === "object" && address !== null ? address.port : 0;
+export class Proxy {
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  #open = true;
+
+  private constructor(target: number) {
+    this.#server = createServer((near) => {
+      if (!this.#open) return void near.destroy();
+      const far = dial(target, "127.0.0.1");
+      for (const socket of [near, far]) {
+        this.#sockets.add(socket);
+        socket.on("error", () => {});
+        socket.on("close", () => {
+          this.#sockets.delete(socket);
+          near.destroy();
+          far.destroy();
+        });
+      }
+      near.pipe(far);
+      far.pipe(near);
+    });
+  }
+
+  static async start(target: number): Promise<Proxy> {
+    const proxy = new Proxy(target);
+    proxy.#server.listen(0, "127.0.0.1");
+    await once(proxy.#server, "listening");
+    return proxy;
+  }
+
+  get url(): string {
+    const address = this.#server.address();
+    return `nats://127.0.0.1:${typeof address === "object" ? address?.port : ""}`;
+  }
+  cut(): void {
+    this.#open = false;
+    for (const socket of this.#sockets) socket.destroy();
+  }
+  heal(): void {
+    this.#open = true;
+  }
+  async stop(): Promise<void> {
+    this.cut();
+    this.#server.close();
+    await once(this.#server, "close");
+  }
 }
