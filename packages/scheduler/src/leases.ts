@@ -177,8 +177,11 @@ export class LeaseScheduler {
     this.#engine.run();
   }
 
-  /** Stops all timers and listens to nothing any more. For the end of the agent. */
+  /** Stops all timers, listens to nothing any more and fails the reservations that wait. For the end of the agent. */
   close(): void {
+    for (const ask of this.#engine.asks) {
+      if (ask.kind === "reserve") ask.owner.failed(this.#unplaceable(ask.key, "its agent is stopping"));
+    }
     this.#unsubscribe();
     this.#engine.stop();
   }

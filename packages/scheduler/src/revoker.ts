@@ -37,8 +37,9 @@ export function leasesToRevoke(input: RevokeInput): Lease[] {
     let room = free;
     let slots = ask.waitsFor === "workers" ? 0 : 1;
     while (slots < 1 || !room.fits(ask.need)) {
-      const lacks = slots < 1 ? [...room.names()] : room.lacks(ask.need);
-      const victim = pick(ask, candidates, chosen, shares, slots < 1 ? undefined : lacks);
+      // For want of a worker any lease will do.
+      const lacks = slots < 1 ? undefined : room.lacks(ask.need);
+      const victim = pick(ask, candidates, chosen, shares, lacks);
       if (victim === undefined) break;
       chosen.add(victim);
       victims.push(victim);

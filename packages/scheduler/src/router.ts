@@ -137,7 +137,7 @@ export class Router {
 
   #spread(ask: Ask): Route {
     const here = this.bid();
-    const ranked = rank(ask.shape, [here, ...this.parts.view.nodes()], this.parts.effects);
+    const ranked = rank(ask.shape, [here, ...this.#others()], this.parts.effects);
     let reason: Wait | undefined;
     for (const candidate of ranked) {
       if (candidate.fit !== "now") break;
@@ -153,7 +153,7 @@ export class Router {
   }
 
   #remote(ask: Ask, here: Wait): Route {
-    const nodes = this.parts.view.nodes();
+    const nodes = this.#others();
     if (nodes.length === 0)
       return here.for === "never" ? wait(`no node can run it: ${here.reason}`, "never") : here;
     const ranked = rank(softened(ask), nodes, this.parts.effects);
@@ -180,6 +180,11 @@ export class Router {
     if (now - ask.knockedAt < this.parts.limits.knockMs) return undefined;
     ask.knockedAt = now;
     return { to: "node", node: best.node, agent: best.agent };
+  }
+
+  /** This node may hear its own heartbeats. */
+  #others(): Bid[] {
+    return this.parts.view.nodes().filter((bid) => bid.node !== this.parts.node);
   }
 
   #isRefusedAt(ask: Ask, node: NodeId): boolean {

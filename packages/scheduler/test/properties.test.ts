@@ -218,8 +218,7 @@ describe("the states of a lease", () => {
 describe("holding others back", () => {
   it("is for growing intervals, with as long pauses between", () => {
     const at = (ms: number): boolean => mayHold(ms, 100);
-    expect([50, 100, 149, 150, 199, 200, 299, 300, 400, 599, 600].map(at)).to.deep.equal([
-      ...[false, true, true, false, false, true, true, false, true, true, false],
-    ]);
+    const held = [50, 100, 149, 150, 199, 200, 299, 300, 400, 599, 600].filter(at);
+    expect(held).to.deep.equal([100, 149, 200, 299, 400, 599]);
   });
 });

@@ -3,7 +3,7 @@ import {
   newAgentId,
   newNodeId,
   newWorkerId,
-  StingrayError,
+  type StingrayError,
   WorkerCrashedError,
   type ExitReport,
   type JobId,
