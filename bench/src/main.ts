@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 /** The command `npm run bench`. */
+import { realpathSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { InvalidOptionError } from "@stingray/protocol";
 import { caseNames, runMicro } from "./micro.js";
 import type { Progress } from "./micro.js";
@@ -67,9 +69,13 @@ async function main(): Promise<ExitCode> {
     : ExitCode.failed;
 }
 
-try {
-  process.exitCode = await main();
-} catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = error instanceof InvalidOptionError ? ExitCode.usage : ExitCode.failed;
+// Workers import the program of their job too; only the process that was started with it is the benchmark.
+const started = process.argv[1];
+if (started !== undefined && realpathSync(started) === fileURLToPath(import.meta.url)) {
+  try {
+    process.exitCode = await main();
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = error instanceof InvalidOptionError ? ExitCode.usage : ExitCode.failed;
+  }
 }
