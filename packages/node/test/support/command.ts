@@ -1,0 +1,65 @@
+/** The `stingray` command as a process of its own, with a runtime directory that no other test sees. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { eventually } from "./eventually.js";
+
+const BIN = fileURLToPath(new URL("../../../../stingray/bin/stingray.js", import.meta.url));
+
+export interface Finished {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** A command that was started. Its output grows while it runs. */
+export class RunningCommand {
+  stdout = "";
+  stderr = "";
+  private readonly closed: Promise<unknown>;
+
+  constructor(readonly child: ChildProcess) {
+    child.stdout?.setEncoding("utf8").on("data", (text: string) => (this.stdout += text));
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => (this.stderr += text));
+    this.closed = once(child, "close");
+  }
+
+  async finished(): Promise<Finished> {
+    await this.closed;
+    return { code: this.child.exitCode, stdout: this.stdout, stderr: this.stderr };
+  }
+
+  /** Resolves with the id of the node when the command says that it is up. */
+  async up(): Promise<string> {
+    await eventually(
+      () => {
+        if (this.child.exitCode !== null) throw new Error(`it ended: ${this.stderr}`);
+        return this.stdout.includes("To end it");
+      },
+      `the node is up (${this.stderr})`,
+      15_000,
+    );
+    return /Node (\w+) is up/.exec(this.stdout)?.[1] ?? "";
+  }
+
+  get address(): string {
+    return /STINGRAY_ADDRESS='([^']+)'/.exec(this.stdout)?.[1] ?? "";
+  }
+}
+
+/** Starts `stingray <args>`; nothing of our own environment's STINGRAY_ settings reaches it but the nats-server. */
+export function stingray(
+  runtimeDir: string,
+  args: readonly string[],
+  env: Record<string, string> = {},
+): RunningCommand {
+  const clean = Object.entries(process.env).filter(
+    ([name]) => !name.startsWith("STINGRAY_") || name === "STINGRAY_NATS_SERVER" || name === "STINGRAY_CACHE",
+  );
+  return new RunningCommand(
+    spawn(process.execPath, [BIN, ...args], {
+      env: { ...Object.fromEntries(clean), ...env, STINGRAY_RUNTIME_DIR: runtimeDir },
+      stdio: ["ignore", "pipe", "pipe"],
+    }),
+  );
+}
