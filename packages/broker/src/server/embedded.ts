@@ -64,6 +64,7 @@ export class EmbeddedBroker implements AsyncDisposable {
         server: binary,
         args: ["-c", configuration.path],
         dir,
+        logFile: configuration.logFile,
         startTimeoutMs: options.startTimeoutMs ?? DEFAULT_START_TIMEOUT_MS,
         log,
       });
@@ -137,6 +138,10 @@ async function write(configuration: Configuration, port: number): Promise<void> 
     `max_payload: ${MAX_PAYLOAD}`,
     `log_file: ${quote(logFile)}`,
     "log_size_limit: 1048576",
+    // A worker whose task computes without a pause answers no pings and reads nothing, and is not dead for that. On
+    // the loopback the end of a process is seen without pings.
+    'ping_interval: "1h"',
+    'write_deadline: "5m"',
     `authorization { token: ${quote(token)} }`,
     ...(storeDir === undefined ? [] : [`jetstream { store_dir: ${quote(storeDir)} }`]),
   ].join("\n");

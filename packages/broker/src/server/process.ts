@@ -1,4 +1,5 @@
 /** A nats-server process that can't outlive us: start, stop, kill, start again. */
+import { readFileSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { ConnectionError } from "@stingray/protocol";
@@ -7,6 +8,10 @@ import { Watchdog } from "./watchdog.js";
 
 /** Lines of output kept for error messages. */
 const KEPT_LINES = 40;
+/** Lines of it shown in a message. */
+const SHOWN_LINES = 8;
+/** Time for the last output to arrive after the end of a server that did not start, in milliseconds. */
+const OUTPUT_MS = 20;
 /** Time for a polite end before the server is killed, in milliseconds. */
 const STOP_MS = 3000;
 
@@ -20,6 +25,8 @@ export interface ServerProcessOptions {
   env?: NodeJS.ProcessEnv | undefined;
   /** Time until the server must be ready, in milliseconds. */
   startTimeoutMs: number;
+  /** Where the server writes its log, if its configuration names a file: shown when it does not start. */
+  logFile?: string | undefined;
   /** Told each line that the server writes to its standard error. */
   log?: ((line: string) => void) | undefined;
 }
@@ -165,10 +172,10 @@ export class ServerProcess {
     const before = this.state;
     if (before.name === "gone") return;
     this.state = { name: "down" };
-    if (before.name === "starting")
-      before.wait.cancel(
-        this.failure(`${this.options.server} ended with status ${status} before it was ready`),
-      );
+    if (before.name === "starting") {
+      const what = `${this.options.server} ended with status ${status} before it was ready`;
+      setTimeout(() => before.wait.cancel(this.failure(what)), OUTPUT_MS);
+    }
     this.wake();
   }
 
@@ -184,11 +191,21 @@ export class ServerProcess {
   }
 
   private failure(what: string): ConnectionError {
-    const said = this.output.slice(-8).join("\n");
+    const lines = [...this.output, ...this.logged()].slice(-SHOWN_LINES);
     return new ConnectionError(
-      `${what}${said === "" ? "" : `; it said:\n${said}`}\nCheck the binary and the configuration with nats-server -t`,
-      { detail: { output: this.output.slice() } },
+      `${what}${lines.length === 0 ? "" : `; it said:\n${lines.join("\n")}`}\n` +
+        "Check the binary and the configuration with nats-server -t",
+      { detail: { output: lines } },
     );
+  }
+
+  private logged(): string[] {
+    if (this.options.logFile === undefined) return [];
+    try {
+      return readFileSync(this.options.logFile, "utf8").trimEnd().split("\n");
+    } catch {
+      return []; // it did not get that far
+    }
   }
 
   private wake(): void {

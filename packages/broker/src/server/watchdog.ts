@@ -75,7 +75,8 @@ export class Watchdog {
       else if (word === "exit") events.ended(Number(value));
     });
     lines(child.stderr, (line) => events.stderr(line));
-    child.once("close", () => events.gone());
+    // Not "close": a server that lost its watchdog still holds the other ends of the pipes.
+    child.once("exit", () => events.gone());
     child.once("error", (error) => {
       events.stderr(error.message);
       if (child.pid === undefined) events.gone();

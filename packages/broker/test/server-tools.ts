@@ -1,0 +1,81 @@
+/** What the tests of connections and servers share: real servers, their ends, and waiting with a deadline. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer, type Server, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** The root of the repository, seen from `packages/broker/dist/test`. */
+export const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../../../..");
+
+/** Resolves when `condition` is true; throws naming `what` after `timeoutMs`. */
+export async function eventually(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  timeoutMs = 5000,
+): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** What the promise was rejected with; throws where it was not. */
+export async function failureOf(promise: Promise<unknown>): Promise<unknown> {
+  let value: unknown;
+  try {
+    value = await promise;
+  } catch (error) {
+    return error;
+  }
+  throw new Error(`it should have failed, and gave ${String(value)}`);
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+/** Things to undo after a test, last first. */
+export class Cleanup {
+  private readonly steps: (() => Promise<unknown> | void)[] = [];
+
+  add(step: () => Promise<unknown> | void): void {
+    this.steps.push(step);
+  }
+  /** Something that is disposed of after the test. */
+  use<T extends AsyncDisposable>(thing: T): T {
+    this.add(async () => thing[Symbol.asyncDispose]());
+    return thing;
+  }
+  /** A directory that is removed after the test. */
+  async dir(): Promise<string> {
+    const path = await mkdtemp(join(tmpdir(), "broker-test-"));
+    this.add(() => rm(path, { recursive: true, force: true }));
+    return path;
+  }
+  /** A TCP server on a free port that does what `onConnection` does. */
+  async tcp(onConnection: (socket: Socket) => void): Promise<string> {
+    const server: Server = createServer(onConnection);
+    const sockets = new Set<Socket>();
+    server.on("connection", (socket: Socket) => {
+      sockets.add(socket);
+      socket.on("error", () => undefined);
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    this.add(async () => {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    });
+    const address = server.address();
+    if (address === null || typeof address === "string") throw new Error("no port");
+    return `127.0.0.1:${address.port}`;
+  }
+  async run(): Promise<void> {
+    for (let step = this.steps.pop(); step !== undefined; step = this.steps.pop()) await step();
+  }
+}
