@@ -51,6 +51,7 @@ export class Runtime {
   readonly warn: (message: string) => void;
   readonly store: LocalStore | undefined;
   private jobSpec: JobSpec | undefined;
+  private failure: StingrayError | undefined;
   private readonly frees: Frees = new Map();
   private readonly cancelHooks = new Set<(sequence: number, o: { force: boolean; recursive: boolean }) => Promise<boolean>>();
   private readonly goneHooks = new Set<(process: ProcessId, why: StingrayError) => void>();
@@ -147,13 +148,24 @@ export class Runtime {
     for (const hook of this.cancelHooks) if (await hook(sequence, o)) return;
   }
 
+  /** The cluster is lost: everything that waits, and all that comes, fails with this error. */
+  fail(error: StingrayError): void {
+    if (this.failure !== undefined) return;
+    this.failure = error;
+    this.submitter.stop(error);
+    for (const hook of this.stopHooks) hook(error);
+  }
+
+  get failed(): boolean {
+    return this.failure !== undefined;
+  }
+
   /** Ends what waits with NotInitializedError, gives everything back, and takes the runtime out of use. */
   stop(): void {
     if (processState.runtime === this) processState.runtime = undefined;
     const error = new NotInitializedError("shutdown() was called while this was waiting");
     this.home.stop();
-    this.submitter.stop(error);
-    for (const hook of this.stopHooks) hook(error);
+    this.fail(error);
     this.flushFrees();
     this.store?.close();
   }

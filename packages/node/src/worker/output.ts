@@ -1,8 +1,7 @@
 /** Marks what user code prints with the name of the task that prints it, for the agent's log capture. */
 import { currentExecution } from "@stingray/task/internal";
+import { NAME_MARKER } from "../logs/lines.js";
 
-/** A line that begins with this sets the name for the lines that follow it; the agent swallows it. */
-export const NAME_MARK = "\u0001stingray:name=";
 
 /** Puts a mark before output whenever the name has changed since the last output of that stream. */
 export function markOutput(stream: NodeJS.WriteStream): void {
@@ -13,7 +12,7 @@ export function markOutput(stream: NodeJS.WriteStream): void {
     const name = currentExecution()?.name ?? named;
     if (name !== named) {
       named = name;
-      write(`${atLineStart ? "" : "\n"}${NAME_MARK}${name}\n`);
+      write(`${atLineStart ? "" : "\n"}${NAME_MARKER}${name}\n`);
     }
     if (typeof chunk === "string") atLineStart = chunk.endsWith("\n");
     else if (chunk instanceof Uint8Array) atLineStart = chunk.at(-1) === 0x0a;

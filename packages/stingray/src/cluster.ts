@@ -1,0 +1,59 @@
+/** What `init()` returns, and what can be asked about the cluster. */
+import { Agent, type JobId, type NodeId, type NodeView } from "@stingray/protocol";
+import { runtimeFor, type Runtime } from "@stingray/task/internal";
+
+/** The cluster that this program is part of. `await using` ends it with its scope. */
+export class Cluster implements AsyncDisposable {
+  /** @internal Made by `init()`. */
+  constructor(
+    private readonly runtime: Runtime,
+    /** URLs of the broker, without credentials. */
+    readonly servers: readonly string[],
+    private readonly end: () => Promise<void>,
+  ) {}
+
+  get jobId(): JobId {
+    return this.runtime.job.job as JobId;
+  }
+
+  /** The node on this machine; undefined where there is none. */
+  get nodeId(): NodeId | undefined {
+    return this.runtime.node;
+  }
+
+  get namespace(): string {
+    return this.runtime.job.namespace;
+  }
+
+  shutdown(): Promise<void> {
+    return this.end();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.end();
+  }
+}
+
+/** The nodes as a node agent sees them now. */
+export async function nodes(): Promise<NodeView[]> {
+  return (await runtimeFor("nodes()").home.request(Agent.clusterState, {})).nodes;
+}
+
+/** Resources of all live nodes together, by name (`CPU`, `GPU`, `memory`, custom ones). */
+export async function clusterResources(): Promise<Record<string, number>> {
+  return sum(await nodes(), (node) => node.total);
+}
+
+/** What of them is free. */
+export async function availableResources(): Promise<Record<string, number>> {
+  return sum(await nodes(), (node) => node.available);
+}
+
+function sum(all: readonly NodeView[], of: (node: NodeView) => Record<string, number>): Record<string, number> {
+  const total: Record<string, number> = {};
+  for (const node of all) {
+    if (node.state === "DEAD") continue;
+    for (const [name, value] of Object.entries(of(node))) total[name] = Math.round(((total[name] ?? 0) + value) * 10_000) / 10_000;
+  }
+  return total;
+}

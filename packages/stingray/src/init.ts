@@ -1,0 +1,148 @@
+/** `init()` and `shutdown()`: this program's life as a driver. */
+import { Agent, ConnectionError, Op, logs, newDriverId, type ProcessId } from "@stingray/protocol";
+import { registerHandles } from "@stingray/actor/internal";
+import type { Transport } from "@stingray/broker";
+import { Runtime, initReached, openLocalStore, processState } from "@stingray/task/internal";
+import { Cluster } from "./cluster.js";
+import { checkInitOptions, type InitOptions } from "./init-options.js";
+import { enter, openTransport, type Membership } from "./membership.js";
+import { endWithProcess } from "./process-end.js";
+
+/** Time for the cluster to end the job, in milliseconds. */
+const JOB_END_MS = 15_000;
+const DRAIN_MS = 1_000;
+
+interface Driver {
+  readonly cluster: Cluster;
+  close(): Promise<void>;
+}
+
+let starting: Promise<Driver> | undefined;
+let closing: Promise<void> | undefined;
+
+/**
+ * Starts a cluster inside this program, or joins a running one (`address` or STINGRAY_ADDRESS). A second call returns
+ * the same. In a worker it never resolves: what stands below it is the driver's own.
+ *
+ * @throws InvalidOptionError; ConnectionError where the broker or a node can't be reached; AuthError; ProtocolError
+ * for a cluster of another version
+ */
+export async function init(options: InitOptions = {}): Promise<Cluster> {
+  if (processState.isWorker) {
+    initReached();
+    return new Promise<never>(() => {});
+  }
+  checkInitOptions(options);
+  await closing;
+  if (starting === undefined) {
+    starting = start(options);
+    starting.catch(() => (starting = undefined));
+  }
+  return (await starting).cluster;
+}
+
+/** Ends the job: its workers, actors and objects go, and a cluster inside this program with them. Idempotent. */
+export async function shutdown(): Promise<void> {
+  if (starting === undefined) return closing;
+  const driver = starting;
+  starting = undefined;
+  closing = driver
+    .then((d) => d.close(), () => {})
+    .finally(() => (closing = undefined));
+  return closing;
+}
+
+/** Whether this program is part of a cluster: between `init()` and `shutdown()`, and always in a worker. */
+export function isInitialized(): boolean {
+  return processState.runtime !== undefined;
+}
+
+async function start(options: InitOptions): Promise<Driver> {
+  const driver = newDriverId();
+  const membership = await enter(options, driver, process.env);
+  let transport: Transport | undefined;
+  try {
+    transport = await openTransport(membership, driver, options.links ?? "auto");
+    return await run(membership, transport, driver, options);
+  } catch (error) {
+    await transport?.close({ drainMs: 0 });
+    await membership.leave();
+    throw error;
+  }
+}
+
+async function run(membership: Membership, transport: Transport, driver: ProcessId, options: InitOptions): Promise<Driver> {
+  const { local, job } = membership;
+  const warn = (message: string): void => void process.stderr.write(`stingray: ${message}\n`);
+  const viaBroker = local === undefined || options.links === "nats";
+  if (viaBroker) transport.attachBroker(await membership.connection());
+  const runtime = Runtime.start({
+    transport,
+    process: driver,
+    node: local?.node,
+    home: membership.home,
+    findHome: membership.findHome,
+    job,
+    store: local === undefined ? undefined : await openLocalStore(local.storeDir, driver),
+    markDir: local?.socketDir,
+    warn,
+    container: await containerOf(),
+    onLost: (reason) => {
+      warn(`the cluster is lost: ${reason.message}`);
+      runtime.fail(new ConnectionError(`the cluster is lost: ${reason.message}`, { cause: reason }));
+    },
+  });
+  registerHandles();
+  const printer = await showLogs(transport);
+  runtime.home.onMoved(() => {
+    runtime.home.request(Agent.jobStart, job).catch((error: unknown) => warn(`the job could not be moved to another node: ${String(error)}`));
+  });
+  await runtime.home.request(Agent.jobStart, job, { timeoutMs: JOB_END_MS });
+  processState.runtime = runtime;
+  // Other nodes are reached through the broker; the first task need not wait for that.
+  const attached = attach(membership, transport, viaBroker, warn);
+  const release = endWithProcess(() => shutdown());
+  const cluster = new Cluster(runtime, membership.servers, shutdown);
+  return {
+    cluster,
+    async close() {
+      release();
+      processState.runtime = undefined;
+      try {
+        await runtime.home.request(Agent.jobEnd, { job: job.job }, { timeoutMs: JOB_END_MS });
+      } catch (error) {
+        if (!runtime.failed) warn(`the job's end could not be announced: ${error instanceof Error ? error.message : String(error)}`);
+      }
+      runtime.stop();
+      printer.close();
+      await attached;
+      await transport.close({ drainMs: DRAIN_MS });
+      await membership.leave();
+    },
+  };
+}
+
+async function attach(membership: Membership, transport: Transport, already: boolean, warn: (message: string) => void): Promise<void> {
+  try {
+    const nc = await membership.connection();
+    if (!already) transport.attachBroker(nc);
+    const { watchDeaths } = await import("./deaths.js");
+    watchDeaths(nc, membership.subjects, transport);
+  } catch (error) {
+    if (starting !== undefined) warn(`no connection to the broker, so that only local nodes can be used: ${String(error)}`);
+  }
+}
+
+async function showLogs(transport: Transport): Promise<{ close(): void }> {
+  const { LogPrinter } = await import("@stingray/node/driver");
+  const printer = new LogPrinter();
+  transport.inbox.on(Op.Logs, logs, ([, , pid, name, stream, lines]) => printer.print({ pid, name, stream }, lines));
+  return printer;
+}
+
+async function containerOf(): Promise<() => import("tsyringe").DependencyContainer> {
+  await import("reflect-metadata");
+  const { container } = await import("tsyringe");
+  let own: import("tsyringe").DependencyContainer | undefined;
+  return () => (own ??= container.createChildContainer());
+}

@@ -1,0 +1,46 @@
+/** Tasks, actors and objects for TypeScript on NATS. */
+export { init, isInitialized, shutdown } from "./init.js";
+export { remote } from "./remote.js";
+export { actor, method, getActor, kill, listNamedActors, ready, isActorHandle } from "@stingray/actor";
+export { put, get, wait, asCompleted, cancel, context, ObjectRef, ObjectRefStream, isObjectRef } from "@stingray/task";
+export { registerSerializer } from "@stingray/objectstore";
+export { nodes, clusterResources, availableResources, Cluster } from "./cluster.js";
+export { inject } from "./inject.js";
+export {
+  ErrorCode,
+  StingrayError,
+  NotInitializedError,
+  InvalidArgumentError,
+  InvalidOptionError,
+  TimeoutError,
+  GetTimeoutError,
+  TaskTimeoutError,
+  ActorNotFoundError,
+  QueueFullError,
+  QueueEmptyError,
+  TaskError,
+  TaskCancelledError,
+  WorkerCrashedError,
+  OutOfMemoryError,
+  ActorDiedError,
+  ActorUnavailableError,
+  PendingCallsLimitError,
+  DeadlockError,
+  ObjectLostError,
+  ObjectStoreFullError,
+  SerializationError,
+  FunctionNotFoundError,
+  UnschedulableError,
+  RuntimeEnvError,
+  NameTakenError,
+  ConnectionError,
+  AuthError,
+  ProtocolError,
+} from "@stingray/protocol";
+export type { InitOptions, NodeOptions } from "./init-options.js";
+export type { ActorHandle, ActorMethod, RemoteClass } from "@stingray/actor";
+export type { Context, RemoteArg, RemoteArgs, RemoteFunction, RemoteResult, RemoteResults, WaitOptions } from "@stingray/task";
+export type {
+  ActorOptions, CallOptions, ErrorClass, ErrorDetail, LabelSelector, MethodOptions, NodeView, Resources, RetryOn, RuntimeEnv, Scheduling,
+  TaskOptions,
+} from "@stingray/protocol";
