@@ -52,7 +52,11 @@ export class EmbeddedBroker implements AsyncDisposable {
     const dir = await mkdtemp(join(tmpdir(), "stingray-broker-")); // made with mode 0700
     try {
       const storeDir = options.storeDir ?? join(dir, "store");
-      await mkdir(storeDir, { recursive: true, mode: 0o700 });
+      await mkdir(storeDir, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+        throw new InvalidOptionError(`storeDir: can't make ${storeDir} (${toError(error).message})`, {
+          cause: error,
+        });
+      });
       const configuration: Configuration = {
         path: join(dir, "nats-server.conf"),
         token,
