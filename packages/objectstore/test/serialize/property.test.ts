@@ -14,7 +14,7 @@ function sharing(value: unknown): string {
     out.push(known === undefined ? "new" : String(known));
     if (known !== undefined) return;
     numbers.set(v, numbers.size);
-    if (v instanceof Map) for (const [key, item] of v) (walk(key), walk(item));
+    if (v instanceof Map) for (const entry of v) entry.forEach(walk);
     else if (v instanceof Set) for (const item of v) walk(item);
     else if (!ArrayBuffer.isView(v))
       for (const key of Object.keys(v)) walk((v as Record<string, unknown>)[key]);
@@ -23,9 +23,11 @@ function sharing(value: unknown): string {
   return out.join(" ");
 }
 
-describe("random values", () => {
+describe("random values", function () {
+  this.timeout(20_000); // much work, on machines that have other work too
+
   it("come back equal, with the same sharing, over both ways of writing", () => {
-    for (let seed = 1; seed <= 1500; seed++) {
+    for (let seed = 1; seed <= 800; seed++) {
       const value = randomValue(random(seed));
       const encoded = encode(value);
       const bytes = encoded.bytes();
@@ -40,6 +42,7 @@ describe("random values", () => {
 
   it("damaged in any way give a SerializationError or some value, nothing else", () => {
     const next = random(77);
+    const sound = Array.from({ length: 200 }, (_, seed) => encode(randomValue(random(seed), 3)).bytes());
     let refused = 0;
     for (let round = 0; round < 10_000; round++) {
       const bytes = encode(randomValue(random(round % 200), 3))
