@@ -60,6 +60,7 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
           secret: config.secret,
           storeDir: workers.storeDir,
           links: config.links,
+          parentPid: process.pid,
           broker: config.broker,
         },
         prestart: config.prestart,

@@ -15,9 +15,9 @@ export interface EffectParts {
   own: { node: NodeId; agent: ProcessId };
   peers: Peers;
   pool: WorkerPool;
-  jobSpec(job: string): Promise<JobSpec>;
+  jobSpec: (job: string) => Promise<JobSpec>;
   /** The books changed: the next heartbeat should say so. */
-  changed(): void;
+  changed: () => void;
 }
 
 /** How long another agent may take to answer an offer, in milliseconds. */

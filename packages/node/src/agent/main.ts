@@ -14,6 +14,9 @@ const withChannel = process.send !== undefined;
 let agent: Agent | undefined;
 let starting: Promise<void> | undefined;
 
+// The parent's pipes go with it: what can't be said any more must not end us before everything is in order.
+process.stdout.on("error", () => undefined);
+process.stderr.on("error", () => undefined);
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
 async function run(options: AgentOptions): Promise<void> {

@@ -74,11 +74,11 @@ export class Controller {
       return performance.now() - first >= ms;
     };
     const living = await this.judgeNodes(lasts, signal);
-    for (const entry of [...this.actors.entries()]) {
+    for (const entry of this.actors.entries()) {
       if (signal.aborted) return;
       await this.mendActor(entry, living, lasts);
     }
-    for (const row of [...this.jobs.entries()]) {
+    for (const row of this.jobs.entries()) {
       if (signal.aborted) return;
       await this.mendJob(row, living, lasts);
     }
@@ -91,7 +91,7 @@ export class Controller {
     signal: AbortSignal,
   ): Promise<Set<string>> {
     const living = new Set<string>([this.hooks.agent]);
-    for (const row of [...this.nodes.cache.entries()]) {
+    for (const row of this.nodes.cache.entries()) {
       if (signal.aborted) break;
       const node = row.value.node as NodeId;
       if (row.value.state === "DEAD") {
