@@ -88,7 +88,8 @@ function argument(width: number): number {
       return value;
     case 26:
       need(4);
-      value = ((source[at]! << 24) | (source[at + 1]! << 16) | (source[at + 2]! << 8) | source[at + 3]!) >>> 0;
+      value =
+        ((source[at]! << 24) | (source[at + 1]! << 16) | (source[at + 2]! << 8) | source[at + 3]!) >>> 0;
       at += 4;
       return value;
     case 27:

@@ -118,7 +118,8 @@ export class Channel {
   /** Sends what is queued, tells the peer, and closes. What the peer had not received when it is told may be lost. */
   close(reason?: StingrayError): void {
     if (this.reason !== undefined) return;
-    const why = reason ?? new ConnectionError(`the channel to ${this.peer.endpoint} was closed by this process`);
+    const why =
+      reason ?? new ConnectionError(`the channel to ${this.peer.endpoint} was closed by this process`);
     this.pump();
     this.control(Kind.Close, this.outbox.seq, encodeError(stackless(why)));
     this.remote.link?.flush();
@@ -317,7 +318,8 @@ export class Channel {
       this.resend();
     }
     if (ack > this.outbox.acked) {
-      if (!this.outbox.acknowledge(ack)) throw new ProtocolError(`frame ${ack} is acknowledged, but was never sent`);
+      if (!this.outbox.acknowledge(ack))
+        throw new ProtocolError(`frame ${ack} is acknowledged, but was never sent`);
       if (this.outbox.waiting) this.wake();
     }
     switch (kind) {
@@ -344,7 +346,13 @@ export class Channel {
       case Kind.Refused: {
         this.host.stats.refused++;
         const error = decodeError(checkError(readItem(body.buffer, body.start, body.end), "reason"));
-        return this.host.malformed({ from: this.peer.endpoint, to: this.local.id, link: this.via, ours: true, error });
+        return this.host.malformed({
+          from: this.peer.endpoint,
+          to: this.local.id,
+          link: this.via,
+          ours: true,
+          error,
+        });
       }
       case Kind.Ack:
         return;
@@ -357,7 +365,8 @@ export class Channel {
       case "next":
         this.unackedBytes += body.end - body.start;
         this.deliver(body, traffic);
-        for (let next = inflow.following(); next !== undefined; next = inflow.following()) this.deliver(next, traffic);
+        for (let next = inflow.following(); next !== undefined; next = inflow.following())
+          this.deliver(next, traffic);
         if (inflow.seq - this.ackedTo >= ACK_FRAMES || this.unackedBytes >= ACK_BYTES) this.ackSoon();
         else this.health.watch();
         return;
@@ -408,7 +417,13 @@ export class Channel {
   refuse(error: unknown): void {
     const problem = error instanceof Error ? error : new ProtocolError(String(error));
     this.host.stats.malformed++;
-    this.host.malformed({ from: this.peer.endpoint, to: this.local.id, link: this.via, ours: false, error: problem });
+    this.host.malformed({
+      from: this.peer.endpoint,
+      to: this.local.id,
+      link: this.via,
+      ours: false,
+      error: problem,
+    });
     if (this.reason !== undefined) return;
     this.control(Kind.Refused, 0, encodeError(stackless(problem)));
     this.wake(); // flushes the link

@@ -79,7 +79,8 @@ export class Core implements EndpointHost, Ways {
       limits: this.limits,
       stats: this.stats.socket,
       events: {
-        frame: (link, buffer, start, end) => this.router.receive(buffer, start, end, { link, process: link.process }),
+        frame: (link, buffer, start, end) =>
+          this.router.receive(buffer, start, end, { link, process: link.process }),
         garbage: (link, error) => {
           this.stats.malformed++;
           this.malformed({ from: link.process, link: "socket", ours: false, error });
@@ -176,7 +177,8 @@ export class Core implements EndpointHost, Ways {
   handlerFailed(error: unknown, where: string): void {
     this.stats.handlerErrors++;
     const { onHandlerError } = this.options;
-    if (onHandlerError === undefined) process.emitWarning(toError(error), { detail: `thrown by a handler: ${where}` });
+    if (onHandlerError === undefined)
+      process.emitWarning(toError(error), { detail: `thrown by a handler: ${where}` });
     else onHandlerError(error, where);
   }
 

@@ -1,50 +1,54 @@
 /**
  * Deadlines of requests. Most are met, so setting and clearing one must cost next to nothing: those of the same
- * length stand in one list in the order of their end, and one timer per length watches the first. No timer keeps
- * the process alive.
+ * length stand in one list in the order of their end, linked through the waiting things themselves, and one timer per
+ * length watches the first. No timer keeps the process alive.
  */
 
-export interface Deadline {
-  readonly list: List;
-  readonly at: number;
-  readonly missed: () => void;
-  before: Deadline | undefined;
-  after: Deadline | undefined;
+/** Something that waits with a deadline. The fields belong to {@link Deadlines}. */
+export interface Waiting {
+  /** Milliseconds of `performance.now()`, rounded up. */
+  endsAt: number;
+  list: WaitingList | undefined;
+  before: Waiting | undefined;
+  after: Waiting | undefined;
+  /** Its time is up. It is in no list any more. */
+  missed(): void;
 }
 
-interface List {
+export interface WaitingList {
   readonly ms: number;
-  first: Deadline | undefined;
-  last: Deadline | undefined;
+  first: Waiting | undefined;
+  last: Waiting | undefined;
   timer: NodeJS.Timeout | undefined;
 }
 
 export class Deadlines {
-  private readonly lists = new Map<number, List>();
+  private readonly lists = new Map<number, WaitingList>();
 
-  /** Calls `missed` after `ms` unless cleared before. */
-  set(ms: number, missed: () => void): Deadline {
+  /** Calls `one.missed()` after `ms` milliseconds unless cleared before. */
+  set(ms: number, one: Waiting): void {
     let list = this.lists.get(ms);
     if (list === undefined) {
       list = { ms, first: undefined, last: undefined, timer: undefined };
       this.lists.set(ms, list);
     }
-    const deadline: Deadline = { list, at: performance.now() + ms, missed, before: list.last, after: undefined };
-    if (list.last === undefined) list.first = deadline;
-    else list.last.after = deadline;
-    list.last = deadline;
+    one.endsAt = Math.ceil(performance.now() + ms);
+    one.list = list;
+    one.before = list.last;
+    if (list.last === undefined) list.first = one;
+    else list.last.after = one;
+    list.last = one;
     if (list.timer === undefined) this.watch(list, ms);
-    return deadline;
   }
 
-  clear(deadline: Deadline): void {
-    const { list, before, after } = deadline;
-    if (before === undefined && list.first !== deadline) return; // cleared or missed before
+  clear(one: Waiting): void {
+    const { list, before, after } = one;
+    if (list === undefined) return;
     if (before === undefined) list.first = after;
     else before.after = after;
     if (after === undefined) list.last = before;
     else after.before = before;
-    deadline.before = deadline.after = undefined;
+    one.list = one.before = one.after = undefined;
   }
 
   /** Stops all timers; nothing is called any more. */
@@ -53,19 +57,18 @@ export class Deadlines {
     this.lists.clear();
   }
 
-  private watch(list: List, ms: number): void {
-    list.timer = setTimeout(() => this.look(list), Math.max(1, Math.ceil(ms))).unref();
+  private watch(list: WaitingList, ms: number): void {
+    list.timer = setTimeout(() => this.look(list), Math.max(1, ms)).unref();
   }
 
-  private look(list: List): void {
-    list.timer = undefined;
+  private look(list: WaitingList): void {
     const now = performance.now();
-    for (let first = list.first; first !== undefined && first.at <= now; first = list.first) {
+    for (let { first } = list; first !== undefined && first.endsAt <= now; { first } = list) {
       this.clear(first);
       first.missed();
     }
-    if (list.timer !== undefined) return;
+    list.timer = undefined;
     if (list.first === undefined) this.lists.delete(list.ms);
-    else this.watch(list, list.first.at - now);
+    else this.watch(list, Math.ceil(list.first.endsAt - now));
   }
 }

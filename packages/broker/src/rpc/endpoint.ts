@@ -93,7 +93,9 @@ export class Endpoint implements LocalEnd {
   /** @internal */
   dispatch(message: unknown, channel: Channel): void {
     if (!Array.isArray(message) || typeof message[0] !== "number")
-      return channel.refuse(new ProtocolError("malformed message: it must be an array that starts with a number"));
+      return channel.refuse(
+        new ProtocolError("malformed message: it must be an array that starts with a number"),
+      );
     const op = message[0];
     if (op === Op.Request) return this.requested(message, channel);
     if (op === Op.Response) {
@@ -135,7 +137,9 @@ export class Endpoint implements LocalEnd {
     const failed = (error: unknown): void => channel.send([Op.Response, id, 1, encodeError(error)]);
     const service = this.services.get(name);
     if (service === undefined)
-      return failed(new ProtocolError(`${this.id} does not serve the method "${name}"; is it of another version?`));
+      return failed(
+        new ProtocolError(`${this.id} does not serve the method "${name}"; is it of another version?`),
+      );
     let ask: unknown;
     try {
       ask = service.check(body, name);
@@ -156,5 +160,7 @@ export class Endpoint implements LocalEnd {
 const keyOf = (endpoint: EndpointId, epoch: number): string => `${endpoint}/${epoch}`;
 
 function isPromise(value: unknown): value is Promise<unknown> {
-  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
+  return (
+    typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function"
+  );
 }

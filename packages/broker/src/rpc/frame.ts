@@ -150,7 +150,8 @@ export function sameSender(buffer: Buffer, start: number, expected: Buffer): boo
  */
 export function readHeader(buffer: Buffer, start: number, end: number, partial: Partial<Header>): Header {
   const items = readItem(buffer, start, end);
-  if (!Array.isArray(items)) throw new ProtocolError("malformed frame: it does not start with a header array");
+  if (!Array.isArray(items))
+    throw new ProtocolError("malformed frame: it does not start with a header array");
   const [version, kind, from, to, epoch, seq, ack, fromEpoch, stream, peerStream, process, node] =
     items as unknown[];
   if (isEndpointId(from)) partial.from = from;
@@ -160,7 +161,8 @@ export function readHeader(buffer: Buffer, start: number, end: number, partial: 
       `the peer speaks version ${String(version)} of the protocol, this process version ${PROTOCOL_VERSION}: ` +
         `run the same release of stingray everywhere`,
     );
-  if (!isEndpointId(from) || !isEndpointId(to)) throw new ProtocolError("malformed frame: from and to must be endpoint ids");
+  if (!isEndpointId(from) || !isEndpointId(to))
+    throw new ProtocolError("malformed frame: from and to must be endpoint ids");
   const header: Header = {
     kind: whole(kind, "kind", Kind.Part) as Kind,
     from,

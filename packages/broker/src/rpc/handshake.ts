@@ -8,7 +8,14 @@
  */
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import type { Socket } from "node:net";
-import { AuthError, ConnectionError, isProcessId, PROTOCOL_VERSION, ProtocolError, toError } from "@stingray/protocol";
+import {
+  AuthError,
+  ConnectionError,
+  isProcessId,
+  PROTOCOL_VERSION,
+  ProtocolError,
+  toError,
+} from "@stingray/protocol";
 import type { ProcessId } from "@stingray/protocol";
 import { readItem } from "./cbor-read.js";
 import { Writer } from "./cbor-write.js";
@@ -40,10 +47,16 @@ export function greet(socket: Socket, peer: ProcessId, options: HandshakeOptions
   const nonce = randomBytes(NONCE_BYTES);
   converse(socket, options.timeoutMs, outcome, (message, done) => {
     const [word, version, process, theirs, proof] = message;
-    if (word !== Word.Welcome) throw new ProtocolError(`expected a welcome on the socket of ${peer}, got something else`);
+    if (word !== Word.Welcome)
+      throw new ProtocolError(`expected a welcome on the socket of ${peer}, got something else`);
     sameVersion(version, peer);
     if (process !== peer) throw new AuthError(`the socket of ${peer} is served by another process`);
-    const parties: Parties = { dialler: options.process, acceptor: peer, diallerNonce: nonce, acceptorNonce: bytesOf(theirs) };
+    const parties: Parties = {
+      dialler: options.process,
+      acceptor: peer,
+      diallerNonce: nonce,
+      acceptorNonce: bytesOf(theirs),
+    };
     verify(options.secret, "acceptor", parties, proof, peer);
     say(socket, [Word.Proven, prove(options.secret, "dialler", parties)]);
     done(peer);
@@ -63,15 +76,23 @@ export function receive(
   converse(socket, options.timeoutMs, outcome, (message, done) => {
     if (parties === undefined) {
       const [word, version, process, theirs] = message;
-      if (word !== Word.Hello || !isProcessId(process)) throw new ProtocolError("a socket did not start with a hello");
+      if (word !== Word.Hello || !isProcessId(process))
+        throw new ProtocolError("a socket did not start with a hello");
       sameVersion(version, process);
-      if (!mayEnter(process)) throw new ConnectionError(`${process} is already being connected the other way round`);
-      parties = { dialler: process, acceptor: options.process, diallerNonce: bytesOf(theirs), acceptorNonce: nonce };
+      if (!mayEnter(process))
+        throw new ConnectionError(`${process} is already being connected the other way round`);
+      parties = {
+        dialler: process,
+        acceptor: options.process,
+        diallerNonce: bytesOf(theirs),
+        acceptorNonce: nonce,
+      };
       const proof = prove(options.secret, "acceptor", parties);
       say(socket, [Word.Welcome, PROTOCOL_VERSION, options.process, nonce, proof]);
     } else {
       const [word, proof] = message;
-      if (word !== Word.Proven) throw new ProtocolError(`expected a proof from ${parties.dialler}, got something else`);
+      if (word !== Word.Proven)
+        throw new ProtocolError(`expected a proof from ${parties.dialler}, got something else`);
       verify(options.secret, "dialler", parties, proof, parties.dialler);
       done(parties.dialler);
     }
@@ -93,11 +114,20 @@ function prove(secret: string, role: "dialler" | "acceptor", parties: Parties): 
     .digest();
 }
 
-function verify(secret: string, role: "dialler" | "acceptor", parties: Parties, proof: unknown, who: ProcessId): void {
+function verify(
+  secret: string,
+  role: "dialler" | "acceptor",
+  parties: Parties,
+  proof: unknown,
+  who: ProcessId,
+): void {
   const wanted = prove(secret, role, parties);
-  const given = proof instanceof Uint8Array && proof.length === wanted.length ? proof : Buffer.alloc(wanted.length);
+  const given =
+    proof instanceof Uint8Array && proof.length === wanted.length ? proof : Buffer.alloc(wanted.length);
   if (!timingSafeEqual(wanted, given))
-    throw new AuthError(`${who} could not prove on its socket that it knows the secret of this node; it was refused`);
+    throw new AuthError(
+      `${who} could not prove on its socket that it knows the secret of this node; it was refused`,
+    );
 }
 
 function sameVersion(version: unknown, who: ProcessId): void {

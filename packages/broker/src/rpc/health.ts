@@ -84,7 +84,8 @@ export class Health implements Ticked {
 
   private mindGap(now: number): true {
     const { gap, channel } = this;
-    if (gap.received !== channel.received) this.gap = { received: channel.received, askAt: now, pause: TICK_MS };
+    if (gap.received !== channel.received)
+      this.gap = { received: channel.received, askAt: now, pause: TICK_MS };
     else if (now >= gap.askAt) {
       channel.askAgain();
       gap.pause = Math.min(gap.pause * 2, LAST_GAP_MS);

@@ -24,7 +24,7 @@ export interface TransportLimits {
   reconnectGraceMs: number;
   /** How long frames wait for `attachBroker` where nothing else leads to the peer. Default 10,000. */
   attachMs: number;
-  /** How long the event loop is kept awake after a message came over a socket, in microseconds. Default 50; 0 never. */
+  /** How long the event loop is kept awake after a message came over a socket, in microseconds, where that helps. Default 100; 0 never. */
   awakeUs: number;
 }
 
@@ -40,7 +40,7 @@ export const DEFAULT_LIMITS: Readonly<TransportLimits> = {
   goneLocalMs: 600,
   reconnectGraceMs: 5_000,
   attachMs: 10_000,
-  awakeUs: 50,
+  awakeUs: 100,
 };
 
 /** Default deadline of a request. */

@@ -57,11 +57,15 @@ export class NatsLink implements Link {
     this.leave();
     if (connection.isClosed()) return;
     this.state = { at: "up", connection };
-    this.replies = this.subscribe(connection, this.subjects.noResponders(this.process as EndpointId), (message) => {
-      if (message.data.length > 0 || message.headers?.status !== NO_RESPONDERS) return;
-      const { subject } = message;
-      this.events.noResponders(subject.slice(subject.lastIndexOf(".") + 1));
-    });
+    this.replies = this.subscribe(
+      connection,
+      this.subjects.noResponders(this.process as EndpointId),
+      (message) => {
+        if (message.data.length > 0 || message.headers?.status !== NO_RESPONDERS) return;
+        const { subject } = message;
+        this.events.noResponders(subject.slice(subject.lastIndexOf(".") + 1));
+      },
+    );
     for (const id of this.endpoints.keys()) this.endpoints.set(id, this.listen(connection, id));
     this.watch(connection);
     this.events.changed();
@@ -107,7 +111,9 @@ export class NatsLink implements Link {
     const size = frame.end - frame.start;
     const most = connection.info?.max_payload ?? DEFAULT_MAX_PAYLOAD;
     const subject = this.subjects.endpoint(to);
-    const options = answerable ? { reply: this.subjects.noResponder(this.process as EndpointId, to) } : undefined;
+    const options = answerable
+      ? { reply: this.subjects.noResponder(this.process as EndpointId, to) }
+      : undefined;
     try {
       if (size <= most) connection.publish(subject, frame.buffer.subarray(frame.start, frame.end), options);
       else for (const part of parts(frame, most - PART_OVERHEAD)) connection.publish(subject, part, options);

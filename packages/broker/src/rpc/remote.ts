@@ -2,7 +2,13 @@
  * A process at the other end of channels, and the way to it: its Unix socket where it runs on our node, NATS
  * otherwise and meanwhile. One per process (and per mailbox whose process is not known), shared by all channels to it.
  */
-import { ConnectionError, type EndpointId, type NodeId, type ProcessId, type StingrayError } from "@stingray/protocol";
+import {
+  ConnectionError,
+  type EndpointId,
+  type NodeId,
+  type ProcessId,
+  type StingrayError,
+} from "@stingray/protocol";
 import type { Channel } from "./channel.js";
 import type { TransportLimits } from "./limits.js";
 import type { Link, RemoteEnd } from "./parts.js";
@@ -89,7 +95,9 @@ export class Remote implements RemoteEnd, Ticked {
   }
 
   get refused(): boolean {
-    return (this.socket.at === "down" || this.socket.at === "dialling") && this.socket.refusedAt !== undefined;
+    return (
+      (this.socket.at === "down" || this.socket.at === "dialling") && this.socket.refusedAt !== undefined
+    );
   }
   get reconnectedAt(): number {
     return this.ways.reconnectedAt;
@@ -139,7 +147,8 @@ export class Remote implements RemoteEnd, Ticked {
     const before = this.link;
     this.become({ what: "failed", now: performance.now(), refused });
     // Channels that came here over the socket learn over NATS whether the peer still lives.
-    if (refused && this.link?.kind === "nats" && before === undefined) for (const channel of this.channels) channel.ping();
+    if (refused && this.link?.kind === "nats" && before === undefined)
+      for (const channel of this.channels) channel.ping();
     if (this.link === undefined && this.used) this.ways.ticker.watch(this);
   }
 
@@ -158,7 +167,8 @@ export class Remote implements RemoteEnd, Ticked {
     const { limits } = this.ways;
     const { socket } = this;
     if (!this.used) return false;
-    if (socket.at === "dialling" && !socket.late && now - socket.since >= limits.dialMs) this.become({ what: "late" });
+    if (socket.at === "dialling" && !socket.late && now - socket.since >= limits.dialMs)
+      this.become({ what: "late" });
     if (this.link !== undefined) {
       this.strandedAt = undefined;
       return socket.at === "dialling" && !socket.late;

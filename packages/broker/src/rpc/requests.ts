@@ -1,24 +1,37 @@
 /** The requests of one channel that wait for their response. */
 import { Op, ProtocolError, TimeoutError, decodeError, wireErrorCheck } from "@stingray/protocol";
-import type { Check, Method, StingrayError } from "@stingray/protocol";
-import type { Deadline, Deadlines } from "./deadlines.js";
+import type { Method, StingrayError } from "@stingray/protocol";
+import type { Deadlines, Waiting, WaitingList } from "./deadlines.js";
 import { REQUEST_TIMEOUT_MS } from "./limits.js";
 
 /** What a request may be given. */
 export interface RequestOptions {
-  /** Milliseconds until the request rejects with a TimeoutError. Default 10,000. */
+  /** Milliseconds until the request rejects with a TimeoutError. Default 10,000; Infinity: never. */
   timeoutMs?: number;
   /** Ends the wait with the signal's reason. The peer is not told. */
   signal?: AbortSignal;
 }
 
-interface Pending {
-  resolve(answer: unknown): void;
-  reject(error: unknown): void;
-  readonly check: Check<unknown>;
-  readonly method: string;
-  readonly deadline: Deadline;
-  readonly unlisten: (() => void) | undefined;
+/** One request that waits. A class and no closures: there can be hundreds of thousands of them in a second. */
+class Pending implements Waiting {
+  endsAt = 0;
+  list: WaitingList | undefined;
+  before: Waiting | undefined;
+  after: Waiting | undefined;
+  unlisten: (() => void) | undefined;
+
+  constructor(
+    private readonly requests: Requests,
+    readonly id: number,
+    readonly method: Method<unknown, unknown>,
+    readonly ms: number,
+    readonly resolve: (answer: unknown) => void,
+    readonly reject: (error: unknown) => void,
+  ) {}
+
+  missed(): void {
+    this.requests.late(this);
+  }
 }
 
 const checkError = wireErrorCheck();
@@ -49,21 +62,11 @@ export class Requests {
       const id = ++this.last;
       send([Op.Request, id, method.name, ask]);
       const ms = options?.timeoutMs ?? REQUEST_TIMEOUT_MS;
-      const deadline = this.deadlines.set(ms, () => this.fail(id, this.late(method.name, ms)));
-      let unlisten: (() => void) | undefined;
-      if (signal !== undefined) {
-        const abort = (): void => this.fail(id, signal.reason);
-        signal.addEventListener("abort", abort, { once: true });
-        unlisten = () => signal.removeEventListener("abort", abort);
-      }
-      this.pending.set(id, {
-        resolve: resolve as (answer: unknown) => void,
-        reject,
-        check: method.answer,
-        method: method.name,
-        deadline,
-        unlisten,
-      });
+      const settle = resolve as (answer: unknown) => void;
+      const pending = new Pending(this, id, method as Method<unknown, unknown>, ms, settle, reject);
+      this.pending.set(id, pending);
+      if (ms !== Number.POSITIVE_INFINITY) this.deadlines.set(ms, pending);
+      if (signal !== undefined) this.listen(signal, pending);
     });
   }
 
@@ -73,14 +76,17 @@ export class Requests {
    */
   answered(message: readonly unknown[]): void {
     const [, id, status, body] = message;
-    if (typeof id !== "number") throw new ProtocolError("malformed message: response[1] must be a request id");
+    if (typeof id !== "number")
+      throw new ProtocolError("malformed message: response[1] must be a request id");
     const pending = this.take(id);
     if (pending === undefined) return;
     try {
-      const at = `response to ${pending.method}`;
-      if (status === 0) pending.resolve(pending.check(body, at));
-      else if (status === 1) pending.reject(decodeError(checkError(body, at)));
-      else throw new ProtocolError(`malformed message: ${at} has status ${String(status)}`);
+      if (status === 0) pending.resolve(pending.method.answer(body, pending.method.name));
+      else if (status === 1) pending.reject(decodeError(checkError(body, pending.method.name)));
+      else
+        throw new ProtocolError(
+          `malformed message: the status of a response is ${String(status)}, not 0 or 1`,
+        );
     } catch (error) {
       pending.reject(error);
       throw error;
@@ -100,16 +106,27 @@ export class Requests {
     const pending = this.pending.get(id);
     if (pending === undefined) return undefined;
     this.pending.delete(id);
-    this.deadlines.clear(pending.deadline);
+    this.deadlines.clear(pending);
     pending.unlisten?.();
     return pending;
   }
 
-  private late(method: string, ms: number): TimeoutError {
-    return new TimeoutError(
-      `${method} was not answered by ${this.peer} within ${ms} ms; it may still be carried out. ` +
-        `Give it more time with timeoutMs, or look whether that process is busy`,
-      { detail: { method, peer: this.peer, timeoutMs: ms } },
+  private listen(signal: AbortSignal, pending: Pending): void {
+    const abort = (): void => this.fail(pending.id, signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    pending.unlisten = () => signal.removeEventListener("abort", abort);
+  }
+
+  /** The deadline of this one passed. */
+  late({ id, method: { name }, ms }: Pending): void {
+    const { peer } = this;
+    this.fail(
+      id,
+      new TimeoutError(
+        `${name} was not answered by ${peer} within ${ms} ms; it may still be carried out. ` +
+          `Give it more time with timeoutMs, or look whether that process is busy`,
+        { detail: { method: name, peer, timeoutMs: ms } },
+      ),
     );
   }
 }

@@ -82,7 +82,13 @@ export class Router {
       if (channel !== undefined && channel.expects(buffer, start)) {
         const body = { buffer, start: start + HEADER_BYTES, end };
         try {
-          channel.receive(fastKind(buffer, start), fastSeq(buffer, start), fastAck(buffer, start), body, arrival.link.stats);
+          channel.receive(
+            fastKind(buffer, start),
+            fastSeq(buffer, start),
+            fastAck(buffer, start),
+            body,
+            arrival.link.stats,
+          );
         } catch (error) {
           channel.refuse(error);
         }
@@ -144,7 +150,11 @@ export class Router {
     }
     if (header.peerStream !== 0 || this.isClosed(header))
       return this.reset(header, arrival, `the channel that was meant is closed`);
-    const peer = { endpoint: header.from, epoch: header.fromEpoch, ...this.host.whereabouts(header, arrival) };
+    const peer = {
+      endpoint: header.from,
+      epoch: header.fromEpoch,
+      ...this.host.whereabouts(header, arrival),
+    };
     const channel = endpoint.channel(peer);
     if (channel.closed !== undefined) return undefined;
     channel.pair(header.stream);
@@ -161,8 +171,10 @@ export class Router {
     const { peer } = channel;
     if (peer.endpoint !== header.from || (peer.epoch ?? 0) !== header.fromEpoch) return undefined;
     // A process that never knew the channel refuses it without a stream of its own.
-    if (header.kind === Kind.Reset || header.kind === Kind.Refused) return header.peerStream === 0 ? undefined : channel;
-    if (channel.peerStream === 0 && header.peerStream === channel.stream && header.stream !== 0) channel.pair(header.stream);
+    if (header.kind === Kind.Reset || header.kind === Kind.Refused)
+      return header.peerStream === 0 ? undefined : channel;
+    if (channel.peerStream === 0 && header.peerStream === channel.stream && header.stream !== 0)
+      channel.pair(header.stream);
     return header.stream === channel.peerStream ? channel : undefined;
   }
 
@@ -189,7 +201,12 @@ export class Router {
     this.host.stats.malformed++;
     this.host.malformed({ from: partial.from, to: partial.to, link: arrival.link.kind, ours: false, error });
     if (partial.from === undefined || partial.to === undefined) return;
-    this.answer(partial, Kind.Refused, error instanceof ProtocolError ? error : new ProtocolError(error.message), arrival);
+    this.answer(
+      partial,
+      Kind.Refused,
+      error instanceof ProtocolError ? error : new ProtocolError(error.message),
+      arrival,
+    );
   }
 
   /** Answers a frame that belongs to no channel, the way it came. */

@@ -117,7 +117,8 @@ export class SocketHub {
 
   /** Breaks the socket to a process, or all, as a fault would. */
   break(process?: ProcessId): void {
-    for (const link of this.links.values()) if (process === undefined || link.process === process) link.break();
+    for (const link of this.links.values())
+      if (process === undefined || link.process === process) link.break();
   }
 
   /** The process is dead. */
@@ -163,7 +164,12 @@ export class SocketHub {
         this.options.events.dialFailed(claimed, false);
       },
     };
-    receive(socket, this.handshake(), (process) => this.mayEnter(process, socket, () => (claimed = process)), outcome);
+    receive(
+      socket,
+      this.handshake(),
+      (process) => this.mayEnter(process, socket, () => (claimed = process)),
+      outcome,
+    );
   }
 
   /** Of two processes that dial each other at once, the one with the smaller id goes on. */

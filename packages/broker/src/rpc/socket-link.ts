@@ -35,7 +35,7 @@ export class SocketLink implements Link {
     deframer: Deframer,
     most: number,
     readonly stats: LinkStats,
-    awake: Awake,
+    private readonly awake: Awake,
     private readonly events: SocketEvents,
   ) {
     deframer.most = most;
@@ -79,6 +79,7 @@ export class SocketLink implements Link {
     this.queue = [];
     this.queuedBytes = 0;
     if (this.over) return;
+    this.awake.sent();
     if (queue.length === 1) socket.write(queue[0]!);
     else if (queuedBytes <= JOINED_BYTES) socket.write(Buffer.concat(queue));
     else {

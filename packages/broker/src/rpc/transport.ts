@@ -41,11 +41,13 @@ export class Transport {
    */
   static async create(options: TransportOptions): Promise<Transport> {
     const { process, socketDir, node, links = "auto" } = options;
-    if (!isProcessId(process)) throw new InvalidArgumentError(`process: "${String(process)}" is no process id`);
+    if (!isProcessId(process))
+      throw new InvalidArgumentError(`process: "${String(process)}" is no process id`);
     if (links !== "auto" && links !== "nats")
       throw new InvalidOptionError(`links: "${String(links)}" must be "auto" or "nats"`);
     const core = new Core(options);
-    if (socketDir !== undefined && node !== undefined && links === "auto") await core.listen(socketDir, options.secret ?? "");
+    if (socketDir !== undefined && node !== undefined && links === "auto")
+      await core.listen(socketDir, options.secret ?? "");
     return new Transport(core);
   }
 
@@ -59,10 +61,13 @@ export class Transport {
    * @throws InvalidArgumentError where it is no actor id, or this or a newer incarnation is open
    */
   openEndpoint(id: ActorId, epoch: number): Endpoint {
-    if (!isActorId(id)) throw new InvalidArgumentError(`"${String(id)}" is no actor id; only mailboxes can be opened`);
+    if (!isActorId(id))
+      throw new InvalidArgumentError(`"${String(id)}" is no actor id; only mailboxes can be opened`);
     const open = this.core.router.endpoint(id);
     if (open !== undefined && open.epoch >= epoch)
-      throw new InvalidArgumentError(`incarnation ${open.epoch} of ${id} is open in this process, ${epoch} is not newer`);
+      throw new InvalidArgumentError(
+        `incarnation ${open.epoch} of ${id} is open in this process, ${epoch} is not newer`,
+      );
     void open?.close();
     return this.core.open(id, epoch);
   }
