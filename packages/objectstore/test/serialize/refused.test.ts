@@ -18,7 +18,9 @@ class Model {
 }
 class Lookup extends Map<string, number> {}
 
-describe("what can't be sent is refused with the path to it", () => {
+describe("what can't be sent is refused with the path to it", function () {
+  this.timeout(20_000);
+
   const cases: [string, unknown, string][] = [
     [
       "a function in arguments",

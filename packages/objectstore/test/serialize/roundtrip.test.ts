@@ -3,7 +3,9 @@ import { decode, encode } from "../../src/mod.js";
 
 const back = (value: unknown): unknown => decode(encode(value).bytes());
 
-describe("values come back as they were", () => {
+describe("values come back as they were", function () {
+  this.timeout(20_000);
+
   const cases: [string, unknown][] = [
     ["undefined", undefined],
     ["null", null],
