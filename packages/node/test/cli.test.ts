@@ -5,7 +5,7 @@ import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { listNodeFiles, type NodeFile } from "../src/runtime-files.js";
-import { stingray, type Finished, type RunningCommand } from "./support/command.js";
+import { stingray, stingrayHere, type Finished, type RunningCommand } from "./support/command.js";
 import { eventually } from "./support/eventually.js";
 import { isRunning, nodeDirs } from "./support/leftovers.js";
 
@@ -24,6 +24,7 @@ describe("the stingray command", function () {
   let runtimeDir: string;
   let started: RunningCommand[];
   const run = (...args: string[]): Promise<Finished> => stingray(runtimeDir, args).finished();
+  const look = (...args: string[]): Promise<Finished> => stingrayHere(runtimeDir, args);
   const start = (...args: string[]): RunningCommand => {
     const command = stingray(runtimeDir, ["start", ...SMALL, ...args]);
     started.push(command);
@@ -60,7 +61,7 @@ describe("the stingray command", function () {
     const sockets = statSync(join(runtimeDir, node)).mode & 0o777;
     expect(sockets).to.equal(0o700);
 
-    const json = await run("status", "--json");
+    const json = await look("status", "--json");
     const { clusters } = JSON.parse(json.stdout) as {
       clusters: { nodes: { node: string; labels: object }[] }[];
     };
@@ -87,7 +88,7 @@ describe("the stingray command", function () {
     expect(JSON.stringify(files)).not.to.contain(new URL(address).username);
 
     const status = await eventually(async () => {
-      const shown = await run("status", "--address", address);
+      const shown = await look("status", "--address", address);
       return shown.stdout.includes("2 nodes") && shown;
     }, "both are seen");
     for (const { node } of files) expect(status.stdout).to.contain(node);
@@ -96,11 +97,11 @@ describe("the stingray command", function () {
       .and.to.match(/No demand waits/);
     expect(status.stdout).not.to.contain(new URL(address).username);
 
-    const stopped = await run("stop");
+    const stopped = await look("stop");
     expect(stopped.code, stopped.stderr).to.equal(0);
     for (const { node } of files) expect(stopped.stdout).to.match(new RegExp(`ended node ${node}`));
     await nothingLeft(files);
-    expect((await run("stop")).stdout).to.match(/nothing to stop/);
+    expect((await look("stop")).stdout).to.match(/nothing to stop/);
   });
 
   it("joins nodes to a broker that is there, and says what is wrong with credentials", async () => {
@@ -113,23 +114,23 @@ describe("the stingray command", function () {
       expect(files.map(({ node }) => node)).to.have.members([first, second]);
       expect(nodes[0]?.stdout).not.to.contain("sesame");
 
-      const wrong = await run("status", "--address", broker.url, "--token", "wrong");
+      const wrong = await look("status", "--address", broker.url, "--token", "wrong");
       expect(wrong.code).to.equal(1);
       expect(wrong.stderr).to.match(/refused.*token/s);
       const refused = await run("start", ...SMALL, "--address", broker.url, "--token", "wrong");
       expect(refused.code).to.equal(1);
 
-      expect((await run("stop", "--node", first ?? "")).code).to.equal(0);
+      expect((await look("stop", "--node", first ?? "")).code).to.equal(0);
       const left = await eventually(async () => {
-        const shown = await run("status", "--json");
+        const shown = await look("status", "--json");
         const { clusters } = JSON.parse(shown.stdout) as {
           clusters: { nodes: { node: string; state: string }[] }[];
         };
         return clusters[0]?.nodes.filter(({ state }) => state === "ALIVE").length === 1 && clusters[0].nodes;
       }, "one node is left");
       expect(left.find(({ state }) => state === "ALIVE")?.node).to.equal(second);
-      expect((await run("stop", "--node", first ?? "")).stderr).to.match(/no node .* there are: /);
-      expect((await run("stop", "--force")).stdout).to.match(/killed node/);
+      expect((await look("stop", "--node", first ?? "")).stderr).to.match(/no node .* there are: /);
+      expect((await look("stop", "--force")).stdout).to.match(/killed node/);
       await nothingLeft(files);
     } finally {
       await broker.stop();
