@@ -40,6 +40,20 @@ export function isAlive(pid: number): boolean {
   }
 }
 
+/** Ports that were free at the same time a moment ago. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  const ports = await Promise.all(
+    servers.map(async (server) => {
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+      const address = server.address();
+      return typeof address === "object" && address !== null ? address.port : 0;
+    }),
+  );
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
 /** Things to undo after a test, last first. */
 export class Cleanup {
   private readonly steps: (() => Promise<unknown> | void)[] = [];

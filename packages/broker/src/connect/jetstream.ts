@@ -9,6 +9,8 @@ const NOT_ENABLED = new Set([10039 /* account */, 10076 /* server */]);
 const NOT_YET = new Set([10008, 10009]);
 
 const RETRY_MS = 50;
+/** A cluster without a leader drops the question: better to ask again than to wait for long. */
+const ATTEMPT_MS = 1000;
 
 interface InfoReply {
   error?: { code?: number; err_code?: number; description?: string };
@@ -32,7 +34,7 @@ export async function requireJetStream(
   const timeoutMs = options.timeoutMs ?? 5000;
   const deadline = Date.now() + timeoutMs;
   for (;;) {
-    const answer = await ask(nc, Math.max(deadline - Date.now(), RETRY_MS));
+    const answer = await ask(nc, Math.min(Math.max(deadline - Date.now(), RETRY_MS), ATTEMPT_MS));
     if (answer.state === "ready") return;
     if (answer.state === "failed") throw answer.error;
     if (Date.now() + RETRY_MS >= deadline)
