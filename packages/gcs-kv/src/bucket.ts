@@ -87,7 +87,7 @@ export class Bucket {
       key,
       revision: message.seq,
       data: message.data,
-      marker: message.header?.has(OPERATION) === true,
+      marker: message.header?.has(OPERATION) ?? false,
     };
   }
 

@@ -22,7 +22,7 @@ import {
 import { AuthError, ConnectionError, StingrayError } from "@stingray/protocol";
 
 /** An attempt that got no answer in this time is made again, in milliseconds (the overall deadline still holds). */
-const ATTEMPT_MS = 3000;
+const ATTEMPT_MS = 2000;
 const FIRST_PAUSE_MS = 10;
 const LONGEST_PAUSE_MS = 500;
 

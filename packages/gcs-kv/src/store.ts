@@ -18,7 +18,8 @@ import { BrokerLink } from "./link.js";
 import { ROW_CHECKS, ROW_SCHEMAS, type Rows } from "./rows.js";
 import type { Table, Tables } from "./table.js";
 
-export const DEFAULT_TIMEOUT_MS = 10_000;
+/** Default of {@link ControlStoreOptions.timeoutMs}. */
+export const DEFAULT_TIMEOUT_MS = 15_000;
 
 export interface ControlStoreOptions {
   /** Stays the caller's: it is not closed with the store. It should reconnect for ever. */
@@ -29,7 +30,7 @@ export interface ControlStoreOptions {
   storage?: "file" | "memory";
   /** Copies of tables that do not exist yet, in a cluster of brokers: 1 to 5. Default 1 */
   replicas?: number;
-  /** Deadline of each operation, over all its tries, in milliseconds. Default 10,000 */
+  /** Deadline of each operation, over all its tries, in milliseconds; a cluster of brokers needs up to 9 s for a new leader. Default 15,000 */
   timeoutMs?: number;
   /** Told of rows that can't be read and of callbacks that threw; the store goes on. Default: a warning of the process */
   report?: (error: Error) => void;

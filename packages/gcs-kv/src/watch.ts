@@ -3,7 +3,7 @@
  * every reconnect, all is read anew and the differences are applied. (Going on from the last revision would miss
  * deletions whose marker is gone, and everything where a broker came back without its data.)
  */
-import { toError } from "@stingray/protocol";
+import { ConnectionError, toError } from "@stingray/protocol";
 import { RowCache } from "./cache.js";
 import type { Bucket, Entry } from "./bucket.js";
 import { Feed } from "./feed.js";
@@ -41,11 +41,20 @@ type WatchState<T> =
 /** @throws ConnectionError where the rows could not be read within `timeoutMs` */
 export function watch<T>(options: WatchOptions<T>): Promise<RowCache<T>> {
   return new Promise((resolve, reject) => {
-    const watcher = new Watcher(options, (error) => {
+    const first = (error?: Error): void => {
+      clearTimeout(timer);
       if (error === undefined) return resolve(watcher.cache);
       void watcher.cache.stop();
       reject(error);
-    });
+    };
+    const watcher = new Watcher(options, first);
+    const timer = setTimeout(() => {
+      first(
+        new ConnectionError(
+          `${options.label} could not be read within ${options.timeoutMs} ms; check the connection to the broker`,
+        ),
+      );
+    }, options.timeoutMs);
     watcher.begin();
   });
 }

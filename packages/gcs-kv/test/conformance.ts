@@ -332,7 +332,7 @@ export function conformance(setup: Setup): void {
         });
       // Each holds it for longer than a term, so it has been renewed, and gives it back by returning.
       await Promise.all([run("g1", 500), run("g2", 500), run("g3", 500)]);
-      expect(spans.map((span) => span.holder).sort()).to.deep.equal(["g1", "g2", "g3"]);
+      expect(spans.map((span) => span.holder).toSorted()).to.deep.equal(["g1", "g2", "g3"]);
       for (let i = 1; i < spans.length; i++) {
         expect(spans[i]?.from).to.be.at.least(spans[i - 1]?.to ?? Infinity);
         expect(spans[i]?.epoch).to.be.greaterThan(spans[i - 1]?.epoch ?? Infinity);

@@ -46,7 +46,7 @@ describe("control store when the broker fails", function () {
       for (const cache of caches) {
         await cache.caughtUp(revision);
         await until("the cache to be live", () => !cache.stale);
-        expect([...cache.entries()].map((row) => row.key).sort()).to.deep.equal(["a", "b", "c"]);
+        expect([...cache.entries()].map((row) => row.key).toSorted()).to.deep.equal(["a", "b", "c"]);
         expect(cache.get("c")?.value.pid).to.equal(round);
       }
       const update = await nodes.update(

@@ -1,10 +1,11 @@
 import { expect } from "chai";
 import { nextLeaseState, type LeaseState } from "../src/mod.js";
 
+const seen = (revision: number, at: number) =>
+  ({ kind: "seen", holder: "g2", revision, ttlMs: 100, at }) as const;
+
 describe("states of a lease", () => {
   const held: LeaseState = { kind: "held", epoch: 5, revision: 5, until: 1000 };
-  const seen = (revision: number, at: number) =>
-    ({ kind: "seen", holder: "g2", revision, ttlMs: 100, at }) as const;
 
   it("measures another's silence from the last change, not from the last look", () => {
     let state = nextLeaseState({ kind: "idle" }, seen(1, 10));
