@@ -1,40 +1,22 @@
 /** The walk over a value: one pass, which writes as it goes. What is rare is in kinds.ts. */
 import { types } from "node:util";
 import { SerializationError } from "@stingray/protocol";
-import { EncodedBytes, EncodedParts, type Encoded } from "./encoded.js";
-import {
-  FLAG_BACKREFS,
-  FLAG_REGIONS,
-  LARGE_ALIGN,
-  LARGE_REGION,
-  MAGIC,
-  MAX_DEPTH,
-  REGION_ENTRY_SIZE,
-  REGION_IS_BUFFER,
-  SMALL_ALIGN,
-  Tag,
-  VERSION,
-  alignUp,
-} from "./format.js";
+import { endOfHoles, namedProperties } from "./array-shape.js";
+import type { Encoded } from "./encoded.js";
+import { FLAG_BACKREFS, MAX_DEPTH, Tag } from "./format.js";
 import { pathText, type PathSegment } from "./path.js";
-import { Regions, type Region } from "./regions.js";
+import { RegionWriter } from "./region-writer.js";
 import { WIRE } from "./registry.js";
 import { SeenObjects } from "./seen.js";
-import { Writer } from "./writer.js";
 
 /** Objects with more properties than this are tables rather than records: their names are written each time. */
 const WIDEST_SHAPE = 64;
 /** So many shapes are looked at before a new one is written. */
 const RECENT_SHAPES = 8;
-/** Arrays up to this length are looked over for named properties. */
-const LOOKED_OVER = 64;
-/** After so many absent items in a row, the rest of an array is listed by its keys instead. */
-const LONG_HOLE = 1000;
 /** Deeper than this, a RangeError is the stack's end. */
 const SUSPICIOUS_DEPTH = 200;
 
 const NO_REFS: readonly string[] = Object.freeze([]);
-const ZEROS = new Uint8Array(LARGE_ALIGN);
 
 /** Writes objects that are neither plain nor arrays. Given to the encoder so that the two files need not import each other. */
 export type WriteSpecial = (encoder: Encoder, object: object, prototype: object | null) => void;
@@ -49,7 +31,7 @@ interface Mark {
   open: number;
 }
 
-export class Encoder extends Writer {
+export class Encoder extends RegionWriter {
   private readonly seen = new SeenObjects();
   private shapes: string[][] = [];
   private flags = 0;
@@ -57,7 +39,6 @@ export class Encoder extends Writer {
   private path: PathSegment[] = [];
   private root = "value";
   private refs: string[] | undefined;
-  private regions: Regions | undefined;
   /** Objects whose encoded form is being asked for: they can't be referred to from inside it. */
   private readonly open: object[] = [];
 
@@ -71,7 +52,7 @@ export class Encoder extends Writer {
     let done = false;
     try {
       this.value(value);
-      const encoded = this.finish();
+      const encoded = this.assemble(this.flags, this.refs ?? NO_REFS);
       done = true;
       return encoded;
     } catch (thrown) {
@@ -89,7 +70,7 @@ export class Encoder extends Writer {
     this.depth = 0;
     if (this.path.length > 0) this.path = [];
     this.refs = undefined;
-    this.regions = undefined;
+    this.forgetRegions();
     this.open.length = 0;
   }
 
@@ -221,7 +202,7 @@ export class Encoder extends Writer {
 
   array(array: readonly unknown[]): void {
     const length = array.length;
-    const named = this.namedProperties(array);
+    const named = namedProperties(array);
     if (named.length > 0) {
       this.u8(Tag.ArrayWithProps);
       this.varint(length);
@@ -234,7 +215,7 @@ export class Encoder extends Writer {
     for (let i = 0; i < length; i++) {
       const item = array[i];
       if (item === undefined && !(i in array)) {
-        i = this.holes(array, i, length);
+        i = this.holes(array, i);
         continue;
       }
       this.path[this.depth++] = i;
@@ -245,37 +226,11 @@ export class Encoder extends Writer {
   }
 
   /** Writes the run of absent items from `from` on, and returns the index of its last one. */
-  private holes(array: readonly unknown[], from: number, length: number): number {
-    let end = from + 1;
-    while (end < length && end - from < LONG_HOLE && !(end in array)) end++;
-    if (end - from === LONG_HOLE) {
-      // A run may be billions long, while the keys list only what is there.
-      end = length;
-      for (const key of Object.keys(array)) {
-        const index = Number(key);
-        if (index > from && index < end) end = index;
-        if (index > from) break; // keys that are indices come in ascending order
-      }
-    }
+  private holes(array: readonly unknown[], from: number): number {
+    const end = endOfHoles(array, from);
     this.u8(Tag.Holes);
     this.varint(end - from);
     return end - 1;
-  }
-
-  /** `match.index` and the like. For long arrays only what the language itself adds is looked for. */
-  private namedProperties(array: readonly unknown[]): string[] {
-    if (array.length <= LOOKED_OVER) {
-      const names = Object.keys(array);
-      if (names.length <= array.length && names.length === 0) return names;
-      const last = names.at(-1) as string;
-      // indices come first, so a named property, if any, is the last
-      if (isIndex(last, array.length)) return [];
-      return names.filter((name) => !isIndex(name, array.length));
-    }
-    if (Object.hasOwn(array, "index") || Object.hasOwn(array, "raw")) {
-      return Object.keys(array).filter((name) => !isIndex(name, array.length));
-    }
-    return [];
   }
 
   // -------------------------------------------------------------------------------------------------------------
@@ -295,25 +250,6 @@ export class Encoder extends Writer {
   }
   count(n: number): void {
     this.varint(n);
-  }
-
-  /** A view: kind, region, offset and length; the region is decided at the end. */
-  viewOf(buffer: ArrayBuffer, offset: number, length: number): void {
-    this.regions ??= new Regions();
-    this.regions.addView(buffer, offset, length, this.pos - this.start);
-    this.u32(0);
-    this.f64(0);
-    this.f64(length);
-  }
-  bufferOf(buffer: ArrayBuffer): void {
-    this.regions ??= new Regions();
-    this.regions.addBuffer(buffer, this.pos - this.start);
-    this.u32(0);
-  }
-  piecesOf(pieces: readonly Uint8Array[]): void {
-    this.regions ??= new Regions();
-    this.regions.addPieces(pieces, this.pos - this.start);
-    this.u32(0);
   }
 
   addRefs(refs: readonly string[]): void {
@@ -345,63 +281,8 @@ export class Encoder extends Writer {
     this.seen.truncate(mark.objects);
     this.shapes.length = mark.shapes;
     if (this.refs !== undefined) this.refs.length = mark.refs;
-    this.regions?.truncate(mark.pos);
+    this.truncateRegions(mark.pos);
     this.depth = mark.depth;
     this.open.length = mark.open;
   }
-
-  // -------------------------------------------------------------------------------------------------------------
-
-  private finish(): Encoded {
-    const treeEnd = this.pos - this.start;
-    const regions = this.regions?.regions() ?? [];
-    if (regions.length > 0) this.flags |= FLAG_REGIONS;
-    this.patchU32(0, MAGIC | (VERSION << 8) | (this.flags << 16));
-    this.patchU32(4, treeEnd);
-    const refs = this.refs ?? NO_REFS;
-    if (regions.length === 0) return new EncodedBytes(this.take(), refs);
-
-    const large = regions.filter((region) => region.length >= LARGE_REGION);
-    let size = this.writeRegions(regions);
-    const head = this.take();
-    if (large.length === 0) return new EncodedBytes(head, refs);
-    const parts = [head];
-    size = head.length;
-    for (const region of large) {
-      const gap = alignUp(size, LARGE_ALIGN) - size;
-      if (gap > 0) parts.push(ZEROS.subarray(0, gap));
-      parts.push(...region.pieces);
-      size += gap + region.length;
-    }
-    return new EncodedParts(parts, size, refs);
-  }
-
-  /** The table and the small regions; fills in what the tree left open. Returns the total size. */
-  private writeRegions(regions: readonly Region[]): number {
-    const table = this.pos - this.start;
-    let offset = table + 4 + regions.length * REGION_ENTRY_SIZE;
-    this.u32(regions.length);
-    regions.forEach((region, index) => {
-      offset = alignUp(offset, region.length >= LARGE_REGION ? LARGE_ALIGN : SMALL_ALIGN);
-      this.f64(offset);
-      this.f64(region.length);
-      this.u32(region.isBuffer ? REGION_IS_BUFFER : 0);
-      offset += region.length;
-      for (const use of region.uses) {
-        this.patchU32(use.patchAt, index);
-        if (use.isView) this.patchF64(use.patchAt + 4, use.offset);
-      }
-    });
-    for (const region of regions) {
-      if (region.length >= LARGE_REGION) break;
-      this.pad(SMALL_ALIGN);
-      for (const piece of region.pieces) this.raw(piece);
-    }
-    return offset;
-  }
-}
-
-function isIndex(name: string, length: number): boolean {
-  const index = Number(name);
-  return index < length && String(index) === name;
 }
