@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { help, must, root, script, seconds, StepError, tool } from "./lib/run.mjs";
+import { help, must, root, run, script, seconds, StepError, tool } from "./lib/run.mjs";
 
 const MIN_NODE = [20, 19];
 const LOCK = join(root, "package-lock.json");
@@ -29,15 +29,23 @@ function checkNode() {
 
 async function dependencies(log) {
   if (areInstalled()) return;
+  if (existsSync(LOCK)) {
+    if (await npm(log, "ci")) return;
+    // Some registries lack packages that are meant for other platforms, and then `npm ci` takes the lock file for
+    // incomplete. `npm install` heeds it as far as it goes; neither it nor package.json is changed.
+    log("npm ci: not possible here, see above; trying npm install instead");
+  }
+  if (await npm(log, "install", "--no-save")) return;
+  throw new StepError("the dependencies could not be installed; what npm printed above says why");
+}
+
+async function npm(log, command, ...args) {
   const started = performance.now();
-  const command = existsSync(LOCK) ? "ci" : "install";
   log(`npm ${command}: installing the dependencies …`);
-  await must(`npm ${command}`, process.platform === "win32" ? "npm.cmd" : "npm", [
-    command,
-    "--no-audit",
-    "--no-fund",
-  ]);
-  log(`npm ${command}: done in ${seconds(started)}`);
+  const program = process.platform === "win32" ? "npm.cmd" : "npm";
+  const code = await run(program, [command, ...args, "--no-audit", "--no-fund"]);
+  if (code === 0) log(`npm ${command}: done in ${seconds(started)}`);
+  return code === 0;
 }
 
 /** npm writes down what it installed; a lock file that is newer but asks for the same is no reason to install again. */
