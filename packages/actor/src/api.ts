@@ -1,6 +1,16 @@
 /** Finding, awaiting and ending actors. */
 import {
-  ACTOR_RULES, Agent, InvalidArgumentError, InvalidOptionError, TimeoutError, abortSignal, checkOptions, describe, milliseconds, optionBool, optionText,
+  ACTOR_RULES,
+  Agent,
+  InvalidArgumentError,
+  InvalidOptionError,
+  TimeoutError,
+  abortSignal,
+  checkOptions,
+  describe,
+  milliseconds,
+  optionBool,
+  optionText,
   type ActorOptions,
 } from "@stingray/protocol";
 import type { WaitOptions } from "@stingray/task";
@@ -13,7 +23,11 @@ import { RemoteClassImpl, handleFor, type RemoteClass } from "./remote-class.js"
  * Makes a remote class of `cls`, defined in `module` unless `@actor` has registered it.
  * @throws InvalidOptionError
  */
-export function remoteClass<A extends unknown[], T extends object>(module: string, options: ActorOptions, cls: new (...args: A) => T): RemoteClass<A, T> {
+export function remoteClass<A extends unknown[], T extends object>(
+  module: string,
+  options: ActorOptions,
+  cls: new (...args: A) => T,
+): RemoteClass<A, T> {
   checkOptions(`remote(${cls.name})`, ACTOR_RULES, options);
   const info = registerClass(cls as unknown as AnyClass, module, {});
   return new RemoteClassImpl(info, { ...info.options, ...options }) as unknown as RemoteClass<A, T>;
@@ -26,7 +40,8 @@ export function isClass(value: unknown): boolean {
 
 function handleParts(handle: unknown, where: string): HandleParts {
   const parts = partsOf(handle);
-  if (parts === undefined) throw new InvalidArgumentError(`${where} takes the handle of an actor, got ${describe(handle)}`);
+  if (parts === undefined)
+    throw new InvalidArgumentError(`${where} takes the handle of an actor, got ${describe(handle)}`);
   return parts;
 }
 
@@ -34,10 +49,14 @@ function handleParts(handle: unknown, where: string): HandleParts {
  * The handle of the live actor of that name.
  * @throws ActorNotFoundError
  */
-export async function getActor<T = object>(name: string, options: { namespace?: string | undefined } = {}): Promise<ActorHandle<T>> {
+export async function getActor<T = object>(
+  name: string,
+  options: { namespace?: string | undefined } = {},
+): Promise<ActorHandle<T>> {
   const clients = ActorClients.of("getActor()");
   checkOptions("getActor()", { namespace: optionText }, options);
-  if (typeof name !== "string" || name === "") throw new InvalidArgumentError(`getActor() takes the name of an actor, got ${describe(name)}`);
+  if (typeof name !== "string" || name === "")
+    throw new InvalidArgumentError(`getActor() takes the name of an actor, got ${describe(name)}`);
   const { home, job } = clients.processRuntime;
   const spec = await home.request(Agent.actorGet, { name, namespace: options.namespace ?? job.namespace });
   return handleFor<T>(clients, spec);
@@ -66,7 +85,11 @@ export async function kill(handle: unknown, options: { restart?: boolean | undef
   checkOptions("kill()", { restart: optionBool }, options);
   await settledClaim(client);
   if (client.state.kind === "dead") return;
-  await clients.processRuntime.home.request(Agent.actorKill, { actor: client.id, restart: options.restart ?? false, reason: "kill() was called" });
+  await clients.processRuntime.home.request(Agent.actorKill, {
+    actor: client.id,
+    restart: options.restart ?? false,
+    reason: "kill() was called",
+  });
 }
 
 function settledClaim(client: HandleParts["client"]): Promise<void> {
@@ -111,7 +134,14 @@ export function ready(handle: unknown, options: WaitOptions = {}): Promise<void>
     signal?.addEventListener("abort", onAbort);
     if (timeoutMs !== undefined) {
       timer = setTimeout(
-        () => end(() => reject(new TimeoutError(`actor ${client.className} (${client.id}) is not ready after ${timeoutMs} ms: it is ${describeState(client)}`))),
+        () =>
+          end(() =>
+            reject(
+              new TimeoutError(
+                `actor ${client.className} (${client.id}) is not ready after ${timeoutMs} ms: it is ${describeState(client)}`,
+              ),
+            ),
+          ),
         timeoutMs,
       );
     }
@@ -121,6 +151,7 @@ export function ready(handle: unknown, options: WaitOptions = {}): Promise<void>
 
 function describeState(client: HandleParts["client"]): string {
   const { state } = client;
-  if (state.kind === "waiting") return state.restarting ? "being restarted" : "waiting for resources or its constructor";
+  if (state.kind === "waiting")
+    return state.restarting ? "being restarted" : "waiting for resources or its constructor";
   return state.kind;
 }

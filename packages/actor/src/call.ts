@@ -38,7 +38,8 @@ export class ActorCallState {
 
   /** The error of an argument that failed. */
   get argumentError(): Uint8Array | undefined {
-    for (const slot of this.args.slots ?? []) if (slot.kind === "object" && slot.entry.state.kind === "error") return slot.entry.state.bytes;
+    for (const slot of this.args.slots ?? [])
+      if (slot.kind === "object" && slot.entry.state.kind === "error") return slot.entry.state.bytes;
     return undefined;
   }
 }

@@ -3,11 +3,32 @@
  * what becomes of them when it is lost. Delivery is at most once, or at least once within `maxTaskRetries`.
  */
 import {
-  ActorDiedError, ActorUnavailableError, Op, PendingCallsLimitError, TaskCancelledError, TaskStatus, TaskTimeoutError,
-  type ActorId, type ActorView, type NodeId, type ProcessId, type StingrayError, type TaskDone, type TaskYield, type ValueDesc,
+  ActorDiedError,
+  ActorUnavailableError,
+  Op,
+  PendingCallsLimitError,
+  TaskCancelledError,
+  TaskStatus,
+  TaskTimeoutError,
+  type ActorId,
+  type ActorView,
+  type NodeId,
+  type ProcessId,
+  type StingrayError,
+  type TaskDone,
+  type TaskYield,
+  type ValueDesc,
 } from "@stingray/protocol";
 import type { Channel } from "@stingray/broker";
-import { Fifo, decodeThrown, encodeThrown, shouldRetry, stateOf, type EncodedArgs, type Runtime } from "@stingray/task/internal";
+import {
+  Fifo,
+  decodeThrown,
+  encodeThrown,
+  shouldRetry,
+  stateOf,
+  type EncodedArgs,
+  type Runtime,
+} from "@stingray/task/internal";
 import type { ActorCallState } from "./call.js";
 import { next, type ClientEvent, type ClientState } from "./state.js";
 
@@ -64,11 +85,8 @@ export class ActorClient {
   }
 
   submit(call: ActorCallState): void {
-    const client = this;
     this.runtime.calls.add(call.sequence, {
-      get channel() {
-        return client.channel;
-      },
+      channel: () => this.channel,
       onDone: (message) => this.done(call, message),
       onYield: (message) => this.yielded(call, message),
     });
@@ -119,14 +137,33 @@ export class ActorClient {
     call.phase = "sent";
     this.sent.set(call.sequence, call);
     const { table } = this.runtime;
-    const args = call.args.whole ?? (call.args.slots ?? []).map((slot): ValueDesc => (slot.kind === "bytes" ? [0, slot.bytes] : table.describe(slot.entry)));
-    if (call.options === undefined) channel.send([Op.ActorCall, call.sequence, call.method, args, call.returns, call.attempt]);
-    else channel.send([Op.ActorCall, call.sequence, call.method, args, call.returns, call.attempt, call.options]);
+    const args =
+      call.args.whole ??
+      (call.args.slots ?? []).map((slot): ValueDesc =>
+        slot.kind === "bytes" ? [0, slot.bytes] : table.describe(slot.entry),
+      );
+    if (call.options === undefined)
+      channel.send([Op.ActorCall, call.sequence, call.method, args, call.returns, call.attempt]);
+    else
+      channel.send([
+        Op.ActorCall,
+        call.sequence,
+        call.method,
+        args,
+        call.returns,
+        call.attempt,
+        call.options,
+      ]);
     const limit = call.options?.timeoutMs;
     if (limit !== undefined) {
       call.timer = setTimeout(() => {
         channel.send([Op.TaskCancel, call.sequence, true]);
-        this.fail(call, new TaskTimeoutError(`${this.className}.${call.method} took longer than its timeoutMs (${limit} ms)`));
+        this.fail(
+          call,
+          new TaskTimeoutError(
+            `${this.className}.${call.method} took longer than its timeoutMs (${limit} ms)`,
+          ),
+        );
       }, limit + TIMEOUT_GRACE_MS).unref();
     }
   }
@@ -145,7 +182,10 @@ export class ActorClient {
     } else if (status === TaskStatus.Dropped) {
       this.lost(call);
     } else {
-      const bytes = results[0]?.[0] === 2 ? results[0][1] : encodeThrown(new ActorUnavailableError("an actor sent a failure without an error"));
+      const bytes =
+        results[0]?.[0] === 2
+          ? results[0][1]
+          : encodeThrown(new ActorUnavailableError("an actor sent a failure without an error"));
       if (call.retriesLeft && shouldRetry(call.retryOn, decodeThrown(bytes))) {
         call.attempt++;
         this.send(call, channel);
@@ -161,7 +201,8 @@ export class ActorClient {
     const { table } = this.runtime;
     const entry = table.own(sequence, index);
     const ref = table.handle(entry);
-    if (refs !== undefined && refs.length > 0) this.runtime.calls.hold([entry], refs, channel, { call: sequence, index });
+    if (refs !== undefined && refs.length > 0)
+      this.runtime.calls.hold([entry], refs, channel, { call: sequence, index });
     table.settle(entry, stateOf(item));
     stream.push(ref);
   }
@@ -240,7 +281,8 @@ export class ActorClient {
 
   private lost(call: ActorCallState): void {
     clearTimeout(call.timer);
-    if (call.cancelled) this.fail(call, new TaskCancelledError(`${this.className}.${call.method} was cancelled`));
+    if (call.cancelled)
+      this.fail(call, new TaskCancelledError(`${this.className}.${call.method} was cancelled`));
     else if (call.retriesLeft) {
       call.attempt++;
       call.phase = "queued";
@@ -304,7 +346,9 @@ export class ActorClient {
     if (this.stateNow.kind !== "unreachable") return;
     this.apply({
       kind: "refused",
-      error: new ActorDiedError(`actor ${this.className} (${this.id}) can't be reached, though its node says that it is alive`),
+      error: new ActorDiedError(
+        `actor ${this.className} (${this.id}) can't be reached, though its node says that it is alive`,
+      ),
     });
   }
 }

@@ -1,6 +1,15 @@
 /** The actors that this process knows: one client each, fed by what agents say of them. */
 import {
-  Agent, Op, actorState, toError, StingrayError, ActorDiedError, type ActorId, type ActorSpec, type NodeId, type ObjectId,
+  Agent,
+  Op,
+  actorState,
+  toError,
+  StingrayError,
+  ActorDiedError,
+  type ActorId,
+  type ActorSpec,
+  type NodeId,
+  type ObjectId,
 } from "@stingray/protocol";
 import { processState, runtimeFor, type ObjectEntry, type Runtime } from "@stingray/task/internal";
 import { ActorClient } from "./client.js";
@@ -31,7 +40,8 @@ export class ActorClients {
       this.clients.get(view.actor as ActorId)?.apply({ kind: "view", view });
     });
     runtime.home.onMoved(() => {
-      for (const client of this.clients.values()) if (client.state.kind !== "dead" && client.state.kind !== "claiming") void this.watch(client);
+      for (const client of this.clients.values())
+        if (client.state.kind !== "dead" && client.state.kind !== "claiming") void this.watch(client);
     });
     runtime.onCancel((sequence) => {
       for (const client of this.clients.values()) {
@@ -89,14 +99,23 @@ export class ActorClients {
   /** Asks the home agent for the actor's state, now and on every change. */
   private async watch(client: ActorClient): Promise<void> {
     try {
-      const view = await this.runtime.home.request(Agent.actorWatch, { actor: client.id }, { timeoutMs: 30_000 });
+      const view = await this.runtime.home.request(
+        Agent.actorWatch,
+        { actor: client.id },
+        { timeoutMs: 30_000 },
+      );
       client.apply({ kind: "view", view });
     } catch (thrown) {
       if (processState.runtime !== this.runtime) return;
       const error = toError(thrown);
       // A home agent that has just gone: the move to the next one asks again.
       if (error instanceof StingrayError && error.retryable) return;
-      client.apply({ kind: "refused", error: new ActorDiedError(`actor ${client.name} (${client.id}) is not known: ${error.message}`, { cause: error }) });
+      client.apply({
+        kind: "refused",
+        error: new ActorDiedError(`actor ${client.name} (${client.id}) is not known: ${error.message}`, {
+          cause: error,
+        }),
+      });
     }
   }
 
@@ -104,7 +123,8 @@ export class ActorClients {
     const until = performance.now() + INQUIRE_FOR_MS;
     while (client.state.kind === "unreachable" && performance.now() < until) {
       await this.watch(client);
-      if (client.state.kind === "unreachable") await new Promise((later) => setTimeout(later, INQUIRE_EVERY_MS));
+      if (client.state.kind === "unreachable")
+        await new Promise((later) => setTimeout(later, INQUIRE_EVERY_MS));
     }
     client.giveUp();
   }
@@ -116,4 +136,3 @@ export class ActorClients {
 }
 
 const instances = new WeakMap<Runtime, ActorClients>();
-

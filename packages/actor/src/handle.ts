@@ -1,10 +1,28 @@
 /** The handle of an actor: a value that may be passed to tasks and other actors, with a `.remote()` per method. */
 import { WIRE, registerWireType } from "@stingray/objectstore";
 import {
-  CALL_RULES, InvalidArgumentError, ProtocolError, checkOptions, isActorId, isNodeId, isObjectId, type ActorId, type CallOptions,
-  type MethodSpec, type NodeId, type ObjectId, type RetryOn, type TaskRunOptions,
+  CALL_RULES,
+  InvalidArgumentError,
+  ProtocolError,
+  checkOptions,
+  isActorId,
+  isNodeId,
+  isObjectId,
+  type ActorId,
+  type CallOptions,
+  type MethodSpec,
+  type NodeId,
+  type ObjectId,
+  type RetryOn,
+  type TaskRunOptions,
 } from "@stingray/protocol";
-import { ObjectRefStream, type ObjectRef, type RemoteArgs, type RemoteResult, type RemoteResults } from "@stingray/task";
+import {
+  ObjectRefStream,
+  type ObjectRef,
+  type RemoteArgs,
+  type RemoteResult,
+  type RemoteResults,
+} from "@stingray/task";
 import { StreamState, type ObjectEntry } from "@stingray/task/internal";
 import { ActorCallState } from "./call.js";
 import type { ActorClient } from "./client.js";
@@ -16,14 +34,18 @@ export interface ActorMethod<A extends unknown[], R, Result = RemoteResult<R>> {
    * @throws SerializationError; PendingCallsLimitError; InvalidArgumentError where the class has no such method
    */
   remote(...args: RemoteArgs<A>): Result;
-  options<const O extends CallOptions>(options: O): ActorMethod<A, R, O extends { returns: number } ? RemoteResults<R> : Result>;
+  options<const O extends CallOptions>(
+    options: O,
+  ): ActorMethod<A, R, O extends { returns: number } ? RemoteResults<R> : Result>;
 }
 
 declare const instance: unique symbol;
 
 /** The methods of `T`, each as `handle.method.remote(...)`. */
 export type ActorHandle<T> = {
-  readonly [K in keyof T as T[K] extends (...args: never[]) => unknown ? K : never]: T[K] extends (...args: infer A) => infer R
+  readonly [K in keyof T as T[K] extends (...args: never[]) => unknown ? K : never]: T[K] extends (
+    ...args: infer A
+  ) => infer R
     ? ActorMethod<A, R>
     : never;
 } & { readonly [instance]?: T };
@@ -45,7 +67,9 @@ export interface HandleParts {
 
 /** The parts of a handle; undefined for anything else. */
 export function partsOf(value: unknown): HandleParts | undefined {
-  return typeof value === "object" && value !== null ? (value as { [INTERNAL]?: HandleParts })[INTERNAL] : undefined;
+  return typeof value === "object" && value !== null
+    ? (value as { [INTERNAL]?: HandleParts })[INTERNAL]
+    : undefined;
 }
 
 export function isActorHandle(value: unknown): boolean {
@@ -74,9 +98,14 @@ class HandleTarget {
   [WIRE](): { tag: string; data: unknown; refs: string[] } {
     const { client, methods, maxTaskRetries, hold } = this[INTERNAL];
     const node = hold?.entry.ownerNode;
-    if (hold === undefined) return { tag: ACTOR_TAG, data: [client.id, client.className, methods, maxTaskRetries], refs: [] };
+    if (hold === undefined)
+      return { tag: ACTOR_TAG, data: [client.id, client.className, methods, maxTaskRetries], refs: [] };
     const wire = hold[WIRE]();
-    return { tag: ACTOR_TAG, data: [client.id, client.className, methods, maxTaskRetries, hold.id, node], refs: wire.refs };
+    return {
+      tag: ACTOR_TAG,
+      data: [client.id, client.className, methods, maxTaskRetries, hold.id, node],
+      refs: wire.refs,
+    };
   }
 }
 
@@ -88,13 +117,19 @@ const proxyRules: ProxyHandler<HandleTarget> = {
     }
     const { methods } = target[INTERNAL];
     // A handle is no promise, and says what it is in messages.
-    if (!Object.hasOwn(methods, property) && (property === "then" || property === "toJSON" || property === "constructor")) return undefined;
+    if (
+      !Object.hasOwn(methods, property) &&
+      (property === "then" || property === "toJSON" || property === "constructor")
+    )
+      return undefined;
     if (property === "toString" && !Object.hasOwn(methods, property)) return () => target.toString();
     let method = target.methodCache.get(property);
-    if (method === undefined) target.methodCache.set(property, (method = new ActorMethodImpl(target[INTERNAL], property, {})));
+    if (method === undefined)
+      target.methodCache.set(property, (method = new ActorMethodImpl(target[INTERNAL], property, {})));
     return method;
   },
-  has: (target, property) => typeof property === "string" && Object.hasOwn(target[INTERNAL].methods, property),
+  has: (target, property) =>
+    typeof property === "string" && Object.hasOwn(target[INTERNAL].methods, property),
   set: () => false,
 };
 
@@ -125,7 +160,9 @@ class ActorMethodImpl {
     }
     const current = ActorClients.of(`${client.className}.${this.method}.remote()`);
     if (current !== clients) {
-      throw new InvalidArgumentError(`this handle of actor ${client.className} is from before shutdown(); get a new one`);
+      throw new InvalidArgumentError(
+        `this handle of actor ${client.className} is from before shutdown(); get a new one`,
+      );
     }
     client.admit();
     const runtime = clients.processRuntime;
@@ -135,9 +172,15 @@ class ActorMethodImpl {
     const returns = this.given.returns ?? spec.returns;
     const results: ObjectEntry[] = [];
     for (let i = 0; i < returns; i++) results.push(table.own(sequence, i));
-    const stream: StreamState | undefined = returns < 0 ? new StreamState((count) => client.consumed(call, count)) : undefined;
+    const stream: StreamState | undefined =
+      returns < 0 ? new StreamState((count) => client.consumed(call, count)) : undefined;
     const call: ActorCallState = new ActorCallState(
-      sequence, this.method, encoded, results, returns, stream,
+      sequence,
+      this.method,
+      encoded,
+      results,
+      returns,
+      stream,
       this.given.maxTaskRetries ?? spec.maxTaskRetries ?? maxTaskRetries,
       this.given.retryOn ?? retryOn?.(this.method) ?? false,
       this.runOptions(spec),
@@ -152,7 +195,8 @@ class ActorMethodImpl {
 
   private runOptions(spec: MethodSpec): TaskRunOptions | undefined {
     const options: TaskRunOptions = {};
-    if (this.given.timeoutMs !== undefined && this.given.timeoutMs !== Infinity) options.timeoutMs = this.given.timeoutMs;
+    if (this.given.timeoutMs !== undefined && this.given.timeoutMs !== Infinity)
+      options.timeoutMs = this.given.timeoutMs;
     if (this.given.backpressure !== undefined) options.backpressure = this.given.backpressure;
     const group = this.given.concurrencyGroup ?? spec.group;
     if (group !== undefined) options.group = group;
@@ -173,19 +217,33 @@ export function registerHandles(): void {
   if (registered) return;
   registered = true;
   registerWireType(ACTOR_TAG, (data, context) => {
-    const [id, className, methods, maxTaskRetries, ref, node] = Array.isArray(data) ? (data as unknown[]) : [];
-    if (!isActorId(id) || typeof className !== "string" || typeof methods !== "object" || methods === null || typeof maxTaskRetries !== "number") {
+    const [id, className, methods, maxTaskRetries, ref, node] = Array.isArray(data)
+      ? (data as unknown[])
+      : [];
+    if (
+      !isActorId(id) ||
+      typeof className !== "string" ||
+      typeof methods !== "object" ||
+      methods === null ||
+      typeof maxTaskRetries !== "number"
+    ) {
       throw new ProtocolError("malformed actor handle inside a value");
     }
     const clients = ActorClients.of("an actor handle");
     const { table } = clients.processRuntime;
     let hold: ObjectRef | undefined;
     if (isObjectId(ref)) {
-      const entry = table.adopt(ref as ObjectId, isNodeId(node) ? (node as NodeId) : undefined);
+      const entry = table.adopt(ref, isNodeId(node) ? node : undefined);
       (context as { revived?: ObjectEntry[] } | undefined)?.revived?.push(entry);
       hold = table.handle(entry);
     }
-    const client = clients.known(id as ActorId, className);
-    return makeHandle({ clients, client, methods: methods as Record<string, MethodSpec>, maxTaskRetries, hold });
+    const client = clients.known(id, className);
+    return makeHandle({
+      clients,
+      client,
+      methods: methods as Record<string, MethodSpec>,
+      maxTaskRetries,
+      hold,
+    });
   });
 }

@@ -1,11 +1,28 @@
 /** An actor in its worker: made from its spec, taking calls from its mailbox. */
 import {
-  InvalidArgumentError, ActorDiedError, Op, RuntimeEnvError, TaskStatus, actorCall, taskCancel, taskConsumed, toError,
-  type ActorCall, type ActorId, type ActorSpec,
+  InvalidArgumentError,
+  ActorDiedError,
+  Op,
+  RuntimeEnvError,
+  TaskStatus,
+  actorCall,
+  taskCancel,
+  taskConsumed,
+  toError,
+  type ActorCall,
+  type ActorId,
+  type ActorSpec,
 } from "@stingray/protocol";
 import type { Channel, Endpoint } from "@stingray/broker";
 import {
-  IncomingCall, encodeThrown, findDefinition, taskError, type ActorExecution, type CallHost, type Constructor, type Runtime,
+  IncomingCall,
+  encodeThrown,
+  findDefinition,
+  taskError,
+  type ActorExecution,
+  type CallHost,
+  type Constructor,
+  type Runtime,
 } from "@stingray/task/internal";
 import { Mailbox, type QueuedCall } from "./mailbox.js";
 import { findMethod, methodInfo, methodNames, type Method } from "./metadata.js";
@@ -47,7 +64,12 @@ export class ActorHost implements CallHost {
    * Loads the class, runs the constructor and `onActivate`, and opens the mailbox.
    * @throws what the constructor threw, as a TaskError; FunctionNotFoundError; RuntimeEnvError
    */
-  static async start(runtime: Runtime, spec: ActorSpec, epoch: number, gpus: readonly number[]): Promise<ActorHost> {
+  static async start(
+    runtime: Runtime,
+    spec: ActorSpec,
+    epoch: number,
+    gpus: readonly number[],
+  ): Promise<ActorHost> {
     const key = { module: spec.module, name: spec.className, hash: spec.hash };
     let cls: Constructor;
     try {
@@ -55,7 +77,10 @@ export class ActorHost implements CallHost {
     } catch (thrown) {
       const error = toError(thrown);
       if ("code" in error && error.code === "FUNCTION_NOT_FOUND") throw error;
-      throw new RuntimeEnvError(`${spec.module} threw while it was loaded for actor ${spec.className}: ${error.name}: ${error.message}`, { cause: error });
+      throw new RuntimeEnvError(
+        `${spec.module} threw while it was loaded for actor ${spec.className}: ${error.name}: ${error.message}`,
+        { cause: error },
+      );
     }
     const { values } = await runtime.values.decodeArgs(spec.args);
     const mailbox = new Mailbox(spec.maxConcurrency, spec.concurrencyGroups);
@@ -76,7 +101,9 @@ export class ActorHost implements CallHost {
     this.endpoint = endpoint;
     this.runtime.runner.serve(endpoint);
     endpoint.on(Op.ActorCall, actorCall, (message, channel) => this.accept(message, channel));
-    endpoint.on(Op.TaskCancel, taskCancel, ([, sequence, recursive], channel) => this.cancel(channel, sequence, recursive));
+    endpoint.on(Op.TaskCancel, taskCancel, ([, sequence, recursive], channel) =>
+      this.cancel(channel, sequence, recursive),
+    );
     endpoint.on(Op.TaskConsumed, taskConsumed, ([, sequence, count], channel) => {
       const call = this.calls.get(channel)?.get(sequence);
       if (call === undefined) return;
@@ -88,7 +115,17 @@ export class ActorHost implements CallHost {
 
   private accept(message: ActorCall, channel: Channel): void {
     const [, sequence, name, args, returns, attempt, options] = message;
-    const call = new IncomingCall(this, channel, sequence, `${this.spec.className}.${name}`, args, returns, attempt, options, "");
+    const call = new IncomingCall(
+      this,
+      channel,
+      sequence,
+      `${this.spec.className}.${name}`,
+      args,
+      returns,
+      attempt,
+      options,
+      "",
+    );
     call.actor = this.execution;
     call.resources = this.spec.running;
     call.gpuIds = this.gpus;
@@ -99,13 +136,22 @@ export class ActorHost implements CallHost {
     }
     const refused = this.refusal(name, method, options?.group);
     if (refused !== undefined || method === undefined) {
-      channel.send([Op.TaskDone, sequence, TaskStatus.Failed, [[2, encodeThrown(refused ?? new Error(name))]], 0]);
+      channel.send([
+        Op.TaskDone,
+        sequence,
+        TaskStatus.Failed,
+        [[2, encodeThrown(refused ?? new Error(name))]],
+        0,
+      ]);
       return;
     }
     let calls = this.calls.get(channel);
     if (calls === undefined) this.calls.set(channel, (calls = new Map()));
     calls.set(sequence, call);
-    this.mailbox.add({ call, shared: method.shared, body: (...given) => method.fn.apply(this.instance, given) }, options?.group);
+    this.mailbox.add(
+      { call, shared: method.shared, body: (...given) => method.fn.apply(this.instance, given) },
+      options?.group,
+    );
     if (!this.pumpDue) this.pump();
   }
 
@@ -157,16 +203,12 @@ export class ActorHost implements CallHost {
   private run(entry: QueuedCall, finished: () => void): void {
     const { call, body } = entry;
     let inside = true;
-    this.runtime.runner.run(
-      call,
-      body,
-      () => {
-        finished();
-        this.forget(call);
-        // While run() is on the stack, pump() goes on by itself.
-        if (!inside && this.mailbox.queued > 0) this.pumpLater();
-      },
-    );
+    this.runtime.runner.run(call, body, () => {
+      finished();
+      this.forget(call);
+      // While run() is on the stack, pump() goes on by itself.
+      if (!inside && this.mailbox.queued > 0) this.pumpLater();
+    });
     inside = false;
   }
 
@@ -201,9 +243,12 @@ export class ActorHost implements CallHost {
       this.runtime.home.send([Op.ActorExited, this.spec.actor, this.epoch]);
       this.runtime.home.flush();
     });
-    throw new ActorDiedError(`actor ${this.spec.className} (${this.spec.actor}) has ended itself with exitActor()`, {
-      cause: new ExitActor("exitActor()"),
-    });
+    throw new ActorDiedError(
+      `actor ${this.spec.className} (${this.spec.actor}) has ended itself with exitActor()`,
+      {
+        cause: new ExitActor("exitActor()"),
+      },
+    );
   }
 
   /** A clean end: no more calls are taken, what runs may finish until the deadline, then `onDeactivate`. */

@@ -1,6 +1,12 @@
 /** `@actor` and `@method`: options of classes and methods, kept on the class and function themselves. */
 import {
-  ACTOR_RULES, InvalidArgumentError, METHOD_RULES, checkOptions, describe, type ActorOptions, type MethodOptions,
+  ACTOR_RULES,
+  InvalidArgumentError,
+  METHOD_RULES,
+  checkOptions,
+  describe,
+  type ActorOptions,
+  type MethodOptions,
 } from "@stingray/protocol";
 import { callerModule } from "@stingray/task";
 import { define, type Constructor, type RemoteDefinition } from "@stingray/task/internal";
@@ -27,10 +33,15 @@ export function classInfo(cls: object): ActorClassInfo | undefined {
 }
 
 /** Registers a class, once; later calls return what the first made. */
-export function registerClass(cls: AnyClass, module: string, options: ActorOptions, name?: string): ActorClassInfo {
+export function registerClass(
+  cls: AnyClass,
+  module: string,
+  options: ActorOptions,
+  name?: string,
+): ActorClassInfo {
   const known = classInfo(cls);
   if (known !== undefined) return known;
-  const info: ActorClassInfo = { definition: define("class", cls as unknown as Constructor, module, name), options };
+  const info: ActorClassInfo = { definition: define("class", cls, module, name), options };
   remember(cls, info);
   return info;
 }
@@ -43,9 +54,10 @@ export function registerClass(cls: AnyClass, module: string, options: ActorOptio
 export function actor(options: ActorOptions = {}): <C extends AnyClass>(cls: C, context?: unknown) => void {
   const module = callerModule(actor);
   return (cls) => {
-    if (typeof cls !== "function") throw new InvalidArgumentError(`@actor decorates classes, got ${describe(cls)}`);
+    if (typeof cls !== "function")
+      throw new InvalidArgumentError(`@actor decorates classes, got ${describe(cls)}`);
     checkOptions(`@actor ${cls.name}`, ACTOR_RULES, options);
-    registerClass(cls as unknown as AnyClass, module, options);
+    registerClass(cls, module, options);
   };
 }
 
@@ -63,9 +75,13 @@ export interface MethodDecorator {
 export function method(options: MethodOptions): MethodDecorator {
   return (target: unknown, nameOrContext: unknown, descriptor?: PropertyDescriptor): void => {
     const fn: unknown = descriptor === undefined ? target : descriptor.value;
-    const name = descriptor === undefined ? (nameOrContext as ClassMethodDecoratorContext).name : (nameOrContext as string | symbol);
+    const name =
+      descriptor === undefined
+        ? (nameOrContext as ClassMethodDecoratorContext).name
+        : (nameOrContext as string | symbol);
     checkOptions(`@method ${String(name)}`, METHOD_RULES, options);
-    if (typeof fn !== "function") throw new InvalidArgumentError(`@method decorates methods; ${String(name)} is none`);
+    if (typeof fn !== "function")
+      throw new InvalidArgumentError(`@method decorates methods; ${String(name)} is none`);
     Object.defineProperty(fn, METHOD, { value: options, configurable: true });
   };
 }
@@ -80,7 +96,11 @@ export type Method = (...args: unknown[]) => unknown;
 /** The method of that name, looked up along the prototypes of the class but not on Object; undefined if there is none. */
 export function findMethod(cls: Constructor, name: string): Method | undefined {
   if (name === "constructor") return undefined;
-  for (let proto: object | null = cls.prototype as object; proto !== null && proto !== Object.prototype; proto = Object.getPrototypeOf(proto) as object | null) {
+  for (
+    let proto: object | null = cls.prototype as object;
+    proto !== null && proto !== Object.prototype;
+    proto = Object.getPrototypeOf(proto) as object | null
+  ) {
     const value: unknown = Object.getOwnPropertyDescriptor(proto, name)?.value;
     if (typeof value === "function") return value as Method;
   }
@@ -100,8 +120,13 @@ export function methodInfo(fn: Method): MethodInfo {
 /** All callable methods of a class, a subclass's own first. */
 export function methodNames(cls: Constructor): string[] {
   const names = new Set<string>();
-  for (let proto: object | null = cls.prototype as object; proto !== null && proto !== Object.prototype; proto = Object.getPrototypeOf(proto) as object | null) {
-    for (const name of Object.getOwnPropertyNames(proto)) if (findMethod(cls, name) !== undefined) names.add(name);
+  for (
+    let proto: object | null = cls.prototype as object;
+    proto !== null && proto !== Object.prototype;
+    proto = Object.getPrototypeOf(proto) as object | null
+  ) {
+    for (const name of Object.getOwnPropertyNames(proto))
+      if (findMethod(cls, name) !== undefined) names.add(name);
   }
   return [...names];
 }

@@ -1,10 +1,35 @@
 /** `remote(Class)`: making actors. */
 import {
-  ACTOR_RULES, Agent, InvalidOptionError, NotInitializedError, StingrayError, checkOptions, countFromWire, countOnWire, newActorId, resourceMap,
-  shapeOf, toError, type ActorId, type ActorOptions, type ActorSpec, type JobId, type MethodSpec, type ObjectId, type NodeId, type ValueDesc,
+  ACTOR_RULES,
+  Agent,
+  InvalidOptionError,
+  NotInitializedError,
+  StingrayError,
+  checkOptions,
+  countFromWire,
+  countOnWire,
+  newActorId,
+  resourceMap,
+  shapeOf,
+  toError,
+  type ActorId,
+  type ActorOptions,
+  type ActorSpec,
+  type JobId,
+  type MethodSpec,
+  type ObjectId,
+  type NodeId,
+  type ValueDesc,
 } from "@stingray/protocol";
 import type { RemoteArgs } from "@stingray/task";
-import { moduleOnWire, decodeThrown, type Constructor, type EncodedArgs, type RemoteDefinition, type Runtime } from "@stingray/task/internal";
+import {
+  moduleOnWire,
+  decodeThrown,
+  type Constructor,
+  type EncodedArgs,
+  type RemoteDefinition,
+  type Runtime,
+} from "@stingray/task/internal";
 import type { ActorClient } from "./client.js";
 import { ActorClients } from "./clients.js";
 import { makeHandle, type ActorHandle, type HandleParts } from "./handle.js";
@@ -57,7 +82,10 @@ export class RemoteClassImpl {
     const methods = methodSpecs(definition, options);
     const detached = options.lifetime === "detached";
     const parts: HandleParts = {
-      clients, client, methods, maxTaskRetries: options.maxTaskRetries ?? 0,
+      clients,
+      client,
+      methods,
+      maxTaskRetries: options.maxTaskRetries ?? 0,
       retryOn: (name) => retryOf(definition, name),
       hold: detached ? undefined : this.holder(runtime, client),
     };
@@ -74,25 +102,41 @@ export class RemoteClassImpl {
     entry.onFree = () => {
       if (client.state.kind === "dead") return;
       const end = (): void => {
-        runtime.home.request(Agent.actorKill, { actor: client.id, restart: false, reason: "its last handle was dropped" }).catch(() => {});
+        runtime.home
+          .request(Agent.actorKill, {
+            actor: client.id,
+            restart: false,
+            reason: "its last handle was dropped",
+          })
+          .catch(() => {});
       };
       client.whenIdle(end);
     };
     return table.handle(entry);
   }
 
-  private async claim(clients: ActorClients, client: ActorClient, parts: HandleParts, encoded: EncodedArgs, detached: boolean): Promise<void> {
+  private async claim(
+    clients: ActorClients,
+    client: ActorClient,
+    parts: HandleParts,
+    encoded: EncodedArgs,
+    detached: boolean,
+  ): Promise<void> {
     try {
       const runtime = clients.processRuntime;
       const args = await argumentsOf(runtime, encoded);
       const spec = this.specOf(runtime, client.id, parts, args, detached);
       const { existing } = await runtime.home.request(
-        Agent.actorCreate, { spec, getIfExists: this.given.getIfExists ?? false }, { timeoutMs: CLAIM_DEADLINE_MS },
+        Agent.actorCreate,
+        { spec, getIfExists: this.given.getIfExists ?? false },
+        { timeoutMs: CLAIM_DEADLINE_MS },
       );
       if (existing !== undefined) {
         const own = parts.hold;
         if (existing.handleRef !== undefined) {
-          parts.hold = runtime.table.handle(runtime.table.adopt(existing.handleRef as ObjectId, existing.creatorNode as NodeId | undefined));
+          parts.hold = runtime.table.handle(
+            runtime.table.adopt(existing.handleRef as ObjectId, existing.creatorNode as NodeId | undefined),
+          );
         } else parts.hold = undefined;
         if (own !== undefined) {
           own.entry.onFree = undefined; // it stood for an actor that was never made
@@ -102,20 +146,40 @@ export class RemoteClassImpl {
       clients.claimed(client, existing);
     } catch (thrown) {
       const error = toError(thrown);
-      client.apply({ kind: "refused", error: error instanceof StingrayError ? error : new NotInitializedError(error.message, { cause: error }) });
+      client.apply({
+        kind: "refused",
+        error:
+          error instanceof StingrayError ? error : new NotInitializedError(error.message, { cause: error }),
+      });
     }
   }
 
-  private specOf(runtime: Runtime, actor: ActorId, parts: HandleParts, args: Uint8Array | ValueDesc[], detached: boolean): ActorSpec {
+  private specOf(
+    runtime: Runtime,
+    actor: ActorId,
+    parts: HandleParts,
+    args: Uint8Array | ValueDesc[],
+    detached: boolean,
+  ): ActorSpec {
     const { definition } = this.info;
     const o = this.given;
     const spec: ActorSpec = {
-      actor, job: runtime.job.job as JobId, creator: runtime.process,
-      module: moduleOnWire(definition.module, runtime.job.root), className: definition.name, hash: definition.hash, args,
-      placement: shapeOf(o, PLACEMENT_CPUS), running: resourceMap(o, RUNNING_CPUS),
-      namespace: o.namespace ?? runtime.job.namespace, detached,
-      maxRestarts: countOnWire(o.maxRestarts ?? 0), maxTaskRetries: countOnWire(o.maxTaskRetries ?? 0),
-      maxConcurrency: o.maxConcurrency ?? 1, concurrencyGroups: o.concurrencyGroups ?? {}, methods: { ...parts.methods },
+      actor,
+      job: runtime.job.job,
+      creator: runtime.process,
+      module: moduleOnWire(definition.module, runtime.job.root),
+      className: definition.name,
+      hash: definition.hash,
+      args,
+      placement: shapeOf(o, PLACEMENT_CPUS),
+      running: resourceMap(o, RUNNING_CPUS),
+      namespace: o.namespace ?? runtime.job.namespace,
+      detached,
+      maxRestarts: countOnWire(o.maxRestarts ?? 0),
+      maxTaskRetries: countOnWire(o.maxTaskRetries ?? 0),
+      maxConcurrency: o.maxConcurrency ?? 1,
+      concurrencyGroups: o.concurrencyGroups ?? {},
+      methods: { ...parts.methods },
     };
     if (parts.hold !== undefined) spec.handleRef = parts.hold.id;
     if (runtime.node !== undefined) spec.creatorNode = runtime.node;
@@ -134,7 +198,9 @@ async function argumentsOf(runtime: Runtime, encoded: EncodedArgs): Promise<Uint
     await new Promise<void>((ready) => slot.entry.whenReady(ready));
     if (slot.entry.state.kind === "error") throw decodeThrown(slot.entry.state.bytes);
   }
-  return slots.map((slot): ValueDesc => (slot.kind === "bytes" ? [0, slot.bytes] : runtime.table.describe(slot.entry)));
+  return slots.map((slot): ValueDesc =>
+    slot.kind === "bytes" ? [0, slot.bytes] : runtime.table.describe(slot.entry),
+  );
 }
 
 function methodSpecs(definition: RemoteDefinition, options: ActorOptions): Record<string, MethodSpec> {
@@ -160,7 +226,10 @@ function methodSpecs(definition: RemoteDefinition, options: ActorOptions): Recor
   return specs;
 }
 
-function retryOf(definition: RemoteDefinition, name: string): ReturnType<NonNullable<HandleParts["retryOn"]>> {
+function retryOf(
+  definition: RemoteDefinition,
+  name: string,
+): ReturnType<NonNullable<HandleParts["retryOn"]>> {
   const fn = findMethod(definition.target as Constructor, name);
   return fn === undefined ? undefined : methodInfo(fn).retryOn;
 }
@@ -170,6 +239,14 @@ export function handleFor<T>(clients: ActorClients, spec: ActorSpec): ActorHandl
   const { table } = clients.processRuntime;
   const client = clients.known(spec.actor as ActorId, spec.className);
   const hold =
-    spec.handleRef === undefined ? undefined : table.handle(table.adopt(spec.handleRef as ObjectId, spec.creatorNode as NodeId | undefined));
-  return makeHandle<T>({ clients, client, methods: spec.methods, maxTaskRetries: countFromWire(spec.maxTaskRetries), hold });
+    spec.handleRef === undefined
+      ? undefined
+      : table.handle(table.adopt(spec.handleRef as ObjectId, spec.creatorNode as NodeId | undefined));
+  return makeHandle<T>({
+    clients,
+    client,
+    methods: spec.methods,
+    maxTaskRetries: countFromWire(spec.maxTaskRetries),
+    hold,
+  });
 }

@@ -18,7 +18,7 @@ export type ClientState =
 
 export type ClientEvent =
   | { readonly kind: "claimed" }
-  | { readonly kind: "view"; readonly view: ActorView; open(view: ActorView): Channel }
+  | { readonly kind: "view"; readonly view: ActorView; readonly open: (view: ActorView) => Channel }
   | { readonly kind: "broken"; readonly epoch: number }
   | { readonly kind: "refused"; readonly error: StingrayError };
 
@@ -31,13 +31,20 @@ export function next(state: ClientState, event: ClientEvent, name: string): Clie
     case "refused":
       return { kind: "dead", error: event.error };
     case "broken":
-      return state.kind === "alive" && state.epoch === event.epoch ? { kind: "unreachable", epoch: event.epoch } : state;
+      return state.kind === "alive" && state.epoch === event.epoch
+        ? { kind: "unreachable", epoch: event.epoch }
+        : state;
     case "view":
       return fromView(state, event.view, event.open, name);
   }
 }
 
-function fromView(state: ClientState, view: ActorView, open: (view: ActorView) => Channel, name: string): ClientState {
+function fromView(
+  state: ClientState,
+  view: ActorView,
+  open: (view: ActorView) => Channel,
+  name: string,
+): ClientState {
   // Views of an incarnation that is over may still be on their way.
   if ((state.kind === "alive" || state.kind === "unreachable") && view.epoch < state.epoch) return state;
   switch (view.state) {
@@ -56,8 +63,11 @@ function fromView(state: ClientState, view: ActorView, open: (view: ActorView) =
 
 function diedError(name: string, view: ActorView): StingrayError {
   const cause = view.cause === undefined ? undefined : decodeError(view.cause);
-  return new ActorDiedError(`actor ${name} (${view.actor}) died${cause === undefined ? "" : `: ${cause.message}`}`, {
-    cause,
-    detail: { actor: view.actor },
-  });
+  return new ActorDiedError(
+    `actor ${name} (${view.actor}) died${cause === undefined ? "" : `: ${cause.message}`}`,
+    {
+      cause,
+      detail: { actor: view.actor },
+    },
+  );
 }

@@ -41,7 +41,7 @@ const nodeId = shape(isNodeId, "a node id");
 const jobId = shape(isJobId, "a job id");
 const actorId = shape(isActorId, "an actor id");
 const objectId = shape(isObjectId, "an object id");
-const empty = record<Record<never, never>>({});
+const empty = record<object>({});
 
 /** A job as every agent needs to know it to start workers for it. Stored in the `jobs` table. */
 export interface JobSpec {

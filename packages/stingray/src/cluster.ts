@@ -49,11 +49,15 @@ export async function availableResources(): Promise<Record<string, number>> {
   return sum(await nodes(), (node) => node.available);
 }
 
-function sum(all: readonly NodeView[], of: (node: NodeView) => Record<string, number>): Record<string, number> {
+function sum(
+  all: readonly NodeView[],
+  of: (node: NodeView) => Record<string, number>,
+): Record<string, number> {
   const total: Record<string, number> = {};
   for (const node of all) {
     if (node.state === "DEAD") continue;
-    for (const [name, value] of Object.entries(of(node))) total[name] = Math.round(((total[name] ?? 0) + value) * 10_000) / 10_000;
+    for (const [name, value] of Object.entries(of(node)))
+      total[name] = Math.round(((total[name] ?? 0) + value) * 10_000) / 10_000;
   }
   return total;
 }

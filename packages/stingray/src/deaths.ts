@@ -6,6 +6,6 @@ import { WorkerCrashedError, type ProcessId, type Subjects } from "@stingray/pro
 
 export function watchDeaths(nc: NatsConnection, subjects: Subjects, transport: Transport): void {
   subscribeDeaths(nc, subjects, ({ kind, id, reason }) => {
-    if (kind === "process") transport.peerDied(id as ProcessId, new WorkerCrashedError(`process ${id} ended: ${reason}`));
+    if (kind === "process") transport.peerDied(id, new WorkerCrashedError(`process ${id} ended: ${reason}`));
   });
 }

@@ -2,8 +2,21 @@
 import type { NatsConnection } from "@nats-io/nats-core";
 import type { BrokerAuth, BrokerTls } from "@stingray/broker/connect";
 import {
-  RUNTIME_ENV_RULES, amount, amounts, checkOptions, choice, gpuAmount, nested, optionBool, optionText, textOrList, texts, wholeNumber,
-  type OptionRule, type OptionRules, type RuntimeEnv,
+  RUNTIME_ENV_RULES,
+  amount,
+  amounts,
+  checkOptions,
+  choice,
+  gpuAmount,
+  nested,
+  optionBool,
+  optionText,
+  textOrList,
+  texts,
+  wholeNumber,
+  type OptionRule,
+  type OptionRules,
+  type RuntimeEnv,
 } from "@stingray/protocol";
 
 /** One node of an embedded cluster. */
@@ -45,7 +58,12 @@ export interface InitOptions extends NodeOptions {
 }
 
 const nodeRules: OptionRules = {
-  cpus: amount, gpus: gpuAmount, memory: amount, resources: amounts, labels: texts, objectStoreMemory: wholeNumber,
+  cpus: amount,
+  gpus: gpuAmount,
+  memory: amount,
+  resources: amounts,
+  labels: texts,
+  objectStoreMemory: wholeNumber,
 };
 const nodes: OptionRule = (v) =>
   Number.isSafeInteger(v) && (v as number) >= 1
@@ -56,16 +74,29 @@ const nodes: OptionRule = (v) =>
 const auth: OptionRule = (v) => {
   const forms = [["token"], ["user", "password"], ["credsFile"], ["nkeySeed"]];
   const keys = typeof v === "object" && v !== null ? Object.keys(v).sort() : [];
-  const fits = forms.some((form) => form.toSorted().join() === keys.join()) && Object.values(v as object).every((x) => typeof x === "string");
+  const fits =
+    forms.some((form) => form.toSorted().join() === keys.join()) &&
+    Object.values(v as object).every((x) => typeof x === "string");
   return fits ? undefined : "{ token }, { user, password }, { credsFile } or { nkeySeed }";
 };
 const connection: OptionRule = (v) =>
-  typeof v === "object" && v !== null && "publish" in v && "subscribe" in v ? undefined : "a connection of @nats-io/transport-node";
+  typeof v === "object" && v !== null && "publish" in v && "subscribe" in v
+    ? undefined
+    : "a connection of @nats-io/transport-node";
 
 const INIT_RULES: OptionRules = {
-  ...nodeRules, address: textOrList, connection, auth, tls: nested({ caFile: optionText, certFile: optionText, keyFile: optionText }),
-  cluster: optionText, subjectRoot: optionText, namespace: optionText, runtimeEnv: nested(RUNTIME_ENV_RULES), logToDriver: optionBool,
-  nodes, links: choice("auto", "nats"),
+  ...nodeRules,
+  address: textOrList,
+  connection,
+  auth,
+  tls: nested({ caFile: optionText, certFile: optionText, keyFile: optionText }),
+  cluster: optionText,
+  subjectRoot: optionText,
+  namespace: optionText,
+  runtimeEnv: nested(RUNTIME_ENV_RULES),
+  logToDriver: optionBool,
+  nodes,
+  links: choice("auto", "nats"),
 };
 
 /** @throws InvalidOptionError */
@@ -77,13 +108,23 @@ export function checkInitOptions(options: InitOptions): void {
 export function addressesOf(options: InitOptions, env: NodeJS.ProcessEnv): string[] | undefined {
   const given = options.address ?? env["STINGRAY_ADDRESS"];
   if (given === undefined || given === "") return undefined;
-  return Array.isArray(given) ? given : given.split(",").map((url) => url.trim()).filter((url) => url !== "");
+  return Array.isArray(given)
+    ? given
+    : given
+        .split(",")
+        .map((url) => url.trim())
+        .filter((url) => url !== "");
 }
 
 /** Credentials as given, or from the environment, under the names that the command line uses. */
 export function authOf(options: InitOptions, env: NodeJS.ProcessEnv): BrokerAuth | undefined {
   if (options.auth !== undefined) return options.auth;
-  const { STINGRAY_TOKEN: token, STINGRAY_USER: user, STINGRAY_PASSWORD: password, STINGRAY_CREDS: credsFile } = env;
+  const {
+    STINGRAY_TOKEN: token,
+    STINGRAY_USER: user,
+    STINGRAY_PASSWORD: password,
+    STINGRAY_CREDS: credsFile,
+  } = env;
   if (token !== undefined && token !== "") return { token };
   if (user !== undefined && password !== undefined) return { user, password };
   return credsFile === undefined || credsFile === "" ? undefined : { credsFile };

@@ -5,6 +5,7 @@ import type { Transport } from "@stingray/broker";
 import { Runtime, initReached, openLocalStore, processState } from "@stingray/task/internal";
 import { Cluster } from "./cluster.js";
 import { checkInitOptions, type InitOptions } from "./init-options.js";
+import type { DependencyContainer } from "tsyringe";
 import { enter, openTransport, type Membership } from "./membership.js";
 import { endWithProcess } from "./process-end.js";
 
@@ -47,7 +48,10 @@ export async function shutdown(): Promise<void> {
   const driver = starting;
   starting = undefined;
   closing = driver
-    .then((d) => d.close(), () => {})
+    .then(
+      (d) => d.close(),
+      () => {},
+    )
     .finally(() => (closing = undefined));
   return closing;
 }
@@ -71,7 +75,12 @@ async function start(options: InitOptions): Promise<Driver> {
   }
 }
 
-async function run(membership: Membership, transport: Transport, driver: ProcessId, options: InitOptions): Promise<Driver> {
+async function run(
+  membership: Membership,
+  transport: Transport,
+  driver: ProcessId,
+  options: InitOptions,
+): Promise<Driver> {
   const { local, job } = membership;
   const warn = (message: string): void => void process.stderr.write(`stingray: ${message}\n`);
   const viaBroker = local === undefined || options.links === "nats";
@@ -95,7 +104,9 @@ async function run(membership: Membership, transport: Transport, driver: Process
   registerHandles();
   const printer = await showLogs(transport);
   runtime.home.onMoved(() => {
-    runtime.home.request(Agent.jobStart, job).catch((error: unknown) => warn(`the job could not be moved to another node: ${String(error)}`));
+    runtime.home
+      .request(Agent.jobStart, job)
+      .catch((error: unknown) => warn(`the job could not be moved to another node: ${String(error)}`));
   });
   await runtime.home.request(Agent.jobStart, job, { timeoutMs: JOB_END_MS });
   processState.runtime = runtime;
@@ -111,7 +122,10 @@ async function run(membership: Membership, transport: Transport, driver: Process
       try {
         await runtime.home.request(Agent.jobEnd, { job: job.job }, { timeoutMs: JOB_END_MS });
       } catch (error) {
-        if (!runtime.failed) warn(`the job's end could not be announced: ${error instanceof Error ? error.message : String(error)}`);
+        if (!runtime.failed)
+          warn(
+            `the job's end could not be announced: ${error instanceof Error ? error.message : String(error)}`,
+          );
       }
       runtime.stop();
       printer.close();
@@ -122,27 +136,35 @@ async function run(membership: Membership, transport: Transport, driver: Process
   };
 }
 
-async function attach(membership: Membership, transport: Transport, already: boolean, warn: (message: string) => void): Promise<void> {
+async function attach(
+  membership: Membership,
+  transport: Transport,
+  already: boolean,
+  warn: (message: string) => void,
+): Promise<void> {
   try {
     const nc = await membership.connection();
     if (!already) transport.attachBroker(nc);
     const { watchDeaths } = await import("./deaths.js");
     watchDeaths(nc, membership.subjects, transport);
   } catch (error) {
-    if (starting !== undefined) warn(`no connection to the broker, so that only local nodes can be used: ${String(error)}`);
+    if (starting !== undefined)
+      warn(`no connection to the broker, so that only local nodes can be used: ${String(error)}`);
   }
 }
 
 async function showLogs(transport: Transport): Promise<{ close(): void }> {
   const { LogPrinter } = await import("@stingray/node/driver");
   const printer = new LogPrinter();
-  transport.inbox.on(Op.Logs, logs, ([, , pid, name, stream, lines]) => printer.print({ pid, name, stream }, lines));
+  transport.inbox.on(Op.Logs, logs, ([, , pid, name, stream, lines]) =>
+    printer.print({ pid, name, stream }, lines),
+  );
   return printer;
 }
 
-async function containerOf(): Promise<() => import("tsyringe").DependencyContainer> {
+async function containerOf(): Promise<() => DependencyContainer> {
   await import("reflect-metadata");
   const { container } = await import("tsyringe");
-  let own: import("tsyringe").DependencyContainer | undefined;
+  let own: DependencyContainer | undefined;
   return () => (own ??= container.createChildContainer());
 }

@@ -9,7 +9,8 @@ import { moduleOnWire, processState } from "@stingray/task/internal";
 import type { InitOptions } from "./init-options.js";
 
 /** Flags of node that make no sense, or harm, in a worker. */
-const NOT_FOR_WORKERS = /^(--inspect|--debug|--test|--watch|--eval|-e$|--print|-p$|--interactive|-i$|--check|-c$|--cpu-prof|--heap-prof|--prof$)/;
+const NOT_FOR_WORKERS =
+  /^(--inspect|--debug|--test|--watch|--eval|-e$|--print|-p$|--interactive|-i$|--check|-c$|--cpu-prof|--heap-prof|--prof$)/;
 
 /** The driver's own flags, without those that are for it alone. A flag that takes its value as the next item keeps it. */
 export function workerFlags(execArgv: readonly string[]): string[] {
@@ -57,6 +58,7 @@ function entryOf(root: string): string {
   } catch {
     return "";
   }
-  for (const definition of processState.definitions.values()) if (definition.module === url) return moduleOnWire(url, root);
+  for (const definition of processState.definitions.values())
+    if (definition.module === url) return moduleOnWire(url, root);
   return "";
 }

@@ -2,7 +2,14 @@
 import type { NatsConnection } from "@nats-io/nats-core";
 import { Transport } from "@stingray/broker";
 import type { BrokerOptions } from "@stingray/broker/connect";
-import { ConnectionError, DEFAULT_CLUSTER, Subjects, type JobSpec, type NodeId, type ProcessId } from "@stingray/protocol";
+import {
+  ConnectionError,
+  DEFAULT_CLUSTER,
+  Subjects,
+  type JobSpec,
+  type NodeId,
+  type ProcessId,
+} from "@stingray/protocol";
 import type { FindHome, HomeAddress } from "@stingray/task/internal";
 import { addressesOf, authOf, type InitOptions } from "./init-options.js";
 
@@ -32,7 +39,11 @@ export interface Membership {
 const FIND_HOME_MS = 15_000;
 const FIND_EVERY_MS = 250;
 
-export async function enter(options: InitOptions, driver: ProcessId, env: NodeJS.ProcessEnv): Promise<Membership> {
+export async function enter(
+  options: InitOptions,
+  driver: ProcessId,
+  env: NodeJS.ProcessEnv,
+): Promise<Membership> {
   const addresses = addressesOf(options, env);
   if (options.connection === undefined && addresses === undefined) return startEmbedded(options, driver, env);
   return joinRunning(options, addresses ?? [], driver, env);
@@ -41,17 +52,37 @@ export async function enter(options: InitOptions, driver: ProcessId, env: NodeJS
 const subjectsOf = (options: InitOptions, env: NodeJS.ProcessEnv): Subjects =>
   new Subjects(options.subjectRoot, options.cluster ?? env["STINGRAY_CLUSTER"] ?? DEFAULT_CLUSTER);
 
-async function startEmbedded(options: InitOptions, driver: ProcessId, env: NodeJS.ProcessEnv): Promise<Membership> {
-  const [{ startEmbeddedCluster }, { jobOf }] = await Promise.all([import("@stingray/node/embedded"), import("./job.js")]);
+async function startEmbedded(
+  options: InitOptions,
+  driver: ProcessId,
+  env: NodeJS.ProcessEnv,
+): Promise<Membership> {
+  const [{ startEmbeddedCluster }, { jobOf }] = await Promise.all([
+    import("@stingray/node/embedded"),
+    import("./job.js"),
+  ]);
   const subjects = subjectsOf(options, env);
   const job = jobOf(options, driver, undefined);
   const { cpus, gpus, memory, resources, labels, objectStoreMemory, nodes, links } = options;
   const cluster = await startEmbeddedCluster({
-    cpus, gpus, memory, resources, labels, objectStoreMemory, nodes, links, cluster: subjects.cluster, subjectRoot: subjects.root, job,
+    cpus,
+    gpus,
+    memory,
+    resources,
+    labels,
+    objectStoreMemory,
+    nodes,
+    links,
+    cluster: subjects.cluster,
+    subjectRoot: subjects.root,
+    job,
     log: (line) => void process.stderr.write(`stingray: ${line}\n`),
   });
   const [first] = cluster.nodes;
-  if (first === undefined) throw new ConnectionError("the embedded cluster started without a node; give init({ nodes }) at least one");
+  if (first === undefined)
+    throw new ConnectionError(
+      "the embedded cluster started without a node; give init({ nodes }) at least one",
+    );
   let connecting: Promise<NatsConnection> | undefined;
   return {
     subjects,
@@ -61,8 +92,15 @@ async function startEmbedded(options: InitOptions, driver: ProcessId, env: NodeJ
     servers: cluster.brokerOptions.servers,
     connection: () => (connecting ??= connect(cluster.brokerOptions)),
     findHome: (gone) => {
-      const other = cluster.nodes.find((node) => node.agent !== gone.agent && node.process.state.kind === "ready");
-      if (other === undefined) return Promise.reject(new ConnectionError(`the node agent of this program's cluster (node ${gone.node}) is gone; call init() again`));
+      const other = cluster.nodes.find(
+        (node) => node.agent !== gone.agent && node.process.state.kind === "ready",
+      );
+      if (other === undefined)
+        return Promise.reject(
+          new ConnectionError(
+            `the node agent of this program's cluster (node ${gone.node}) is gone; call init() again`,
+          ),
+        );
       return Promise.resolve({ agent: other.agent, node: other.node });
     },
     async leave() {
@@ -72,18 +110,29 @@ async function startEmbedded(options: InitOptions, driver: ProcessId, env: NodeJ
   };
 }
 
-async function joinRunning(options: InitOptions, servers: string[], driver: ProcessId, env: NodeJS.ProcessEnv): Promise<Membership> {
-  const [{ joinCluster, listNodeFiles }, { jobOf }] = await Promise.all([import("@stingray/node/driver"), import("./job.js")]);
+async function joinRunning(
+  options: InitOptions,
+  servers: string[],
+  driver: ProcessId,
+  env: NodeJS.ProcessEnv,
+): Promise<Membership> {
+  const [{ joinCluster, listNodeFiles }, { jobOf }] = await Promise.all([
+    import("@stingray/node/driver"),
+    import("./job.js"),
+  ]);
   const subjects = subjectsOf(options, env);
   const own = options.connection;
   const nc = own ?? (await connect({ servers, auth: authOf(options, env), tls: options.tls }));
   /** An agent on this machine is better than any other: its store and sockets can be used. */
-  const find = async (gone: HomeAddress | undefined): Promise<{ home: HomeAddress; local: LocalNode | undefined }> => {
+  const find = async (
+    gone: HomeAddress | undefined,
+  ): Promise<{ home: HomeAddress; local: LocalNode | undefined }> => {
     const joined = await joinCluster(nc, subjects);
     const known = await localNodes(joined.node);
     const here = known.find((file) => file.node !== gone?.node);
     if (here !== undefined) return { home: { agent: here.agent, node: here.node }, local: here };
-    if (joined.agent === gone?.agent) throw new ConnectionError(`only the node that is gone (${gone.node}) answers`);
+    if (joined.agent === gone?.agent)
+      throw new ConnectionError(`only the node that is gone (${gone.node}) answers`);
     return { home: joined, local: undefined };
   };
   const localNodes = async (node: NodeId): Promise<(LocalNode & { agent: ProcessId })[]> => {
@@ -137,6 +186,13 @@ export function openTransport(m: Membership, driver: ProcessId, links: "auto" | 
   return Transport.create(
     local === undefined
       ? { process: driver, subjects, links }
-      : { process: driver, node: local.node, subjects, socketDir: local.socketDir, secret: local.secret, links },
+      : {
+          process: driver,
+          node: local.node,
+          subjects,
+          socketDir: local.socketDir,
+          secret: local.secret,
+          links,
+        },
   );
 }

@@ -2,7 +2,17 @@
 export { init, isInitialized, shutdown } from "./init.js";
 export { remote } from "./remote.js";
 export { actor, method, getActor, kill, listNamedActors, ready, isActorHandle } from "@stingray/actor";
-export { put, get, wait, asCompleted, cancel, context, ObjectRef, ObjectRefStream, isObjectRef } from "@stingray/task";
+export {
+  put,
+  get,
+  wait,
+  asCompleted,
+  cancel,
+  context,
+  ObjectRef,
+  ObjectRefStream,
+  isObjectRef,
+} from "@stingray/task";
 export { registerSerializer } from "@stingray/objectstore";
 export { nodes, clusterResources, availableResources, Cluster } from "./cluster.js";
 export { inject } from "./inject.js";
@@ -39,8 +49,26 @@ export {
 } from "@stingray/protocol";
 export type { InitOptions, NodeOptions } from "./init-options.js";
 export type { ActorHandle, ActorMethod, RemoteClass } from "@stingray/actor";
-export type { Context, RemoteArg, RemoteArgs, RemoteFunction, RemoteResult, RemoteResults, WaitOptions } from "@stingray/task";
 export type {
-  ActorOptions, CallOptions, ErrorClass, ErrorDetail, LabelSelector, MethodOptions, NodeView, Resources, RetryOn, RuntimeEnv, Scheduling,
+  Context,
+  RemoteArg,
+  RemoteArgs,
+  RemoteFunction,
+  RemoteResult,
+  RemoteResults,
+  WaitOptions,
+} from "@stingray/task";
+export type {
+  ActorOptions,
+  CallOptions,
+  ErrorClass,
+  ErrorDetail,
+  LabelSelector,
+  MethodOptions,
+  NodeView,
+  Resources,
+  RetryOn,
+  RuntimeEnv,
+  Scheduling,
   TaskOptions,
 } from "@stingray/protocol";

@@ -13,19 +13,28 @@ import { callerModule, remoteFunction, type RemoteFunction, type RemoteResults }
  * @throws InvalidArgumentError; InvalidOptionError for an unknown or ill-typed option
  */
 export function remote<A extends unknown[], T extends object>(cls: new (...args: A) => T): RemoteClass<A, T>;
-export function remote<A extends unknown[], T extends object>(options: ActorOptions, cls: new (...args: A) => T): RemoteClass<A, T>;
+export function remote<A extends unknown[], T extends object>(
+  options: ActorOptions,
+  cls: new (...args: A) => T,
+): RemoteClass<A, T>;
 export function remote<A extends unknown[], R>(fn: (...args: A) => R): RemoteFunction<A, R>;
 export function remote<const O extends TaskOptions & { returns: number }, A extends unknown[], R>(
   options: O,
   fn: (...args: A) => R,
 ): RemoteFunction<A, R, RemoteResults<R>>;
-export function remote<A extends unknown[], R>(options: TaskOptions, fn: (...args: A) => R): RemoteFunction<A, R>;
+export function remote<A extends unknown[], R>(
+  options: TaskOptions,
+  fn: (...args: A) => R,
+): RemoteFunction<A, R>;
 export function remote(first: unknown, second?: unknown): unknown {
-  const module = callerModule(remote as (...args: never[]) => unknown);
+  const module = callerModule(remote);
   const [options, target] = typeof first === "function" ? [{}, first] : [first, second];
   if (typeof target !== "function") {
-    throw new InvalidArgumentError(`remote() takes a function or a class, with options before it if any; got ${describe(target)}`);
+    throw new InvalidArgumentError(
+      `remote() takes a function or a class, with options before it if any; got ${describe(target)}`,
+    );
   }
-  if (isClass(target)) return remoteClass(module, options as ActorOptions, target as new (...args: unknown[]) => object);
+  if (isClass(target))
+    return remoteClass(module, options as ActorOptions, target as new (...args: unknown[]) => object);
   return remoteFunction(module, options as TaskOptions, target as (...args: unknown[]) => unknown);
 }

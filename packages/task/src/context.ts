@@ -72,7 +72,8 @@ export function context(): Context {
   const runtime = runtimeFor("context()");
   const execution = current.getStore();
   const needActor = (what: string): ActorExecution => {
-    if (execution?.actor === undefined) throw new TypeError(`${what} can only be called inside a method of an actor`);
+    if (execution?.actor === undefined)
+      throw new TypeError(`${what} can only be called inside a method of an actor`);
     return execution.actor;
   };
   return {

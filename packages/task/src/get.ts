@@ -1,12 +1,21 @@
 /** `put`, `get`, `wait`, `asCompleted` and `cancel`: what users do with references. */
 import { encode } from "@stingray/objectstore";
 import {
-  GetTimeoutError, InvalidArgumentError, abortSignal, checkOptions, describe, milliseconds, optionBool, ownerOf, positiveWhole,
-  finiteNumber, type OptionRules,
+  GetTimeoutError,
+  InvalidArgumentError,
+  abortSignal,
+  checkOptions,
+  describe,
+  milliseconds,
+  optionBool,
+  ownerOf,
+  positiveWhole,
+  finiteNumber,
+  type OptionRules,
 } from "@stingray/protocol";
 import { currentExecution } from "./context.js";
 import type { ObjectEntry } from "./objects/entry.js";
-import { ObjectRef, isObjectRef } from "./objects/object-ref.js";
+import { isObjectRef, type ObjectRef } from "./objects/object-ref.js";
 import { runtimeFor } from "./process-state.js";
 import type { Runtime } from "./runtime.js";
 import { isObjectRefStream, type ObjectRefStream } from "./stream.js";
@@ -26,7 +35,9 @@ const WAIT_RULES: OptionRules = {
 const BLOCK_AFTER_MS = 1;
 
 /** The values of a tuple or array of references. */
-export type Values<R extends readonly unknown[]> = { -readonly [K in keyof R]: R[K] extends ObjectRef<infer T> ? T : never };
+export type Values<R extends readonly unknown[]> = {
+  -readonly [K in keyof R]: R[K] extends ObjectRef<infer T> ? T : never;
+};
 
 /**
  * Stores a value in this node's object store and returns a reference to it.
@@ -36,7 +47,8 @@ export type Values<R extends readonly unknown[]> = { -readonly [K in keyof R]: R
 export async function put<T>(value: T, options?: { copies?: number | undefined }): Promise<ObjectRef<T>> {
   checkOptions("put()", { copies: positiveWhole }, options);
   const { table, values } = runtimeFor("put()");
-  if (isObjectRef(value)) throw new InvalidArgumentError("put() was given a reference; it is one already, use it as it is");
+  if (isObjectRef(value))
+    throw new InvalidArgumentError("put() was given a reference; it is one already, use it as it is");
   const encoded = encode(value, { path: "value" });
   const entry = table.own(table.nextSequence(), 0);
   const ref = table.handle<T>(entry);
@@ -83,13 +95,21 @@ export async function get(refs: ObjectRef | readonly ObjectRef[], options?: Wait
 }
 
 function usable(ref: unknown, where: string): ObjectEntry {
-  if (!isObjectRef(ref)) throw new InvalidArgumentError(`${where}: expected an ObjectRef, got ${describe(ref)}`);
-  if (ref.released) throw new InvalidArgumentError(`${where}: reference ${ref.id} was released; keep a reference as long as its value is needed`);
+  if (!isObjectRef(ref))
+    throw new InvalidArgumentError(`${where}: expected an ObjectRef, got ${describe(ref)}`);
+  if (ref.released)
+    throw new InvalidArgumentError(
+      `${where}: reference ${ref.id} was released; keep a reference as long as its value is needed`,
+    );
   return ref.entry;
 }
 
 /** Resolves when all are ready. While it waits, the task that waits makes room for others. */
-async function allReady(runtime: Runtime, entries: readonly ObjectEntry[], options: WaitOptions | undefined): Promise<void> {
+async function allReady(
+  runtime: Runtime,
+  entries: readonly ObjectEntry[],
+  options: WaitOptions | undefined,
+): Promise<void> {
   const execution = currentExecution();
   let blocked = false;
   const timer =
@@ -116,7 +136,11 @@ async function allReady(runtime: Runtime, entries: readonly ObjectEntry[], optio
 
 /** Resolves when `count` of the entries are ready; rejects with the signal's reason, or what `late` makes. */
 function someReady(
-  runtime: Runtime, entries: readonly ObjectEntry[], count: number, options: WaitOptions | undefined, late: (() => Error) | undefined,
+  runtime: Runtime,
+  entries: readonly ObjectEntry[],
+  count: number,
+  options: WaitOptions | undefined,
+  late: (() => Error) | undefined,
 ): Promise<void> {
   return new Promise<void>((resolve, reject) => {
     const signal = options?.signal;
@@ -165,14 +189,18 @@ export async function wait<T>(
 ): Promise<[ready: ObjectRef<T>[], pending: ObjectRef<T>[]]> {
   const runtime = runtimeFor("wait()");
   checkOptions("wait()", { ...WAIT_RULES, count: finiteNumber, fetch: optionBool }, options);
-  if (!Array.isArray(refs)) throw new InvalidArgumentError(`wait() takes an array of ObjectRefs, got ${describe(refs)}`);
+  if (!Array.isArray(refs))
+    throw new InvalidArgumentError(`wait() takes an array of ObjectRefs, got ${describe(refs)}`);
   const entries = refs.map((ref: unknown, i) => usable(ref, `wait()[${i}]`));
   if (entries.length === 0) return [[], []];
   const count = options.count ?? 1;
   if (!Number.isInteger(count) || count < 1 || count > entries.length) {
-    throw new InvalidArgumentError(`wait(): count must be from 1 to the number of references (${entries.length}), got ${count}`);
+    throw new InvalidArgumentError(
+      `wait(): count must be from 1 to the number of references (${entries.length}), got ${count}`,
+    );
   }
-  if (new Set(entries).size < entries.length) throw new InvalidArgumentError("wait(): a reference is repeated; give each once");
+  if (new Set(entries).size < entries.length)
+    throw new InvalidArgumentError("wait(): a reference is repeated; give each once");
   if (entries.filter((e) => e.ready).length < count) {
     const execution = currentExecution();
     execution?.block();
@@ -189,7 +217,9 @@ export async function wait<T>(
 }
 
 /** Yields the references in the order in which their values become ready. */
-export async function* asCompleted<T>(refs: Iterable<ObjectRef<T>>): AsyncGenerator<ObjectRef<T>, void, void> {
+export async function* asCompleted<T>(
+  refs: Iterable<ObjectRef<T>>,
+): AsyncGenerator<ObjectRef<T>, void, void> {
   let left = [...refs];
   while (left.length > 0) {
     const [ready, pending] = await wait(left, { count: 1 });
@@ -223,7 +253,9 @@ export async function cancel(
   } else {
     const entry = usable(target, "cancel()");
     if (!entry.owned) {
-      throw new InvalidArgumentError(`cancel(): ${entry.id} belongs to process ${ownerOf(entry.id)}; only the process that submitted a task can cancel it`);
+      throw new InvalidArgumentError(
+        `cancel(): ${entry.id} belongs to process ${ownerOf(entry.id)}; only the process that submitted a task can cancel it`,
+      );
     }
     sequence = entry.sequence;
   }

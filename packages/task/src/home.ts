@@ -24,7 +24,12 @@ export class Home {
   ) {}
 
   /** @param onLost the agent is gone and no other was found. */
-  static open(transport: Transport, address: HomeAddress, find: FindHome | undefined, onLost: (reason: Error) => void): Home {
+  static open(
+    transport: Transport,
+    address: HomeAddress,
+    find: FindHome | undefined,
+    onLost: (reason: Error) => void,
+  ): Home {
     const home = new Home(transport, address, find, onLost);
     home.attach();
     return home;
@@ -85,10 +90,17 @@ export class Home {
     this.channelNow?.flush();
   }
 
-  async request<Q, A>(method: Method<Q, A>, ask: Q, o?: { timeoutMs?: number; signal?: AbortSignal }): Promise<A> {
+  async request<Q, A>(
+    method: Method<Q, A>,
+    ask: Q,
+    o?: { timeoutMs?: number; signal?: AbortSignal },
+  ): Promise<A> {
     await this.moving;
     if (this.channelNow === undefined) {
-      throw new ConnectionError("no node agent can be reached: start one with `stingray start`, or call init() again", { cause: this.ended });
+      throw new ConnectionError(
+        "no node agent can be reached: start one with `stingray start`, or call init() again",
+        { cause: this.ended },
+      );
     }
     return this.channelNow.request(method, ask, o);
   }

@@ -7,4 +7,10 @@ export { remoteFunction } from "./remote-function.js";
 export { callerModule } from "./registry.js";
 export type { WaitOptions, Values } from "./get.js";
 export type { Context } from "./context.js";
-export type { RemoteArg, RemoteArgs, RemoteFunction, RemoteResult, RemoteResults } from "./remote-function.js";
+export type {
+  RemoteArg,
+  RemoteArgs,
+  RemoteFunction,
+  RemoteResult,
+  RemoteResults,
+} from "./remote-function.js";

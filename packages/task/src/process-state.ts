@@ -39,7 +39,9 @@ export const processState: ProcessState = ((globalThis as Holder)[KEY] ??= {
 export function runtimeFor(what: string): Runtime {
   const runtime = processState.runtime;
   if (runtime === undefined) {
-    throw new NotInitializedError(`${what} needs a cluster: call \`await init()\` first (and not after \`shutdown()\`)`);
+    throw new NotInitializedError(
+      `${what} needs a cluster: call \`await init()\` first (and not after \`shutdown()\`)`,
+    );
   }
   return runtime;
 }

@@ -60,7 +60,12 @@ export function callerModule(below: (...args: never[]) => unknown): string {
 }
 
 /** Registers a function or class of `module`. The same name twice in a module gets a number, in order of definition. */
-export function define(kind: RemoteDefinition["kind"], target: Callable | Constructor, module: string, given?: string): RemoteDefinition {
+export function define(
+  kind: RemoteDefinition["kind"],
+  target: Callable | Constructor,
+  module: string,
+  given?: string,
+): RemoteDefinition {
   let name = given ?? target.name;
   if (name === "") {
     const position = processState.anonymous.get(module) ?? 0;
@@ -79,7 +84,10 @@ export function define(kind: RemoteDefinition["kind"], target: Callable | Constr
     name,
     target,
     get hash() {
-      return (hash ??= createHash("sha256").update(Function.prototype.toString.call(target)).digest("hex").slice(0, 16));
+      return (hash ??= createHash("sha256")
+        .update(Function.prototype.toString.call(target))
+        .digest("hex")
+        .slice(0, 16));
     },
   };
   processState.definitions.set(keyOf(module, name), definition);

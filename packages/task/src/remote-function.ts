@@ -1,7 +1,15 @@
 /** `remote(fn)`: a function that runs elsewhere. */
 import {
-  DEFAULT_MAX_RETRIES, DEFAULT_TASK_CPUS, InvalidArgumentError, InvalidOptionError, TASK_RULES, checkOptions, describe, shapeOf,
-  type TaskOptions, type TaskRunOptions,
+  DEFAULT_MAX_RETRIES,
+  DEFAULT_TASK_CPUS,
+  InvalidArgumentError,
+  InvalidOptionError,
+  TASK_RULES,
+  checkOptions,
+  describe,
+  shapeOf,
+  type TaskOptions,
+  type TaskRunOptions,
 } from "@stingray/protocol";
 import { currentExecution } from "./context.js";
 import type { ObjectRef } from "./objects/object-ref.js";
@@ -21,7 +29,10 @@ export type RemoteResult<R> =
       ? ObjectRefStream<T>
       : ObjectRef<Awaited<R>>;
 /** The same with `returns: n`: a reference for each item of the array. */
-export type RemoteResults<R> = Awaited<R> extends readonly unknown[] ? { -readonly [K in keyof Awaited<R>]: ObjectRef<Awaited<R>[K]> } : never;
+export type RemoteResults<R> =
+  Awaited<R> extends readonly unknown[]
+    ? { -readonly [K in keyof Awaited<R>]: ObjectRef<Awaited<R>[K]> }
+    : never;
 
 export interface RemoteFunction<A extends unknown[], R, Result = RemoteResult<R>> {
   /**
@@ -30,7 +41,9 @@ export interface RemoteFunction<A extends unknown[], R, Result = RemoteResult<R>
    */
   remote(...args: RemoteArgs<A>): Result;
   /** The same function with other options for the calls made on the result. */
-  options<const O extends TaskOptions>(options: O): RemoteFunction<A, R, O extends { returns: number } ? RemoteResults<R> : Result>;
+  options<const O extends TaskOptions>(
+    options: O,
+  ): RemoteFunction<A, R, O extends { returns: number } ? RemoteResults<R> : Result>;
   /** Its name on the wire. */
   readonly remoteName: string;
 }
@@ -73,7 +86,11 @@ class RemoteFunctionImpl {
   remote(...args: unknown[]): unknown {
     const runtime = runtimeFor(`${this.definition.name}.remote()`);
     const settings = (this.settings ??= settingsOf(this.definition, this.given));
-    const task = runtime.submitter.submit(settings, runtime.values.encodeArgs(args), currentExecution()?.taskId);
+    const task = runtime.submitter.submit(
+      settings,
+      runtime.values.encodeArgs(args),
+      currentExecution()?.taskId,
+    );
     if (task.stream !== undefined) return new ObjectRefStream(task.stream, task.sequence);
     const { table } = runtime;
     if (settings.returns !== 1) return task.results.map((entry) => table.handle(entry));
@@ -83,8 +100,12 @@ class RemoteFunctionImpl {
 
   options(options: TaskOptions): RemoteFunctionImpl {
     checkOptions(`${this.definition.name}.options()`, TASK_RULES, options);
-    if (options.maxCalls !== undefined) throw new InvalidOptionError(`${this.definition.name}.options(): maxCalls can only be given to remote()`);
-    if (options.name !== undefined) throw new InvalidOptionError(`${this.definition.name}.options(): name can only be given to remote()`);
+    if (options.maxCalls !== undefined)
+      throw new InvalidOptionError(
+        `${this.definition.name}.options(): maxCalls can only be given to remote()`,
+      );
+    if (options.name !== undefined)
+      throw new InvalidOptionError(`${this.definition.name}.options(): name can only be given to remote()`);
     return new RemoteFunctionImpl(this.definition, { ...this.given, ...options });
   }
 }
@@ -93,9 +114,14 @@ class RemoteFunctionImpl {
  * Makes a remote function of `fn`, defined in `module`.
  * @throws InvalidArgumentError, InvalidOptionError
  */
-export function remoteFunction<A extends unknown[], R>(module: string, options: TaskOptions, fn: (...args: A) => R): RemoteFunction<A, R> {
-  if (typeof fn !== "function") throw new InvalidArgumentError(`remote() takes a function or a class, got ${describe(fn)}`);
+export function remoteFunction<A extends unknown[], R>(
+  module: string,
+  options: TaskOptions,
+  fn: (...args: A) => R,
+): RemoteFunction<A, R> {
+  if (typeof fn !== "function")
+    throw new InvalidArgumentError(`remote() takes a function or a class, got ${describe(fn)}`);
   checkOptions(`remote(${fn.name})`, TASK_RULES, options);
-  const definition = define("function", fn as Callable, module, options.name);
+  const definition = define("function", fn, module, options.name);
   return new RemoteFunctionImpl(definition, options) as unknown as RemoteFunction<A, R>;
 }

@@ -1,7 +1,16 @@
 /** This process's part in the cluster, put together: one for a driver between `init()` and `shutdown()`, one for a worker. */
 import { registerWireType } from "@stingray/objectstore";
 import {
-  NotInitializedError, Op, ProtocolError, isNodeId, isObjectId, type JobSpec, type Location, type NodeId, type ObjectId, type ProcessId,
+  NotInitializedError,
+  Op,
+  ProtocolError,
+  isNodeId,
+  isObjectId,
+  type JobSpec,
+  type Location,
+  type NodeId,
+  type ObjectId,
+  type ProcessId,
   type StingrayError,
 } from "@stingray/protocol";
 import type { Channel, Transport } from "@stingray/broker";
@@ -28,10 +37,10 @@ export interface RuntimeOptions {
   /** Where marks of cancelled tasks lie; the node's socket directory. */
   readonly markDir: string | undefined;
   /** Text for the user: something waits and why. */
-  warn(message: string): void;
-  container(): DependencyContainer;
+  readonly warn: (message: string) => void;
+  readonly container: () => DependencyContainer;
   /** The cluster can't be reached any more. */
-  onLost(reason: Error): void;
+  readonly onLost: (reason: Error) => void;
 }
 
 /** Large values are given back in batches, once per turn. */
@@ -53,7 +62,9 @@ export class Runtime {
   private jobSpec: JobSpec | undefined;
   private failure: StingrayError | undefined;
   private readonly frees: Frees = new Map();
-  private readonly cancelHooks = new Set<(sequence: number, o: { force: boolean; recursive: boolean }) => Promise<boolean>>();
+  private readonly cancelHooks = new Set<
+    (sequence: number, o: { force: boolean; recursive: boolean }) => Promise<boolean>
+  >();
   private readonly goneHooks = new Set<(process: ProcessId, why: StingrayError) => void>();
   private readonly stopHooks = new Set<(error: StingrayError) => void>();
 
@@ -65,13 +76,31 @@ export class Runtime {
     this.container = o.container;
     this.warn = o.warn;
     this.store = o.store;
-    const channelTo = (process: ProcessId, node: NodeId | undefined): Channel => this.channelTo(process, node);
-    this.table = new ObjectTable({ process: o.process, node: o.node, channelTo, freeStored: (id, location) => this.freeStored(id, location) });
-    this.values = new Values({ table: this.table, store: o.store, node: o.node, home: () => this.home, channelTo });
+    const channelTo = (process: ProcessId, node: NodeId | undefined): Channel =>
+      this.channelTo(process, node);
+    this.table = new ObjectTable({
+      process: o.process,
+      node: o.node,
+      channelTo,
+      freeStored: (id, location) => this.freeStored(id, location),
+    });
+    this.values = new Values({
+      table: this.table,
+      store: () => this.usableStore,
+      node: o.node,
+      home: () => this.home,
+      channelTo,
+    });
     this.calls = new CallTable(this.table);
     this.runner = new CallRunner({ table: this.table, values: this.values });
     this.submitter = new Submitter({
-      table: this.table, values: this.values, calls: this.calls, job: () => this.job, home: () => this.home, channelTo, warn: o.warn,
+      table: this.table,
+      values: this.values,
+      calls: this.calls,
+      job: () => this.job,
+      home: () => this.home,
+      channelTo,
+      warn: o.warn,
       markDir: o.markDir,
     });
     this.home = Home.open(o.transport, o.home, o.findHome, o.onLost);
@@ -96,8 +125,14 @@ export class Runtime {
 
   /** @throws ProtocolError in a worker that no job was given to */
   get job(): JobSpec {
-    if (this.jobSpec === undefined) throw new ProtocolError("this worker was sent work before it was bound to a job");
+    if (this.jobSpec === undefined)
+      throw new ProtocolError("this worker was sent work before it was bound to a job");
     return this.jobSpec;
+  }
+
+  /** A driver whose node died lives on under another node's agent, without a store on its machine. */
+  private get usableStore(): LocalStore | undefined {
+    return this.home.node === this.node ? this.store : undefined;
   }
 
   get isBound(): boolean {
@@ -109,7 +144,9 @@ export class Runtime {
   }
 
   channelTo(process: ProcessId, node: NodeId | undefined): Channel {
-    return this.transport.inbox.channel(node === undefined ? { endpoint: process } : { endpoint: process, node });
+    return this.transport.inbox.channel(
+      node === undefined ? { endpoint: process } : { endpoint: process, node },
+    );
   }
 
   private freeStored(id: ObjectId, [, copies]: Location): void {
@@ -182,7 +219,10 @@ function registerReferences(): void {
     if (!isObjectId(id)) throw new ProtocolError("malformed reference inside a value");
     const given = context as DecodeContext | undefined;
     const table = given?.table ?? processState.runtime?.table;
-    if (table === undefined) throw new NotInitializedError("a reference can only be read in a process that is part of a cluster: call `await init()` first");
+    if (table === undefined)
+      throw new NotInitializedError(
+        "a reference can only be read in a process that is part of a cluster: call `await init()` first",
+      );
     const entry = table.adopt(id, isNodeId(node) ? node : undefined);
     given?.revived.push(entry);
     return table.handle(entry);

@@ -3,7 +3,12 @@ import "reflect-metadata";
 import { Transport } from "@stingray/broker";
 import { Subjects } from "@stingray/protocol";
 import { Executor, Runtime, openLocalStore, type LocalStore } from "@stingray/task/internal";
-import { container as root, instanceCachingFactory, type DependencyContainer, type InjectionToken } from "tsyringe";
+import {
+  container as root,
+  instanceCachingFactory,
+  type DependencyContainer,
+  type InjectionToken,
+} from "tsyringe";
 import type { WorkerConfig } from "../worker-config.js";
 
 export const CONFIG: InjectionToken<WorkerConfig> = Symbol("WorkerConfig");
@@ -15,7 +20,10 @@ export const EXECUTOR: InjectionToken<Executor> = Symbol("Executor");
 export const USER_CONTAINER: InjectionToken<DependencyContainer> = Symbol("UserContainer");
 
 /** @param onLost the agent is gone */
-export async function composeWorker(config: WorkerConfig, onLost: (reason: Error) => void): Promise<DependencyContainer> {
+export async function composeWorker(
+  config: WorkerConfig,
+  onLost: (reason: Error) => void,
+): Promise<DependencyContainer> {
   const c = root.createChildContainer();
   const [transport, store] = await Promise.all([
     Transport.create({

@@ -7,15 +7,22 @@ import type { DependencyContainer } from "tsyringe";
  * @param env the task's or actor's environment, already merged over the job's
  * @throws RuntimeEnvError with what could not be set up, and why
  */
-export async function enterEnvironment(job: JobSpec, env: RuntimeEnvSpec, container: () => DependencyContainer): Promise<void> {
+export async function enterEnvironment(
+  job: JobSpec,
+  env: RuntimeEnvSpec,
+  container: () => DependencyContainer,
+): Promise<void> {
   const root = env.workingDir ?? job.root;
   for (const [name, value] of Object.entries(env.envVars ?? {})) process.env[name] = value;
   try {
     process.chdir(root);
   } catch (error) {
-    throw new RuntimeEnvError(`the working directory ${root} can't be entered on this node; it must exist on every node, or set runtimeEnv.workingDir`, {
-      cause: error,
-    });
+    throw new RuntimeEnvError(
+      `the working directory ${root} can't be entered on this node; it must exist on every node, or set runtimeEnv.workingDir`,
+      {
+        cause: error,
+      },
+    );
   }
   if (env.setup !== undefined) await runSetup(env.setup, root, container());
   if (job.entry !== "") preload(moduleUrl(job.entry, root));
@@ -27,15 +34,21 @@ async function runSetup(setup: string, root: string, container: DependencyContai
     loaded = (await import(moduleUrl(setup, root))) as { default?: unknown };
   } catch (thrown) {
     const error = toError(thrown);
-    throw new RuntimeEnvError(`runtimeEnv.setup: ${setup} threw while it was loaded: ${error.message}`, { cause: error });
+    throw new RuntimeEnvError(`runtimeEnv.setup: ${setup} threw while it was loaded: ${error.message}`, {
+      cause: error,
+    });
   }
   if (typeof loaded.default !== "function") {
-    throw new RuntimeEnvError(`runtimeEnv.setup: ${setup} must have a default export that is a function of the worker's container`);
+    throw new RuntimeEnvError(
+      `runtimeEnv.setup: ${setup} must have a default export that is a function of the worker's container`,
+    );
   }
   try {
     await (loaded.default as (container: DependencyContainer) => unknown)(container);
   } catch (thrown) {
     const error = toError(thrown);
-    throw new RuntimeEnvError(`runtimeEnv.setup: the default export of ${setup} threw: ${error.message}`, { cause: error });
+    throw new RuntimeEnvError(`runtimeEnv.setup: the default export of ${setup} threw: ${error.message}`, {
+      cause: error,
+    });
   }
 }

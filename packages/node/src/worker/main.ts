@@ -57,9 +57,14 @@ async function main(): Promise<void> {
   inbox.on(Op.WorkerExit, workerExit, ([, reason]) => void leave(reason));
   process.on("SIGTERM", () => void leave("the node stops"));
   if (config.links === "nats") await attachBroker(config, runtime.transport);
-  await runtime.home.request(Agent.workerReady, { worker: config.worker, pid: process.pid, version: PROTOCOL_VERSION }, { timeoutMs: 30_000 });
+  await runtime.home.request(
+    Agent.workerReady,
+    { worker: config.worker, pid: process.pid, version: PROTOCOL_VERSION },
+    { timeoutMs: 30_000 },
+  );
   // Not needed before this worker talks to another node: it must not delay the first task.
-  if (config.links !== "nats") setTimeout(() => void attachBroker(config, runtime.transport), ATTACH_AFTER_MS);
+  if (config.links !== "nats")
+    setTimeout(() => void attachBroker(config, runtime.transport), ATTACH_AFTER_MS);
 }
 
 /** Milliseconds after which a worker of a node with local links connects to the broker, too. */
@@ -69,7 +74,9 @@ async function attachBroker(config: WorkerConfig, transport: Transport): Promise
   const { connectBroker } = await import("@stingray/broker/connect");
   for (;;) {
     try {
-      transport.attachBroker(await connectBroker({ ...config.broker, name: `stingray worker ${config.worker}` }));
+      transport.attachBroker(
+        await connectBroker({ ...config.broker, name: `stingray worker ${config.worker}` }),
+      );
       return;
     } catch (error) {
       if (config.links === "nats") throw error;
@@ -80,6 +87,8 @@ async function attachBroker(config: WorkerConfig, transport: Transport): Promise
 }
 
 main().catch((error: unknown) => {
-  process.stderr.write(`stingray worker: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  process.stderr.write(
+    `stingray worker: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+  );
   process.exit(1);
 });

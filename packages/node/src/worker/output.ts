@@ -2,13 +2,12 @@
 import { currentExecution } from "@stingray/task/internal";
 import { NAME_MARKER } from "../logs/lines.js";
 
-
 /** Puts a mark before output whenever the name has changed since the last output of that stream. */
 export function markOutput(stream: NodeJS.WriteStream): void {
   const write = stream.write.bind(stream) as (...args: unknown[]) => boolean;
   let named = "";
   let atLineStart = true;
-  stream.write = ((chunk: unknown, ...rest: unknown[]): boolean => {
+  stream.write = (chunk: unknown, ...rest: unknown[]): boolean => {
     const name = currentExecution()?.name ?? named;
     if (name !== named) {
       named = name;
@@ -17,5 +16,5 @@ export function markOutput(stream: NodeJS.WriteStream): void {
     if (typeof chunk === "string") atLineStart = chunk.endsWith("\n");
     else if (chunk instanceof Uint8Array) atLineStart = chunk.at(-1) === 0x0a;
     return write(chunk, ...rest);
-  }) as typeof stream.write;
+  };
 }

@@ -12,7 +12,9 @@ const SIGKILL = 9;
  */
 export function dieWithParent(parent: number): void {
   if (process.platform === "linux") {
-    const prctl = koffi.load(null).func("int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)");
+    const prctl = koffi
+      .load(null)
+      .func("int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)");
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   }
   // It may have ended before the kernel was asked.

@@ -4,12 +4,27 @@
  */
 import { join } from "node:path";
 import {
-  Op, RuntimeEnvError, TaskStatus, taskCancel, taskConsumed, taskDefine, taskRun, toError, workerAssign,
-  type JobSpec, type TaskRun,
+  Op,
+  RuntimeEnvError,
+  TaskStatus,
+  taskCancel,
+  taskConsumed,
+  taskDefine,
+  taskRun,
+  toError,
+  workerAssign,
+  type JobSpec,
+  type TaskRun,
 } from "@stingray/protocol";
 import type { Channel, Endpoint } from "@stingray/broker";
 import { Fifo } from "../fifo.js";
-import { findDefinition, findLoaded, type Callable, type DefinitionKey, type RemoteDefinition } from "../registry.js";
+import {
+  findDefinition,
+  findLoaded,
+  type Callable,
+  type DefinitionKey,
+  type RemoteDefinition,
+} from "../registry.js";
 import { encodeThrown } from "../objects/values.js";
 import type { Home } from "../home.js";
 import { IncomingCall, type CallHost } from "./call.js";
@@ -18,6 +33,8 @@ import { taskError } from "./runner.js";
 
 /** After this long without a turn of the event loop, answers are flushed and messages let in. Milliseconds. */
 const TURN_MS = 1;
+/** Leases that a worker remembers. */
+const MAX_LEASES = 1_000;
 /** A task whose lease the agent has not announced is sent back after this. Milliseconds. */
 const ASSIGN_WAIT_MS = 10_000;
 
@@ -64,24 +81,39 @@ export class Executor implements CallHost {
       known[index] = { key: { module, name, hash }, definition: undefined };
     });
     inbox.on(Op.TaskRun, taskRun, (message, channel) => this.accept(message, channel));
-    inbox.on(Op.TaskCancel, taskCancel, ([, sequence, recursive], channel) => this.cancel(channel, sequence, recursive));
+    inbox.on(Op.TaskCancel, taskCancel, ([, sequence, recursive], channel) =>
+      this.cancel(channel, sequence, recursive),
+    );
     inbox.on(Op.TaskConsumed, taskConsumed, ([, sequence, count], channel) => {
       const call = this.calls.get(channel)?.get(sequence);
       if (call === undefined) return;
       call.consumed = count;
       call.consumedWaiter?.();
     });
-    inbox.on(Op.WorkerAssign, workerAssign, ([, lease, , resources, gpus]) => this.assigned(lease, resources, gpus));
+    inbox.on(Op.WorkerAssign, workerAssign, ([, lease, , resources, gpus]) =>
+      this.assigned(lease, resources, gpus),
+    );
     inbox.onChannelClosed((channel) => this.submitterGone(channel));
   }
 
   private assigned(lease: string, resources: Record<string, number>, gpus: number[]): void {
+    this.forgetOldLeases();
     this.leases.set(lease, { resources, gpus, queued: 0, active: 0, waiting: 0, told: false });
     const held = this.unassigned.get(lease);
     if (held === undefined) return;
     clearTimeout(held.timer);
     this.unassigned.delete(lease);
     for (const [call, loaded] of held.calls) this.enqueue(call, loaded);
+  }
+
+  /** Nobody tells a worker that a lease is over; those without work go, oldest first, when there are many. */
+  private forgetOldLeases(): void {
+    if (this.leases.size < MAX_LEASES) return;
+    for (const [id, lease] of this.leases) {
+      if (lease.queued + lease.active + lease.waiting > 0) continue;
+      this.leases.delete(id);
+      if (this.leases.size < MAX_LEASES / 2) return;
+    }
   }
 
   private accept(message: TaskRun, channel: Channel): void {
@@ -176,7 +208,9 @@ export class Executor implements CallHost {
   }
 
   private run(call: IncomingCall, definition: RemoteDefinition): void {
-    this.links.runner.run(call, definition.target as Callable as (...args: unknown[]) => unknown, () => this.finished(call));
+    this.links.runner.run(call, definition.target as Callable as (...args: unknown[]) => unknown, () =>
+      this.finished(call),
+    );
   }
 
   private failed(call: IncomingCall, error: Error): void {
@@ -279,9 +313,12 @@ export class Executor implements CallHost {
 /** A module that threw while loading: its own error is the cause, and its place is named. */
 function loadFailure(key: DefinitionKey, error: Error): Error {
   if ("code" in error && typeof error.code === "string" && error.code === "FUNCTION_NOT_FOUND") return error;
-  const failure = new RuntimeEnvError(`${key.module} threw while it was loaded in a worker for "${key.name}": ${error.name}: ${error.message}`, {
-    cause: error,
-  });
+  const failure = new RuntimeEnvError(
+    `${key.module} threw while it was loaded in a worker for "${key.name}": ${error.name}: ${error.message}`,
+    {
+      cause: error,
+    },
+  );
   failure.stack = taskError(key.name, error).stack ?? "";
   return failure;
 }

@@ -1,8 +1,18 @@
 /** Runs the body of a call and answers its caller. The same for tasks and for methods of actors. */
 import { encode, type Encoded } from "@stingray/objectstore";
 import {
-  Op, Owner, SerializationError, StingrayError, TaskCancelledError, TaskError, TaskStatus, TaskTimeoutError, toError,
-  type ObjectId, type TaskStatus as Status, type ValueDesc,
+  Op,
+  Owner,
+  SerializationError,
+  TaskCancelledError,
+  TaskError,
+  TaskStatus,
+  TaskTimeoutError,
+  toError,
+  type ObjectId,
+  type StingrayError,
+  type TaskStatus as Status,
+  type ValueDesc,
 } from "@stingray/protocol";
 import type { Endpoint } from "@stingray/broker";
 import { runIn } from "../context.js";
@@ -71,7 +81,13 @@ export class CallRunner {
     }, limit).unref();
   }
 
-  private invoke(call: IncomingCall, body: Body, args: unknown[], revived: ObjectEntry[], finished: Finished): void {
+  private invoke(
+    call: IncomingCall,
+    body: Body,
+    args: unknown[],
+    revived: ObjectEntry[],
+    finished: Finished,
+  ): void {
     const started = performance.now();
     const took = (): number => (performance.now() - started) * 1000;
     let result: unknown;
@@ -94,7 +110,13 @@ export class CallRunner {
     } else this.finish(call, result, revived, took(), finished);
   }
 
-  private finish(call: IncomingCall, value: unknown, revived: ObjectEntry[], tookUs: number, finished: Finished): void {
+  private finish(
+    call: IncomingCall,
+    value: unknown,
+    revived: ObjectEntry[],
+    tookUs: number,
+    finished: Finished,
+  ): void {
     if (call.timedOut) {
       this.fail(call, call.abort.signal.reason, tookUs, finished);
       return;
@@ -153,7 +175,8 @@ export class CallRunner {
         kept.push(entry);
       }
     }
-    if (kept.length > 0) this.transfers.set(`${call.channel.peer.endpoint}.${call.sequence}.${index ?? ""}`, kept);
+    if (kept.length > 0)
+      this.transfers.set(`${call.channel.peer.endpoint}.${call.sequence}.${index ?? ""}`, kept);
     return out;
   }
 
@@ -161,15 +184,31 @@ export class CallRunner {
     const encoded = encode(value, { path: `result[${index}]` });
     const refs = encoded.refs.length > 0 ? this.handOver(call, encoded.refs, index) : undefined;
     const desc = await this.links.values.describeResult(() => call.resultId(index), encoded);
-    call.channel.send(refs === undefined ? [Op.TaskYield, call.sequence, index, desc] : [Op.TaskYield, call.sequence, index, desc, refs]);
+    call.channel.send(
+      refs === undefined
+        ? [Op.TaskYield, call.sequence, index, desc]
+        : [Op.TaskYield, call.sequence, index, desc, refs],
+    );
   }
 
   private fail(call: IncomingCall, thrown: unknown, tookUs: number, finished: Finished): void {
     if (call.timedOut) {
       const limit = call.options?.timeoutMs;
-      this.send(call, TaskStatus.TimedOut, new TaskTimeoutError(`${call.name} took longer than its timeoutMs (${limit} ms)`), tookUs, finished);
+      this.send(
+        call,
+        TaskStatus.TimedOut,
+        new TaskTimeoutError(`${call.name} took longer than its timeoutMs (${limit} ms)`),
+        tookUs,
+        finished,
+      );
     } else if (call.cancelled) {
-      this.send(call, TaskStatus.Cancelled, new TaskCancelledError(`${call.name} was cancelled`), tookUs, finished);
+      this.send(
+        call,
+        TaskStatus.Cancelled,
+        new TaskCancelledError(`${call.name} was cancelled`),
+        tookUs,
+        finished,
+      );
     } else this.answerError(call, taskError(call.name, toError(thrown)), tookUs, finished);
   }
 
@@ -181,7 +220,14 @@ export class CallRunner {
     this.answer(call, status, [[2, encodeThrown(error)]], tookUs, undefined, finished);
   }
 
-  private answer(call: IncomingCall, status: Status, results: ValueDesc[], tookUs: number, refs: string[] | undefined, finished: Finished): void {
+  private answer(
+    call: IncomingCall,
+    status: Status,
+    results: ValueDesc[],
+    tookUs: number,
+    refs: string[] | undefined,
+    finished: Finished,
+  ): void {
     clearTimeout(call.timer);
     const us = Math.round(tookUs * 10) / 10;
     if (refs === undefined) call.channel.send([Op.TaskDone, call.sequence, status, results, us]);
@@ -195,15 +241,20 @@ function encodeResults(call: IncomingCall, value: unknown): Encoded[] {
   if (call.returns === 0) return [];
   if (!Array.isArray(value) || value.length !== call.returns) {
     const got = Array.isArray(value) ? `an array of ${value.length}` : typeof value;
-    throw new SerializationError(`result: ${call.name} has returns: ${call.returns} and must return an array of that length, got ${got}`, {
-      detail: { path: "result" },
-    });
+    throw new SerializationError(
+      `result: ${call.name} has returns: ${call.returns} and must return an array of that length, got ${got}`,
+      {
+        detail: { path: "result" },
+      },
+    );
   }
   return value.map((item: unknown, i) => encode(item, { path: `result[${i}]` }));
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
+  return (
+    typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function"
+  );
 }
 
 /** What user code threw, for the caller: its message, and its stack in the worker. */
@@ -214,7 +265,13 @@ export function taskError(name: string, original: Error): StingrayError {
   });
   const frames = original.stack?.split("\n").filter((line) => /^\s+at /.test(line)) ?? [];
   // Frames of the worker's own machinery say nothing about the user's mistake.
-  const own = frames.findIndex((line) => /[\\/](task|actor)[\\/](dist[\\/])?src[\\/]execute[\\/]|async_hooks/.test(line));
-  error.stack = [`${error.name}: ${error.message}`, ...(own > 0 ? frames.slice(0, own) : frames), `    at worker (pid ${process.pid})`].join("\n");
+  const own = frames.findIndex((line) =>
+    /[\\/](task|actor)[\\/](dist[\\/])?src[\\/]execute[\\/]|async_hooks/.test(line),
+  );
+  error.stack = [
+    `${error.name}: ${error.message}`,
+    ...(own > 0 ? frames.slice(0, own) : frames),
+    `    at worker (pid ${process.pid})`,
+  ].join("\n");
   return error;
 }

@@ -10,13 +10,18 @@ const TURN_MS = 2;
 function iteratorOf(name: string, result: unknown): Items {
   if (typeof result === "object" && result !== null) {
     const it = result as Partial<AsyncIterable<unknown> & Iterable<unknown>>;
-    if (typeof it[Symbol.asyncIterator] === "function") return (it as AsyncIterable<unknown>)[Symbol.asyncIterator]();
+    if (typeof it[Symbol.asyncIterator] === "function")
+      return (it as AsyncIterable<unknown>)[Symbol.asyncIterator]();
     if (typeof it[Symbol.iterator] === "function") return (it as Iterable<unknown>)[Symbol.iterator]();
   }
   throw new InvalidArgumentError(`${name} was called for a stream but returned nothing to iterate`);
 }
 
-export async function runStream(call: IncomingCall, result: unknown, emit: (index: number, value: unknown) => Promise<void>): Promise<void> {
+export async function runStream(
+  call: IncomingCall,
+  result: unknown,
+  emit: (index: number, value: unknown) => Promise<void>,
+): Promise<void> {
   const items = iteratorOf(call.name, await result);
   const limit = call.options?.backpressure ?? Infinity;
   let turn = performance.now();

@@ -9,7 +9,9 @@ const BRAND = Symbol.for("stingray.ObjectRef");
 export const REF_TAG = "ref";
 
 /** Gives back what a collected handle held. The held value must not lead to the handle itself. */
-const collected = new FinalizationRegistry<{ table: ObjectTable; entry: ObjectEntry }>(({ table, entry }) => table.dropHandle(entry));
+const collected = new FinalizationRegistry<{ table: ObjectTable; entry: ObjectEntry }>(({ table, entry }) =>
+  table.dropHandle(entry),
+);
 
 /**
  * A reference to a value that exists, or will exist, somewhere in the cluster. Immutable. Not thenable, so that a

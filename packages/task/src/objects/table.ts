@@ -4,8 +4,20 @@
  */
 import { encode } from "@stingray/objectstore";
 import {
-  ObjectLostError, Op, Owner, ValueKind, objectBorrow, objectGet, objectRelease, objectValue, ownerOf,
-  type Location, type NodeId, type ObjectId, type ProcessId, type ValueDesc,
+  ObjectLostError,
+  Op,
+  Owner,
+  ValueKind,
+  objectBorrow,
+  objectGet,
+  objectRelease,
+  objectValue,
+  ownerOf,
+  type Location,
+  type NodeId,
+  type ObjectId,
+  type ProcessId,
+  type ValueDesc,
 } from "@stingray/protocol";
 import type { Channel, Endpoint } from "@stingray/broker";
 import { ObjectEntry, type ObjectState } from "./entry.js";
@@ -59,7 +71,13 @@ export class ObjectTable {
     const owner = ownerOf(id);
     if (entry === undefined) {
       const [, sequence, index] = id.split(".");
-      entry = new ObjectEntry(owner, ownerNode, owner === this.links.process, Number(sequence), Number(index));
+      entry = new ObjectEntry(
+        owner,
+        ownerNode,
+        owner === this.links.process,
+        Number(sequence),
+        Number(index),
+      );
       entry.published = true;
       if (entry.owned) {
         entry.settle(lost(`object ${id} was freed before this reference to it was used`));
@@ -89,7 +107,9 @@ export class ObjectTable {
     await Promise.all(
       [...byOwner].map(([owner, list]) => {
         for (const entry of list) entry.notes++;
-        return this.links.channelTo(owner, list[0]?.ownerNode).request(Owner.borrow, { objects: list.map((e) => e.id) });
+        return this.links
+          .channelTo(owner, list[0]?.ownerNode)
+          .request(Owner.borrow, { objects: list.map((e) => e.id) });
       }),
     );
   }
@@ -187,7 +207,12 @@ export class ObjectTable {
   serve(inbox: Endpoint): void {
     inbox.on(Op.ObjectGet, objectGet, ([, id], channel) => {
       const entry = this.entries.get(id as ObjectId);
-      if (entry === undefined) channel.send([Op.ObjectValue, id, [ValueKind.Unknown, `object ${id} is not known to its owner: it was freed`]]);
+      if (entry === undefined)
+        channel.send([
+          Op.ObjectValue,
+          id,
+          [ValueKind.Unknown, `object ${id} is not known to its owner: it was freed`],
+        ]);
       else {
         this.pin(entry);
         entry.whenReady(() => {
@@ -203,7 +228,8 @@ export class ObjectTable {
     inbox.on(Op.ObjectBorrow, objectBorrow, ([, id], channel) => this.borrowed(id as ObjectId, channel));
     inbox.on(Op.ObjectRelease, objectRelease, ([, id, count], channel) => {
       const entry = this.entries.get(id as ObjectId);
-      if (entry !== undefined) this.giveBack(entry, channel.peer.process ?? (channel.peer.endpoint as ProcessId), count);
+      if (entry !== undefined)
+        this.giveBack(entry, channel.peer.process ?? (channel.peer.endpoint as ProcessId), count);
     });
     inbox.serve(Owner.borrow, ({ objects }, channel) => {
       for (const id of objects) this.borrowed(id as ObjectId, channel);
@@ -227,7 +253,8 @@ export class ObjectTable {
       }
     }
     for (const entry of this.entries.values()) {
-      if (!entry.owned && entry.owner === process) entry.settle(lost(`object ${entry.id} is lost with its owner, process ${process}: ${why}`));
+      if (!entry.owned && entry.owner === process)
+        entry.settle(lost(`object ${entry.id} is lost with its owner, process ${process}: ${why}`));
     }
   }
 
@@ -249,7 +276,9 @@ function lost(message: string): ObjectState {
 
 /** Bytes of a message lie in the frame they came in; a small value kept for long must not keep the whole frame. */
 function compact(bytes: Uint8Array): Uint8Array {
-  return bytes.buffer.byteLength > 2 * bytes.byteLength + 256 ? Uint8Array.prototype.slice.call(bytes) : bytes;
+  return bytes.buffer.byteLength > 2 * bytes.byteLength + 256
+    ? Uint8Array.prototype.slice.call(bytes)
+    : bytes;
 }
 
 /** What a description says about a value. */

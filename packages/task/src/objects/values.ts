@@ -1,8 +1,17 @@
 /** Values in and out: encoding arguments and results, where they are kept, and reading them wherever they lie. */
 import { decode, encode, type Encoded } from "@stingray/objectstore";
 import {
-  Agent, ObjectLostError, Op, SerializationError, ValueKind, toError,
-  type Location, type NodeId, type ObjectId, type ProcessId, type ValueDesc,
+  Agent,
+  ObjectLostError,
+  Op,
+  SerializationError,
+  ValueKind,
+  toError,
+  type Location,
+  type NodeId,
+  type ObjectId,
+  type ProcessId,
+  type ValueDesc,
 } from "@stingray/protocol";
 import type { Channel } from "@stingray/broker";
 import type { Home } from "../home.js";
@@ -48,7 +57,7 @@ export type ArgSlot = { kind: "bytes"; bytes: Uint8Array } | { kind: "object"; e
 
 export interface ValueLinks {
   readonly table: ObjectTable;
-  readonly store: LocalStore | undefined;
+  readonly store: () => LocalStore | undefined;
   readonly node: NodeId | undefined;
   /** Undefined only before a home is known. */
   home(): Home;
@@ -64,7 +73,8 @@ export class Values {
     for (const arg of args) if (isObjectRef(arg)) split = true;
     if (!split) {
       const encoded = encode(args, { path: "args" });
-      if (encoded.size <= INLINE_LIMIT) return { whole: encoded.bytes(), slots: undefined, pinned: this.pinIds(encoded.refs) };
+      if (encoded.size <= INLINE_LIMIT)
+        return { whole: encoded.bytes(), slots: undefined, pinned: this.pinIds(encoded.refs) };
     }
     const pinned: ObjectEntry[] = [];
     const slots = args.map((arg, i): ArgSlot => {
@@ -75,7 +85,8 @@ export class Values {
       }
       const encoded = encode(arg, { path: `args[${i}]` });
       pinned.push(...this.pinIds(encoded.refs));
-      if (encoded.size <= INLINE_LIMIT || this.links.store === undefined) return { kind: "bytes", bytes: encoded.bytes() };
+      if (encoded.size <= INLINE_LIMIT || this.links.store() === undefined)
+        return { kind: "bytes", bytes: encoded.bytes() };
       const entry = this.putSnapshot(encoded);
       pinned.push(entry);
       return { kind: "object", entry };
@@ -107,7 +118,11 @@ export class Values {
     table.publish(entry);
     const bytes = encoded.bytes();
     const snapshot: Encoded = {
-      size: bytes.byteLength, refs: encoded.refs, parts: [bytes], bytes: () => bytes, writeTo: (target) => target.set(bytes),
+      size: bytes.byteLength,
+      refs: encoded.refs,
+      parts: [bytes],
+      bytes: () => bytes,
+      writeTo: (target) => target.set(bytes),
     };
     this.store(entry.id, snapshot).then(
       (location) => table.settle(entry, { kind: "stored", location }),
@@ -118,16 +133,19 @@ export class Values {
 
   /** Puts a value into this node's store, or this process's memory where it has no store. The entry is settled on return. */
   async put(entry: ObjectEntry, encoded: Encoded): Promise<void> {
-    const { store, table } = this.links;
+    const { table } = this.links;
+    const store = this.links.store();
     this.contain(entry, encoded.refs);
     if (store === undefined) table.settle(entry, { kind: "inline", bytes: encoded.bytes() });
-    else if (encoded.size <= SLAB_LIMIT) table.settle(entry, { kind: "slab", value: store.putSmall(encoded) });
+    else if (encoded.size <= SLAB_LIMIT)
+      table.settle(entry, { kind: "slab", value: store.putSmall(encoded) });
     else table.settle(entry, { kind: "stored", location: await this.store(entry.id, encoded) });
   }
 
   /** Small values only: the whole of `put` in one step, without waiting for anything. False if it is not small. */
   putNow(entry: ObjectEntry, encoded: Encoded): boolean {
-    const { store, table } = this.links;
+    const { table } = this.links;
+    const store = this.links.store();
     if (store === undefined || encoded.size > SLAB_LIMIT) return false;
     this.contain(entry, encoded.refs);
     table.settle(entry, { kind: "slab", value: store.putSmall(encoded) });
@@ -148,15 +166,20 @@ export class Values {
 
   private async store(id: ObjectId, encoded: Encoded): Promise<Location> {
     const home = this.links.home();
-    const { path } = await home.request(Agent.storeCreate, { object: id, size: encoded.size }, { timeoutMs: PULL_DEADLINE_MS });
-    this.links.store?.write(path, encoded);
+    const { path } = await home.request(
+      Agent.storeCreate,
+      { object: id, size: encoded.size },
+      { timeoutMs: PULL_DEADLINE_MS },
+    );
+    this.links.store()?.write(path, encoded);
     home.send([Op.StoreSealed, id, encoded.size]);
     return [encoded.size, [[home.node, home.agent]]];
   }
 
   /** A result for its receiver: inside the message, or in this node's store under the id that the receiver owns. */
   describeResult(id: () => ObjectId, encoded: Encoded): ValueDesc | Promise<ValueDesc> {
-    if (encoded.size <= INLINE_LIMIT || this.links.store === undefined) return [ValueKind.Inline, encoded.bytes()];
+    if (encoded.size <= INLINE_LIMIT || this.links.store() === undefined)
+      return [ValueKind.Inline, encoded.bytes()];
     const object = id();
     return this.store(object, encoded).then((location): ValueDesc => [ValueKind.Stored, location, object]);
   }
@@ -237,13 +260,16 @@ export class Values {
    * @throws ObjectLostError where no copy can be read
    */
   private async fetch(id: ObjectId, [size, copies]: Location): Promise<Uint8Array> {
-    const { store, node } = this.links;
+    const { node } = this.links;
+    const store = this.links.store();
     if (store !== undefined) {
       if (copies.some(([n]) => n === node)) {
         const here = store.read(id, size);
         if (here !== undefined) return here;
       }
-      await this.links.home().request(Agent.storePull, { object: id, size, copies }, { timeoutMs: PULL_DEADLINE_MS });
+      await this.links
+        .home()
+        .request(Agent.storePull, { object: id, size, copies }, { timeoutMs: PULL_DEADLINE_MS });
       const pulled = store.read(id, size);
       if (pulled !== undefined) return pulled;
       throw new ObjectLostError(`object ${id} (${size} bytes) went away while it was read`);
@@ -259,7 +285,11 @@ export class Values {
         const channel = this.links.channelTo(agent as ProcessId, node as NodeId);
         const bytes = new Uint8Array(size);
         for (let offset = 0; offset < size; offset += CHUNK) {
-          const part = await channel.request(Agent.storeRead, { object: id, offset, length: Math.min(CHUNK, size - offset) }, { timeoutMs: 30_000 });
+          const part = await channel.request(
+            Agent.storeRead,
+            { object: id, offset, length: Math.min(CHUNK, size - offset) },
+            { timeoutMs: 30_000 },
+          );
           bytes.set(part.bytes, offset);
         }
         return bytes;
@@ -267,7 +297,10 @@ export class Values {
         last = error;
       }
     }
-    throw new ObjectLostError(`object ${id} (${size} bytes) can't be read from any of its ${copies.length} copies`, { cause: last });
+    throw new ObjectLostError(
+      `object ${id} (${size} bytes) can't be read from any of its ${copies.length} copies`,
+      { cause: last },
+    );
   }
 }
 

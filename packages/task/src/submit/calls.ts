@@ -2,14 +2,25 @@
  * Calls that wait for an answer, of tasks and of actor methods alike: by sequence number, which is also what the
  * ids of their results are made of.
  */
-import { Op, Owner, ownerOf, taskDone, taskYield, type NodeId, type ObjectId, type ProcessId, type TaskDone, type TaskYield } from "@stingray/protocol";
+import {
+  Op,
+  Owner,
+  ownerOf,
+  taskDone,
+  taskYield,
+  type NodeId,
+  type ObjectId,
+  type ProcessId,
+  type TaskDone,
+  type TaskYield,
+} from "@stingray/protocol";
 import type { Channel, Endpoint } from "@stingray/broker";
 import type { ObjectEntry } from "../objects/entry.js";
 import { stateOf, type ObjectTable } from "../objects/table.js";
 
 export interface WaitingCall {
   /** The channel that the answer must come on; answers of an earlier attempt come on another and are dropped. */
-  readonly channel: Channel | undefined;
+  readonly channel: () => Channel | undefined;
   onDone(message: TaskDone): void;
   onYield(message: TaskYield): void;
 }
@@ -22,11 +33,11 @@ export class CallTable {
   serve(inbox: Endpoint): void {
     inbox.on(Op.TaskDone, taskDone, (message, channel) => {
       const call = this.calls.get(message[1]);
-      if (call !== undefined && call.channel === channel) call.onDone(message);
+      if (call !== undefined && call.channel() === channel) call.onDone(message);
     });
     inbox.on(Op.TaskYield, taskYield, (message, channel) => {
       const call = this.calls.get(message[1]);
-      if (call !== undefined && call.channel === channel) call.onYield(message);
+      if (call !== undefined && call.channel() === channel) call.onYield(message);
     });
   }
 
@@ -54,7 +65,12 @@ export class CallTable {
   }
 
   /** The references inside a value are held with it. The sender may let go once their owners know of this process. */
-  hold(results: readonly ObjectEntry[], refs: readonly string[], channel: Channel, call: { call: number; index?: number }): void {
+  hold(
+    results: readonly ObjectEntry[],
+    refs: readonly string[],
+    channel: Channel,
+    call: { call: number; index?: number },
+  ): void {
     const sender = channel.peer.process ?? channel.peer.endpoint;
     const foreign: ObjectEntry[] = [];
     for (const text of refs) {

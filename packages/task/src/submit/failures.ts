@@ -1,12 +1,25 @@
 /** Errors that a submitter makes for tasks that did not come back. */
-import { OutOfMemoryError, TaskCancelledError, TaskTimeoutError, WorkerCrashedError, type ExitReport, type StingrayError } from "@stingray/protocol";
+import {
+  OutOfMemoryError,
+  TaskCancelledError,
+  TaskTimeoutError,
+  WorkerCrashedError,
+  type ExitReport,
+  type StingrayError,
+} from "@stingray/protocol";
 
 export function cancelled(name: string): TaskCancelledError {
   return new TaskCancelledError(`${name} was cancelled`);
 }
 
 /** Why a task whose worker ended has failed. */
-export function workerEnded(name: string, report: ExitReport | undefined, node: string, attempts: number, timeoutMs?: number): StingrayError {
+export function workerEnded(
+  name: string,
+  report: ExitReport | undefined,
+  node: string,
+  attempts: number,
+  timeoutMs?: number,
+): StingrayError {
   const tries = attempts > 1 ? `, after ${attempts} attempts` : "";
   if (report === undefined) {
     return new WorkerCrashedError(
@@ -15,16 +28,33 @@ export function workerEnded(name: string, report: ExitReport | undefined, node: 
     );
   }
   const { pid, exitCode, signal, stderr, reason } = report;
-  const detail = { pid, node, exitCode: exitCode ?? null, signal: signal ?? null, reason: reason ?? null, stderr };
-  if (reason === "cancelled") return new TaskCancelledError(`${name} was cancelled and its worker (pid ${pid}) ended`, { detail });
+  const detail = {
+    pid,
+    node,
+    exitCode: exitCode ?? null,
+    signal: signal ?? null,
+    reason: reason ?? null,
+    stderr,
+  };
+  if (reason === "cancelled")
+    return new TaskCancelledError(`${name} was cancelled and its worker (pid ${pid}) ended`, { detail });
   if (reason === "timeout") {
-    return new TaskTimeoutError(`${name} took longer than its timeoutMs (${timeoutMs ?? "?"} ms) and its worker (pid ${pid}) was ended${tries}`, { detail });
+    return new TaskTimeoutError(
+      `${name} took longer than its timeoutMs (${timeoutMs ?? "?"} ms) and its worker (pid ${pid}) was ended${tries}`,
+      { detail },
+    );
   }
   const how = signal !== undefined ? `by signal ${signal}` : `with exit code ${exitCode ?? "?"}`;
   const output = stderr.length > 0 ? `; its last output: ${stderr.slice(-3).join(" | ")}` : "";
   if (reason === "memory") {
-    return new OutOfMemoryError(`the worker that ran ${name} (pid ${pid}) was ended because the node ran out of memory${tries}`, { detail });
+    return new OutOfMemoryError(
+      `the worker that ran ${name} (pid ${pid}) was ended because the node ran out of memory${tries}`,
+      { detail },
+    );
   }
   const why = reason !== undefined ? ` (${reason})` : "";
-  return new WorkerCrashedError(`the worker that ran ${name} (pid ${pid} on node ${node}) ended ${how}${why}${tries}${output}`, { detail });
+  return new WorkerCrashedError(
+    `the worker that ran ${name} (pid ${pid} on node ${node}) ended ${how}${why}${tries}${output}`,
+    { detail },
+  );
 }

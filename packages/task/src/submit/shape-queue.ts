@@ -100,7 +100,8 @@ export class ShapeQueue {
     const depth = this.runTime(task.settings.definition).depth;
     let best: Lease | undefined;
     for (const lease of this.leases) {
-      if (lease.accepts(task, depth) && (best === undefined || lease.inFlight.size < best.inFlight.size)) best = lease;
+      if (lease.accepts(task, depth) && (best === undefined || lease.inFlight.size < best.inFlight.size))
+        best = lease;
     }
     return best;
   }
@@ -176,7 +177,8 @@ export class ShapeQueue {
     const next = this.queue.peek();
     const work = next === undefined ? undefined : this.runTime(next.settings.definition).estimate(waiting);
     let want = waiting;
-    if (work !== undefined) want = Math.min(waiting, Math.floor(work / WORTH_A_WORKER_US) + (usable === 0 ? 1 : 0));
+    if (work !== undefined)
+      want = Math.min(waiting, Math.floor(work / WORTH_A_WORKER_US) + (usable === 0 ? 1 : 0));
     if (want > 4) want = 2 ** Math.ceil(Math.log2(want));
     return Math.min(want, MAX_WANT);
   }

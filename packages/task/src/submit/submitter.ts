@@ -2,8 +2,25 @@
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
-  Agent, Op, StingrayError, TaskStatus, decodeError, leaseFailed, leaseGrant, leaseLost, leasePending, leaseRevoke, taskIdOf,
-  type ExitReport, type JobSpec, type NodeId, type ProcessId, type Shape, type TaskDone, type TaskYield, type ValueDesc,
+  Agent,
+  Op,
+  StingrayError,
+  TaskStatus,
+  decodeError,
+  leaseFailed,
+  leaseGrant,
+  leaseLost,
+  leasePending,
+  leaseRevoke,
+  taskIdOf,
+  type ExitReport,
+  type JobSpec,
+  type NodeId,
+  type ProcessId,
+  type Shape,
+  type TaskDone,
+  type TaskYield,
+  type ValueDesc,
 } from "@stingray/protocol";
 import type { Channel, Endpoint } from "@stingray/broker";
 import type { Home } from "../home.js";
@@ -35,7 +52,7 @@ export interface SubmitterLinks {
   /** Where workers of this node look for marks of cancelled tasks. */
   readonly markDir: string | undefined;
   /** Output for the user: something waits and why. */
-  warn(message: string): void;
+  readonly warn: (message: string) => void;
 }
 
 export class Submitter implements ShapeQueueHost {
@@ -87,9 +104,7 @@ export class Submitter implements ShapeQueueHost {
     task = new PendingTask(sequence, settings, args, results, stream, parent);
     this.tasks.set(sequence, task);
     const waiting: WaitingCall = {
-      get channel() {
-        return task.lease?.channel;
-      },
+      channel: () => task.lease?.channel,
       onDone: (message) => this.done(task, message),
       onYield: (message) => this.yielded(task, message),
     };
@@ -187,7 +202,8 @@ export class Submitter implements ShapeQueueHost {
     const error = workerEnded(definition.name, lease.report, lease.node, task.attempt + 1, run?.timeoutMs);
     if (task.cancelled) this.fail(task, cancelled(definition.name));
     else if (reason === "timeout" && task.timedOut) this.failOrRetry(task, error, true);
-    else if (reason === "cancelled" || reason === "timeout") this.requeue(task); // it was another task's end
+    else if (reason === "cancelled" || reason === "timeout")
+      this.requeue(task); // it was another task's end
     else this.failOrRetry(task, error, false);
   }
 
@@ -200,15 +216,30 @@ export class Submitter implements ShapeQueueHost {
       return false;
     }
     const { settings, args } = task;
-    const wireArgs = args.whole ?? (args.slots ?? []).map((slot): ValueDesc => (slot.kind === "bytes" ? [0, slot.bytes] : this.links.table.describe(slot.entry)));
+    const wireArgs =
+      args.whole ??
+      (args.slots ?? []).map((slot): ValueDesc =>
+        slot.kind === "bytes" ? [0, slot.bytes] : this.links.table.describe(slot.entry),
+      );
     const fn = this.functionIndex(lease.channel, settings.definition);
-    if (settings.run === undefined) lease.channel.send([Op.TaskRun, task.sequence, lease.id, fn, wireArgs, settings.returns, task.attempt]);
-    else lease.channel.send([Op.TaskRun, task.sequence, lease.id, fn, wireArgs, settings.returns, task.attempt, settings.run]);
+    if (settings.run === undefined)
+      lease.channel.send([Op.TaskRun, task.sequence, lease.id, fn, wireArgs, settings.returns, task.attempt]);
+    else
+      lease.channel.send([
+        Op.TaskRun,
+        task.sequence,
+        lease.id,
+        fn,
+        wireArgs,
+        settings.returns,
+        task.attempt,
+        settings.run,
+      ]);
     const limit = settings.run?.timeoutMs;
     if (limit !== undefined) {
       task.timer = setTimeout(() => {
         task.timedOut = true;
-        this.kill(lease, "timeout");
+        void this.kill(lease, "timeout");
       }, limit + TIMEOUT_GRACE_MS).unref();
     }
     return true;
@@ -237,14 +268,20 @@ export class Submitter implements ShapeQueueHost {
     if (status === TaskStatus.Ok) {
       queue.observe(task.settings.definition, tookUs);
       this.links.calls.settle(task.results, message, lease.channel);
-      this.ended(task, results.some((r) => r[0] === 1));
+      this.ended(
+        task,
+        results.some((r) => r[0] === 1),
+      );
     } else if (status === TaskStatus.Dropped) {
       this.requeue(task);
     } else if (status === TaskStatus.Cancelled || task.cancelled) {
       this.fail(task, cancelled(task.settings.definition.name));
     } else {
       queue.observe(task.settings.definition, tookUs);
-      const bytes = results[0]?.[0] === 2 ? results[0][1] : encodeThrown(new StingrayError("a worker sent a failure without an error"));
+      const bytes =
+        results[0]?.[0] === 2
+          ? results[0][1]
+          : encodeThrown(new StingrayError("a worker sent a failure without an error"));
       if (task.retriesLeft && shouldRetry(task.settings.retryOn, decodeThrown(bytes))) this.retry(task);
       else this.endWithError(task, bytes);
     }
@@ -258,7 +295,8 @@ export class Submitter implements ShapeQueueHost {
     const { table } = this.links;
     const entry = table.own(task.sequence, index);
     const ref = table.handle(entry);
-    if (refs !== undefined && refs.length > 0) this.links.calls.hold([entry], refs, lease.channel, { call, index });
+    if (refs !== undefined && refs.length > 0)
+      this.links.calls.hold([entry], refs, lease.channel, { call, index });
     table.settle(entry, stateOf(item));
     stream.push(ref);
   }
@@ -347,9 +385,7 @@ export class Submitter implements ShapeQueueHost {
     for (const entry of task.results) entry.reset();
     this.tasks.set(task.sequence, task);
     this.links.calls.add(task.sequence, {
-      get channel() {
-        return task.lease?.channel;
-      },
+      channel: () => task.lease?.channel,
       onDone: (message) => this.done(task, message),
       onYield: () => {},
     });
@@ -387,13 +423,19 @@ export class Submitter implements ShapeQueueHost {
 
   /** Cancels what a task of this process has submitted and what has not ended. */
   async cancelChildren(parent: string): Promise<void> {
-    await Promise.all([...(this.children.get(parent) ?? [])].map((child) => this.cancel(child, { force: false, recursive: true })));
+    await Promise.all(
+      [...(this.children.get(parent) ?? [])].map((child) =>
+        this.cancel(child, { force: false, recursive: true }),
+      ),
+    );
   }
 
   private async kill(lease: Lease, reason: string): Promise<void> {
     lease.closing = true;
     try {
-      await this.links.channelTo(lease.agent, lease.node).request(Agent.leaseKill, { lease: lease.id, reason });
+      await this.links
+        .channelTo(lease.agent, lease.node)
+        .request(Agent.leaseKill, { lease: lease.id, reason });
     } catch {
       // The agent is gone: so is the worker, soon, and the lease is lost by that.
     }
