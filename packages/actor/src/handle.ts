@@ -8,11 +8,8 @@ import {
   isActorId,
   isNodeId,
   isObjectId,
-  type ActorId,
   type CallOptions,
   type MethodSpec,
-  type NodeId,
-  type ObjectId,
   type RetryOn,
   type TaskRunOptions,
 } from "@stingray/protocol";

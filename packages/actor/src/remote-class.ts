@@ -15,7 +15,6 @@ import {
   type ActorId,
   type ActorOptions,
   type ActorSpec,
-  type JobId,
   type MethodSpec,
   type ObjectId,
   type NodeId,

@@ -2,7 +2,7 @@
 import type { NatsConnection } from "@nats-io/nats-core";
 import type { Transport } from "@stingray/broker";
 import { subscribeDeaths } from "@stingray/node/driver";
-import { WorkerCrashedError, type ProcessId, type Subjects } from "@stingray/protocol";
+import { WorkerCrashedError, type Subjects } from "@stingray/protocol";
 
 export function watchDeaths(nc: NatsConnection, subjects: Subjects, transport: Transport): void {
   subscribeDeaths(nc, subjects, ({ kind, id, reason }) => {

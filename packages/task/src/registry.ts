@@ -37,6 +37,7 @@ const keyOf = (module: string, name: string): string => `${module}#${name}`;
  */
 export function callerModule(below: (...args: never[]) => unknown): string {
   const holder: { stack?: unknown } = {};
+  // oxlint-disable-next-line typescript/unbound-method -- kept to be put back, not called
   const prepare = Error.prepareStackTrace;
   const limit = Error.stackTraceLimit;
   try {

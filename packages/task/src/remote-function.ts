@@ -14,7 +14,7 @@ import {
 import { currentExecution } from "./context.js";
 import type { ObjectRef } from "./objects/object-ref.js";
 import { runtimeFor } from "./process-state.js";
-import { define, type Callable, type RemoteDefinition } from "./registry.js";
+import { define, type RemoteDefinition } from "./registry.js";
 import type { TaskSettings } from "./submit/task.js";
 import { ObjectRefStream } from "./stream.js";
 

@@ -415,8 +415,8 @@ export class Submitter implements ShapeQueueHost {
 
   /** For a body that never yields: it can't see a message, but it can look for a file. */
   private mark(task: PendingTask, lease: Lease): void {
-    const { markDir, home } = this.links;
-    if (markDir === undefined || lease.node !== home().node) return;
+    const { markDir } = this.links;
+    if (markDir === undefined || lease.node !== this.links.home().node) return;
     task.mark = join(markDir, `cancel-${this.taskId(task)}`);
     writeFile(task.mark, "").catch(() => {}); // the signal and force are left
   }
