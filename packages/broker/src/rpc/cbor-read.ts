@@ -160,7 +160,7 @@ function bytes(length: number): Uint8Array {
   // Receive buffers are never written again, so a view is safe; it is taken only where it keeps alive little else.
   if (length >= VIEW_FROM && length * 2 >= source.buffer.byteLength)
     return new Uint8Array(source.buffer, source.byteOffset + from, length);
-  if (length > POOLED_BYTES) return Uint8Array.prototype.slice.call(source, from, at);
+  if (length > POOLED_BYTES) return new Uint8Array(source.subarray(from, at));
   if (poolAt + length > POOL_SIZE) {
     pool = Buffer.allocUnsafeSlow(POOL_SIZE);
     poolAt = 0;

@@ -152,9 +152,9 @@ export class Channel {
   pump(): void {
     if (this.reason !== undefined) return;
     const { outbox } = this;
-    const { link } = this.remote;
     if (outbox.waiting) {
-      if (link?.kind !== "socket") this.remote.wanted();
+      if (this.remote.link?.kind !== "socket") this.remote.wanted(); // may begin to dial, and have us wait for it
+      const { link } = this.remote;
       const { windowBytes } = this.host.limits;
       if (link !== undefined && !this.health.suspicious) {
         const window = link.kind === "nats" ? windowBytes / 4 : windowBytes;
