@@ -126,7 +126,7 @@ const proxyRules: ProxyHandler<HandleTarget> = {
     return method;
   },
   has: (target, property) =>
-    typeof property === "string" && Object.hasOwn(target[INTERNAL].methods, property),
+    typeof property === "string" ? Object.hasOwn(target[INTERNAL].methods, property) : property in target,
   set: () => false,
 };
 

@@ -133,7 +133,7 @@ export class Encoder extends RegionWriter {
   }
 
   private object(object: object): void {
-    if (types.isProxy(object)) throw this.failure("a Proxy can't be sent: send the object behind it");
+    if (types.isProxy(object) && !sendsItself(object)) throw this.failure("a Proxy can't be sent: send the object behind it");
     const earlier = this.seen.numberOf(object);
     if (earlier >= 0) {
       if (this.open.length > 0 && this.open.includes(object)) {
@@ -284,5 +284,14 @@ export class Encoder extends RegionWriter {
     this.truncateRegions(mark.pos);
     this.depth = mark.depth;
     this.open.length = mark.open;
+  }
+}
+
+/** Whether a Proxy knows its own form on the wire, as the handles of actors do. */
+function sendsItself(proxy: object): boolean {
+  try {
+    return WIRE in proxy;
+  } catch {
+    return false; // its trap threw: it is refused like any other
   }
 }
