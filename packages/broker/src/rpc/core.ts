@@ -103,8 +103,8 @@ export class Core implements EndpointHost, Ways {
   }
 
   peerDied(process: ProcessId, reason: StingrayError): void {
-    this.hub?.drop(process);
     this.remotes.get(process)?.fail(reason);
+    this.hub?.drop(process);
   }
 
   /** See `Transport.close`. */

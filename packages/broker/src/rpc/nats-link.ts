@@ -57,15 +57,11 @@ export class NatsLink implements Link {
     this.leave();
     if (connection.isClosed()) return;
     this.state = { at: "up", connection };
-    this.replies = this.subscribe(
-      connection,
-      this.subjects.noResponders(this.process as EndpointId),
-      (message) => {
-        if (message.data.length > 0 || message.headers?.status !== NO_RESPONDERS) return;
-        const { subject } = message;
-        this.events.noResponders(subject.slice(subject.lastIndexOf(".") + 1));
-      },
-    );
+    this.replies = this.subscribe(connection, this.subjects.noResponders(this.process), (message) => {
+      if (message.data.length > 0 || message.headers?.status !== NO_RESPONDERS) return;
+      const { subject } = message;
+      this.events.noResponders(subject.slice(subject.lastIndexOf(".") + 1));
+    });
     for (const id of this.endpoints.keys()) this.endpoints.set(id, this.listen(connection, id));
     this.watch(connection);
     this.events.changed();
@@ -111,16 +107,12 @@ export class NatsLink implements Link {
     const size = frame.end - frame.start;
     const most = connection.info?.max_payload ?? DEFAULT_MAX_PAYLOAD;
     const subject = this.subjects.endpoint(to);
-    const options = answerable
-      ? { reply: this.subjects.noResponder(this.process as EndpointId, to) }
-      : undefined;
+    const options = answerable ? { reply: this.subjects.noResponder(this.process, to) } : undefined;
     try {
       if (size <= most) connection.publish(subject, frame.buffer.subarray(frame.start, frame.end), options);
       else for (const part of parts(frame, most - PART_OVERHEAD)) connection.publish(subject, part, options);
-    } catch (error) {
-      if (!connection.isClosed()) throw error;
-      this.lost(); // the frame stays with its channel
-      return;
+    } catch {
+      return this.lost(); // closed or draining; the frame stays with its channel
     }
     this.stats.framesOut++;
     this.stats.messagesOut += frame.messages;
@@ -170,9 +162,10 @@ export class NatsLink implements Link {
         else if (event.type === "reconnect") this.regained(connection);
       }
     })();
-    void connection.closed().then(() => {
+    void (async () => {
+      await connection.closed();
       if (!stopped) this.lost();
-    });
+    })();
   }
 
   private lost(): void {

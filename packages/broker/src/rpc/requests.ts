@@ -63,7 +63,7 @@ export class Requests {
       send([Op.Request, id, method.name, ask]);
       const ms = options?.timeoutMs ?? REQUEST_TIMEOUT_MS;
       const settle = resolve as (answer: unknown) => void;
-      const pending = new Pending(this, id, method as Method<unknown, unknown>, ms, settle, reject);
+      const pending = new Pending(this, id, method, ms, settle, reject);
       this.pending.set(id, pending);
       if (ms !== Number.POSITIVE_INFINITY) this.deadlines.set(ms, pending);
       if (signal !== undefined) this.listen(signal, pending);
@@ -95,7 +95,7 @@ export class Requests {
 
   /** Rejects all with the reason for which the channel closed. */
   failAll(reason: StingrayError): void {
-    for (const id of [...this.pending.keys()]) this.fail(id, reason);
+    for (const id of this.pending.keys()) this.fail(id, reason); // a map may shrink under its iterator
   }
 
   private fail(id: number, reason: unknown): void {

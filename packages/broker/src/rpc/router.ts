@@ -20,7 +20,7 @@ import {
   smallFrame,
   type Header,
 } from "./frame.js";
-import type { Arrival, Host } from "./parts.js";
+import { isActor, type Arrival, type Host } from "./parts.js";
 
 /** Closed streams of peers that are remembered, so that a late frame does not open a channel again. */
 const REMEMBERED = 10_000;
@@ -121,14 +121,18 @@ export class Router {
 
   /** The channel that a frame with messages is for; undefined where it was refused or is stale. */
   private channelFor(header: Header, arrival: Arrival): Channel | undefined {
+    if (arrival.process !== undefined && !isActor(header.from) && header.from !== arrival.process)
+      throw new ProtocolError(`${arrival.process} sent a frame in the name of ${header.from}`);
     const endpoint = this.endpoints.get(header.to);
     if (endpoint === undefined)
       return this.reset(header, arrival, `there is no ${header.to} in process ${this.host.process}`);
+    // On a subject a later incarnation may be listening as well: it is for that one to answer.
+    if (endpoint.epoch < header.epoch && arrival.link.kind === "nats") return undefined;
     if (endpoint.epoch !== header.epoch)
       return this.reset(
         header,
         arrival,
-        `incarnation ${header.epoch} of ${header.to} was meant, which is stale: incarnation ${endpoint.epoch} lives here`,
+        `incarnation ${header.epoch} of ${header.to} was meant, but incarnation ${endpoint.epoch} lives here`,
         { epoch: header.epoch, liveEpoch: endpoint.epoch },
       );
     const open = endpoint.find(header.from, header.fromEpoch);

@@ -14,6 +14,8 @@ import { SocketLink, type SocketEvents } from "./socket-link.js";
 
 /** Longest path of a Unix socket on Linux and macOS, in bytes. */
 const LONGEST_PATH = 103;
+/** How long closing waits for what is queued on sockets, in milliseconds. */
+const CLOSE_MS = 500;
 
 export interface HubEvents {
   frame: SocketEvents["frame"];
@@ -41,8 +43,8 @@ export class SocketHub {
   private readonly dials = new Map<ProcessId, Socket>();
   /** Who is proving itself on a socket that it dialled. */
   private readonly entering = new Map<ProcessId, Socket>();
-  /** Accepted sockets that have not said who they are. */
-  private readonly strangers = new Set<Socket>();
+  /** All of them, until they are closed. */
+  private readonly sockets = new Set<Socket>();
   private readonly awake: Awake;
   private closed = false;
 
@@ -91,7 +93,7 @@ export class SocketHub {
   /** Dials, unless that is under way or the other side is at it. */
   dial(process: ProcessId): void {
     if (this.closed || this.dials.has(process) || this.entering.has(process)) return;
-    const socket = connect(socketPath(this.options.directory, process));
+    const socket = this.track(connect(socketPath(this.options.directory, process)));
     this.dials.set(process, socket);
     socket.once("error", (error: NodeJS.ErrnoException) => {
       if (this.dials.get(process) !== socket) return;
@@ -101,9 +103,10 @@ export class SocketHub {
     socket.once("connect", () => {
       greet(socket, process, this.handshake(), {
         proven: (_, deframer) => {
-          if (this.dials.get(process) !== socket) return void socket.destroy();
-          this.dials.delete(process);
-          this.adopt(socket, process, deframer);
+          if (this.dials.get(process) === socket) {
+            this.dials.delete(process);
+            this.adopt(socket, process, deframer);
+          } else socket.destroy();
         },
         failed: (error) => {
           if (error instanceof AuthError) this.options.events.unproven(error);
@@ -123,23 +126,33 @@ export class SocketHub {
 
   /** The process is dead. */
   drop(process: ProcessId): void {
-    this.links.get(process)?.close();
+    const link = this.links.get(process);
+    if (link === undefined) return;
     this.links.delete(process);
+    link.close();
+    this.options.events.lost(link);
   }
 
   async close(): Promise<void> {
     if (this.closed) return;
     this.closed = true;
-    const { links, dials, entering, strangers, server } = this;
+    const { links, dials, entering, sockets, server } = this;
     const stopped = new Promise<void>((resolve) => server.close(() => resolve()));
+    for (const socket of [...dials.values(), ...entering.values()]) socket.destroy();
     for (const link of links.values()) link.close();
-    for (const socket of [...dials.values(), ...entering.values(), ...strangers]) socket.destroy();
     links.clear();
     dials.clear();
-    const patience = setTimeout(() => this.strangers.forEach((socket) => socket.destroy()), 200);
+    // A peer that does not read must not keep us.
+    const patience = setTimeout(() => sockets.forEach((socket) => socket.destroy()), CLOSE_MS);
     await stopped;
+    while (sockets.size > 0) await new Promise((resolve) => [...sockets][0]?.once("close", resolve));
     clearTimeout(patience);
     await unlink(socketPath(this.options.directory, this.options.process)).catch(() => {}); // the server did it
+  }
+
+  private track(socket: Socket): Socket {
+    this.sockets.add(socket);
+    return socket.once("close", () => this.sockets.delete(socket));
   }
 
   private handshake(): HandshakeOptions {
@@ -149,8 +162,7 @@ export class SocketHub {
 
   private accept(socket: Socket): void {
     if (this.closed) return void socket.destroy();
-    this.strangers.add(socket);
-    socket.once("close", () => this.strangers.delete(socket));
+    this.track(socket);
     let claimed: ProcessId | undefined;
     const outcome: Outcome = {
       proven: (process, deframer) => {
