@@ -2,7 +2,8 @@
 import { Agent as AgentMethods, type JobId } from "@stingray/protocol";
 import * as t from "./tokens.js";
 
-const CLEAN_UP_MS = 5_000;
+/** How long another node may take, in milliseconds. Drivers wait for it. */
+const CLEAN_UP_MS = 3_000;
 
 /** Ends what the job has on this node, detached actors excepted; resolves when its last output was sent. */
 export async function cleanUpHere(get: t.Get, job: JobId): Promise<void> {

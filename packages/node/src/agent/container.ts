@@ -116,6 +116,7 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
           host: of(t.ACTOR_HOST),
           store: of(t.NODE_STORE),
         }),
+      isDead: (node) => of(t.TABLES).nodeCache.get(node)?.value.state === "DEAD",
       publish: (heartbeat) => publishHeartbeat(of(t.BROKER), config.subjects, heartbeat),
     });
   });

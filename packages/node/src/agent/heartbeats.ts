@@ -5,6 +5,8 @@ import type { Heartbeat } from "../feed/mod.js";
 import type { Liveness } from "../controller/liveness.js";
 
 export interface HeartbeatHooks {
+  /** Whether the cluster has declared the node dead. It may not know yet, and still send. */
+  isDead(node: NodeId): boolean;
   /** All but the sequence number. */
   state(): Omit<Heartbeat, "sequence">;
   publish(heartbeat: Heartbeat): void;
@@ -51,7 +53,7 @@ export class Heartbeats {
   /** A heartbeat of any node arrived. */
   received(heartbeat: Heartbeat): void {
     this.liveness.heartbeat(heartbeat.node);
-    if (heartbeat.node === this.own) return;
+    if (heartbeat.node === this.own || this.hooks.isDead(heartbeat.node)) return;
     const known = this.latest.has(heartbeat.node);
     if (!this.view.update(heartbeat, performance.now())) return;
     this.latest.set(heartbeat.node, heartbeat);

@@ -56,7 +56,8 @@ export function leaseEffects({ own, peers, pool, jobSpec, changed }: EffectParts
           offer: `${own.node}.${++offers}`,
           job: demand.job,
           submitter: demand.submitter,
-          submitterNode: peers.nodeOf(demand.submitter) ?? demand.submitterNode,
+          // Where it runs, if on a node at all: a driver without one must not be taken for dead with this node.
+          submitterNode: peers.nodeOf(demand.submitter),
           key: demand.key,
           shape: demand.shape,
           count,

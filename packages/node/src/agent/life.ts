@@ -11,6 +11,7 @@ import { NodeStore, defaultStoreDir } from "@stingray/objectstore";
 import { ConnectionError, toError, type NodeId } from "@stingray/protocol";
 import type { DependencyContainer } from "tsyringe";
 import { ActorBook } from "../controller/actor-book.js";
+import { CONTROLLER_TIMES } from "../controller/controller.js";
 import { subscribeDeaths, subscribeHeartbeats } from "../feed/mod.js";
 import { agentContainer } from "./container.js";
 import { serveJoin } from "./join.js";
@@ -83,8 +84,8 @@ export class AgentLife {
     c.register(t.TRANSPORT, { useValue: transport });
     c.register(t.NODE_STORE, { useValue: store });
     serveWorkers(get);
-    get(t.POOL).prestart();
-    if (config.job !== undefined) get(t.POOL).bindAhead(config.job);
+    if (config.job === undefined) get(t.POOL).prestart();
+    else get(t.POOL).prestartFor(config.job);
 
     const nc = await connecting;
     transport.attachBroker(nc);
@@ -162,7 +163,9 @@ export class AgentLife {
     const pulse = new Pulse(c.resolve(t.PEERS), () => c.resolve(t.JOBS).watched(), config.heartbeatMs);
     heartbeats.start();
     pulse.start();
+    const looking = setInterval(() => liveness.look(), CONTROLLER_TIMES.lookMs).unref();
     this.undo.push(() => {
+      clearInterval(looking);
       stopJoin();
       heartbeats.stop();
       pulse.stop();

@@ -52,7 +52,6 @@ export class Controller {
   /** Judges and mends until the signal fires. */
   async reign(signal: AbortSignal): Promise<void> {
     this.since.clear();
-    this.liveness.distrust();
     while (!signal.aborted) {
       await this.round(signal).catch((error: unknown) => this.hooks.failed("look after the cluster", error));
       await pause(this.times.lookMs, signal);
@@ -60,7 +59,6 @@ export class Controller {
   }
 
   private async round(signal: AbortSignal): Promise<void> {
-    this.liveness.look();
     if (!this.hooks.connected() || this.nodes.cache.stale) {
       this.liveness.distrust();
       this.since.clear();

@@ -13,7 +13,7 @@ export class Liveness {
 
   /**
    * @param deadAfterMs silence after which a node counts as dead
-   * @param lookMs how often {@link silent} is asked; being asked much later means that this process stood still
+   * @param lookMs how often {@link look} is called; much later means that this process stood still
    */
   constructor(
     private readonly deadAfterMs: number,
@@ -34,19 +34,21 @@ export class Liveness {
   forget(node: NodeId): void {
     this.heard.delete(node);
   }
-  /** The connection was away, or the role is new: what was not heard proves nothing. */
+  /** The connection was away: what was not heard proves nothing. */
   distrust(): void {
     this.trustedSince = this.now();
   }
 
-  /** To be called every `lookMs`, before {@link isDead}. */
+  /** To be called every `lookMs` by every agent, so that whoever takes the role knows whether it stood still. */
   look(): void {
     const now = this.now();
     if (now - this.lastLook > this.lookMs + this.deadAfterMs / 4) this.trustedSince = now;
     this.lastLook = now;
   }
+  /** A node that was never heard is given its time from the first question on: its row can come before it speaks. */
   isDead(node: NodeId): boolean {
-    const since = Math.max(this.heard.get(node) ?? 0, this.trustedSince);
-    return this.now() - since > this.deadAfterMs;
+    const heard = this.heard.get(node);
+    if (heard === undefined) this.heartbeat(node);
+    return heard !== undefined && this.now() - Math.max(heard, this.trustedSince) > this.deadAfterMs;
   }
 }

@@ -13,7 +13,7 @@ import {
 } from "@stingray/protocol";
 import { captureOutput, type StreamNumber } from "../logs/mod.js";
 import type { WorkerConfig } from "../worker-config.js";
-import { fitsUnbound, workerEnv, type WorkerEnv } from "./env.js";
+import { fitsUnbound, inheritable, workerEnv, type WorkerEnv } from "./env.js";
 import { spawnWorker } from "./spawn.js";
 import { WorkerProcess, type WorkerTimes } from "./worker-process.js";
 
@@ -50,17 +50,30 @@ export class WorkerPool {
   private readonly workers = new Map<ProcessId, WorkerProcess>();
   private sweeper: NodeJS.Timeout | undefined;
   private stopping = false;
+  private onlyJob = false;
 
   constructor(
     private readonly options: PoolOptions,
     private readonly hooks: PoolHooks,
   ) {}
 
-  /** Starts unbound workers until `count` are there or coming. */
-  prestart(count: number = this.options.prestart): void {
+  /** Starts unbound workers until as many are there or coming as are to be kept ready. */
+  prestart(): void {
     if (this.stopping) return;
     const unbound = this.all().filter((w) => w.usable && w.env === undefined).length;
-    for (let i = unbound; i < count; i++) this.spawn(this.options.execArgv ?? [], {});
+    const execArgv = inheritable(this.options.execArgv ?? []);
+    for (let i = unbound; i < this.options.prestart; i++) this.spawn(execArgv, {});
+  }
+
+  /** Starts as many workers of this job. For a node that is there for one job only: none is started when it ends. */
+  prestartFor(job: JobSpec): void {
+    this.onlyJob = true;
+    const env = workerEnv(job, undefined);
+    for (let i = 0; i < this.options.prestart; i++) {
+      this.spawn(env.execArgv, env.envVars)
+        .bind(env)
+        .catch(() => undefined); // shows when one is acquired
+    }
   }
 
   /** Makes unbound workers ready for this job before anybody asks. A failure shows when a worker is acquired. */
@@ -120,7 +133,7 @@ export class WorkerPool {
     const doomed = this.all().filter((w) => w.env?.job.job === job && !spare(w.id));
     for (const worker of doomed) worker.kill(reason);
     await Promise.all(doomed.map(async (w) => Promise.all([w.whenGone(), w.drained()])));
-    this.prestart();
+    if (!this.onlyJob) this.prestart();
   }
 
   /** Ends every worker; resolves when all are gone and their output was handed on. */

@@ -92,7 +92,6 @@ describe("agent: clusters", function () {
     const second = await driver.actor(spec, "ALIVE", first.epoch);
     expect(second.node).to.equal(here.node);
     await cluster.sees(driver, 1);
-    // Nobody else ends the fixture's workers: they go when their agent's socket is gone.
     await eventually(() => !isRunning(pid), "its worker to end");
     await driver.endJob();
     await cluster.atRest(driver);
@@ -127,7 +126,7 @@ describe("agent: clusters", function () {
     const driver = await cluster.driver(here.identity);
     await cluster.sees(driver, 2);
     there.process.child.kill("SIGSTOP");
-    await cluster.sees(driver, 1);
+    await cluster.declaredDead(driver, there.node);
     there.process.child.kill("SIGCONT");
     await cluster.sees(driver, 2);
     const alive = (await cluster.nodes(driver)).filter((node) => node.state === "ALIVE");
@@ -139,22 +138,27 @@ describe("agent: clusters", function () {
     const [second, third] = [await cluster.agent(), await cluster.process()];
     const driver = await cluster.driver(second.identity);
     await cluster.sees(driver, 3);
-    first.process.child.kill("SIGKILL");
-    await cluster.sees(driver, 2);
-    third.process.child.kill("SIGKILL");
+    for (const { process, node } of [first, third]) {
+      process.child.kill("SIGKILL");
+      await cluster.declaredDead(driver, node);
+    }
     await cluster.sees(driver, 1);
   });
 
   it("declares nobody dead while the broker is away, and goes on afterwards", async () => {
-    const [here, there] = [await cluster.agent(), await cluster.process()];
+    const storage = "file";
+    const [here, there] = [await cluster.agent({ storage }), await cluster.process({ storage })];
     const driver = await cluster.driver(here.identity);
     await cluster.sees(driver, 2);
-    const spec = driver.actorSpec("Fine");
+    const scheduling = { kind: "node", node: here.node, soft: false } as const;
+    const spec = driver.actorSpec("Fine", { placement: { resources: {}, scheduling } });
     await driver.create(spec);
     const view = await driver.actor(spec, "ALIVE");
     await cluster.broker.kill("SIGKILL");
-    expect(await driver.call(view, "pid")).to.be.a("number");
-    await new Promise((resolve) => setTimeout(resolve, 1_500)); // longer than a node may be silent
+    // Longer than a node may be silent.
+    for (const end = performance.now() + 1_500; performance.now() < end;) {
+      expect(await driver.call(view, "pid")).to.be.a("number");
+    }
     await cluster.broker.restart();
     driver.demand("after", 1);
     expect(await driver.run((await driver.granted("after"))[0] as Grant, "pid")).to.be.a("number");
@@ -164,16 +168,16 @@ describe("agent: clusters", function () {
   });
 
   it("fetches an object once for all who ask, from a copy that has it", async () => {
-    const [here, there] = [await cluster.agent(), await cluster.agent()];
+    const [here, there, without] = [await cluster.agent(), await cluster.agent(), await cluster.agent()];
     const driver = await cluster.driver(here.identity);
-    await cluster.sees(driver, 2);
+    await cluster.sees(driver, 3);
     const object = objectIdOf(driver.id, 1, 0);
     const bytes = randomBytes(3_000_000);
     const { path } = await driver.agent().request(AgentMethods.storeCreate, { object, size: bytes.length });
     writeFileSync(path, bytes);
     driver.agent().send([Op.StoreSealed, object, bytes.length]);
     const copies: [string, string][] = [
-      ["n000000000000", "g000000000000"],
+      [without.node, without.agent],
       [here.node, here.agent],
     ];
     const ask = { object, size: bytes.length, copies };
@@ -204,7 +208,7 @@ describe("agent: clusters", function () {
     driver.demand("special", 1, only);
     const grant = (await driver.granted("special"))[0] as Grant;
     home.process.child.kill("SIGKILL");
-    await cluster.sees(driver, 1, here.identity);
+    await cluster.declaredDead(driver, home.node, here.identity);
     await driver.startJob(here.identity);
     expect(await driver.run(grant, "pid")).to.be.a("number");
     await driver.agent(here.identity).request(AgentMethods.jobEnd, { job: driver.spec.job });

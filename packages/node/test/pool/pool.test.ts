@@ -1,0 +1,210 @@
+/** The pool with real processes, without an agent: whoever tests plays it. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  ErrorCode,
+  newAgentId,
+  newNodeId,
+  type ExitReport,
+  type JobSpec,
+  type ProcessId,
+  type RuntimeEnvSpec,
+} from "@stingray/protocol";
+import { expect } from "chai";
+import { fitsUnbound, inheritable, workerEnv } from "../../src/pool/env.js";
+import { WorkerPool, type PoolOptions } from "../../src/pool/pool.js";
+import { nextWorkerState, type WorkerState } from "../../src/pool/worker-state.js";
+import { eventually, rejection } from "../support/eventually.js";
+import { isRunning } from "../support/leftovers.js";
+
+const job = (id: string, o: Partial<JobSpec> = {}): JobSpec => ({
+  job: id,
+  driver: "d",
+  pid: 1,
+  hostname: "h",
+  entry: "/e.js",
+  root: "/",
+  namespace: "n",
+  runtimeEnv: {},
+  execArgv: [],
+  logToDriver: true,
+  ...o,
+});
+const shape = (runtimeEnv?: RuntimeEnvSpec) => ({
+  resources: { CPU: 1 },
+  ...(runtimeEnv ? { runtimeEnv } : {}),
+});
+
+describe("pool", function () {
+  this.timeout(10_000);
+  let dir: string;
+  let pools: WorkerPool[];
+  let exits: { worker: ProcessId; report: ExitReport }[];
+
+  /** Workers that do as their program says; "ready" is played by whoever makes the pool. */
+  function make(program: string, o: Partial<PoolOptions> = {}, ready = true): WorkerPool {
+    const workerMain = join(dir, `worker-${pools.length}.mjs`);
+    writeFileSync(workerMain, program);
+    const pool: WorkerPool = new WorkerPool(
+      {
+        config: {
+          node: newNodeId(),
+          agent: newAgentId(),
+          subjectRoot: "st",
+          cluster: "default",
+          socketDir: dir,
+          secret: "",
+          storeDir: dir,
+          links: "auto",
+          parentPid: process.pid,
+          broker: { servers: [] },
+        },
+        prestart: 0,
+        workerMain,
+        times: { startMs: 2_000, graceMs: 100 },
+        ...o,
+      },
+      {
+        bind: () => Promise.resolve(),
+        askToEnd: () => undefined,
+        exited: (worker, report) => void exits.push({ worker, report }),
+        lines: (worker, _stream, _name, [line]) => {
+          if (ready && line === "up") worker.ready();
+        },
+      },
+    );
+    pools.push(pool);
+    return pool;
+  }
+  const idle = `(console.log("up"), setInterval(() => {}, 1000));`;
+
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), "sr-"));
+    pools = [];
+    exits = [];
+  });
+  afterEach(async () => {
+    await Promise.all(pools.map((pool) => pool.stop("test over", 0)));
+    expect(pools.map((pool) => pool.size)).to.deep.equal(pools.map(() => 0));
+    rmSync(dir, { recursive: true });
+  });
+
+  it("binds the worker that was started ahead, and gives it again to the same job and environment only", async () => {
+    const pool = make(idle, { prestart: 1 });
+    pool.prestart();
+    const [ahead] = pool.all();
+    pool.bindAhead(job("j1"));
+    const first = await pool.acquire(job("j1"), shape());
+    expect(first).to.equal(ahead?.id);
+    pool.release(first, true);
+    expect(await pool.acquire(job("j1"), shape())).to.equal(first);
+    expect(await pool.acquire(job("j1"), shape())).not.to.equal(first);
+    pool.release(first, true);
+    expect(await pool.acquire(job("j2"), shape())).not.to.equal(first);
+    expect(await pool.acquire(job("j1"), shape({ envVars: { A: "1" } }))).not.to.equal(first);
+    expect(await pool.acquire(job("j1"), shape())).to.equal(first);
+  });
+
+  it("starts workers for the only job with its arguments and variables", async () => {
+    const pool = make(`process.env.TZ === "UTC" && typeof gc === "function" && ${idle}`, { prestart: 1 });
+    const only = job("j1", { execArgv: ["--expose-gc"], runtimeEnv: { envVars: { TZ: "UTC" } } });
+    pool.prestartFor(only);
+    const [ahead] = pool.all();
+    expect(await pool.acquire(only, shape())).to.equal(ahead?.id);
+    await pool.endJob("j1", () => false, "job-ended");
+    expect(pool.size).to.equal(0);
+  });
+
+  it("never uses a worker again that is unusable or had GPUs, nor gives a used one GPUs", async () => {
+    const pool = make(idle);
+    const one = await pool.acquire(job("j1"), shape());
+    pool.release(one, true);
+    const gpu = await pool.acquire(job("j1"), { resources: { GPU: 1 } });
+    expect(gpu).not.to.equal(one);
+    const process = pool.get(gpu);
+    if (process !== undefined) process.hadGpus = true;
+    pool.release(gpu, true);
+    pool.release(one, false);
+    await eventually(() => pool.size === 0, "both to end");
+  });
+
+  it("rejects with exit code and last words when a worker ends before it is ready", async () => {
+    const pool = make(`console.error("no such module"); process.exit(5);`);
+    const error = (await rejection(pool.acquire(job("j1"), shape()))) as Error;
+    expect(error).to.have.property("code", ErrorCode.RuntimeEnvError);
+    expect(error.message).to.contain("exit code 5").and.contain("no such module");
+    expect(error).to.have.nested.property("detail.exitCode", 5);
+  });
+
+  it("kills a worker that does not start in time", async () => {
+    const pool = make(idle, { times: { startMs: 200 } }, false);
+    const error = (await rejection(pool.acquire(job("j1"), shape()))) as Error;
+    expect(error.message).to.contain("did not start within 200 ms");
+    expect(pool.size).to.equal(0);
+  });
+
+  it("ends a worker that ignores every request to end", async () => {
+    const pool = make(`process.on("SIGTERM", () => {}); ${idle}`);
+    const worker = await pool.acquire(job("j1"), shape());
+    const pid = pool.get(worker)?.pid ?? 0;
+    pool.end(worker, "test");
+    await eventually(() => exits.length > 0, "its end");
+    expect(exits[0]?.report).to.deep.include({ signal: "SIGKILL", reason: "test" });
+    expect(isRunning(pid)).to.equal(false);
+  });
+
+  it("lets idle workers go, down to those kept ready", async () => {
+    const pool = make(idle, { prestart: 1, idleMs: 100 });
+    const workers = await Promise.all([1, 2, 3].map(() => pool.acquire(job("j1"), shape())));
+    for (const worker of workers) pool.release(worker, true);
+    await eventually(() => pool.size === 1, "two to end");
+  });
+
+  it("ends the workers of a job and keeps what they printed", async () => {
+    const pool = make(idle, { logDir: join(dir, "logs") });
+    const worker = await pool.acquire(job("j1"), shape());
+    const other = await pool.acquire(job("j2"), shape());
+    const pid = pool.get(worker)?.pid;
+    await pool.endJob("j1", () => false, "job-ended");
+    expect(pool.all().map((w) => w.id)).to.deep.equal([other]);
+    expect(readFileSync(join(dir, "logs", `worker-${pid}.out`), "utf8")).to.equal("up\n");
+  });
+});
+
+describe("pool: environments", () => {
+  it("lays the shape's over the job's", () => {
+    const base = job("j", {
+      runtimeEnv: { envVars: { A: "1", B: "1" }, setup: "s.js", execArgv: ["--expose-gc"] },
+      execArgv: ["--import", "tsx"],
+    });
+    const env = workerEnv(base, { envVars: { B: "2" }, workingDir: "/w" });
+    expect(env.runtimeEnv).to.deep.include({ envVars: { A: "1", B: "2" }, setup: "s.js", workingDir: "/w" });
+    expect(env.execArgv).to.deep.equal(["--import", "tsx", "--expose-gc"]);
+    expect(workerEnv(base, { envVars: { B: "2" }, workingDir: "/w" }).key).to.equal(env.key);
+    expect(workerEnv(base, undefined).key).not.to.equal(env.key);
+  });
+
+  it("does not hand on what concerns the driver's own run", () => {
+    const given = ["--inspect=0", "-e", "code()", "--enable-source-maps", "--input-type=module", "--test"];
+    expect(inheritable(given)).to.deep.equal(["--enable-source-maps"]);
+  });
+
+  it("uses a process without a job only where nothing must be set before it starts", () => {
+    const plain = (o: Partial<JobSpec>): boolean => fitsUnbound(workerEnv(job("j", o), undefined), []);
+    expect(plain({})).to.equal(true);
+    expect(plain({ runtimeEnv: { envVars: { COLOUR: "red" } } })).to.equal(true);
+    expect(plain({ runtimeEnv: { envVars: { NODE_OPTIONS: "--trace-gc" } } })).to.equal(false);
+    expect(plain({ execArgv: ["--import", "tsx"] })).to.equal(false);
+  });
+
+  it("knows no way back from the end", () => {
+    const exited: WorkerState = { kind: "exited", report: { pid: 1, stderr: [] } };
+    expect(nextWorkerState(exited, { kind: "ready" })).to.equal(exited);
+    expect(nextWorkerState({ kind: "ending", reason: "a" }, { kind: "end", reason: "b" })).to.deep.equal({
+      kind: "ending",
+      reason: "a",
+    });
+    expect(nextWorkerState({ kind: "starting" }, { kind: "bindDone" })).to.deep.equal({ kind: "starting" });
+  });
+});
