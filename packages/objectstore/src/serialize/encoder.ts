@@ -133,7 +133,8 @@ export class Encoder extends RegionWriter {
   }
 
   private object(object: object): void {
-    if (types.isProxy(object) && !sendsItself(object)) throw this.failure("a Proxy can't be sent: send the object behind it");
+    if (types.isProxy(object) && !sendsItself(object))
+      throw this.failure("a Proxy can't be sent: send the object behind it");
     const earlier = this.seen.numberOf(object);
     if (earlier >= 0) {
       if (this.open.length > 0 && this.open.includes(object)) {

@@ -86,9 +86,15 @@ function load(): MappedFiles | undefined {
   };
 }
 
+/**
+ * Node 20 moves such a buffer unless it is marked. Later versions refuse by themselves, and there the mark would
+ * abort the process at its end: it cleans up by detaching, which marked buffers refuse (seen with 24.21).
+ */
+const MUST_MARK = Number.parseInt(process.versions.node, 10) < 22;
+
 /** The memory must not outlive its ArrayBuffer object, whose end is what unmaps it: so it can't be moved to another. */
 function pin(buffer: ArrayBuffer): void {
-  markAsUntransferable(buffer);
+  if (MUST_MARK) markAsUntransferable(buffer);
   for (const name of ["transfer", "transferToFixedLength"]) {
     if (!(name in buffer)) continue;
     Object.defineProperty(buffer, name, {
