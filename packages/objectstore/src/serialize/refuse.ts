@@ -15,8 +15,7 @@ export function refusal(object: object, builtInSubclass: boolean): string {
     return "symbols can't be sent";
   }
   if (isStream(object)) return `a ${nameOf(object)} can't be sent: read it and send what it holds`;
-  if (isIterator(object))
-    return `an iterator (${nameOf(object)}) can't be sent: send an array, [...iterator]`;
+  if (isIterator(object)) return `an iterator can't be sent: send an array, [...iterator]`;
   if (isThenable(object)) return `a thenable (${nameOf(object)}) can't be sent: await it first`;
   const name = nameOf(object);
   const codec = builtInSubclass ? `${name}, { name, encode, decode }` : name;

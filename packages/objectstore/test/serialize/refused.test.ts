@@ -54,7 +54,7 @@ describe("what can't be sent is refused with the path to it", function () {
     [
       "a generator",
       [[1].values()],
-      "args[0]: an iterator (Object) can't be sent: send an array, [...iterator]",
+      "args[0]: an iterator can't be sent: send an array, [...iterator]",
     ],
     [
       "shared memory",
