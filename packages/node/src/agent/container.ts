@@ -19,7 +19,7 @@ import { Deaths } from "./deaths.js";
 import { Heartbeats } from "./heartbeats.js";
 import { Jobs } from "./jobs.js";
 import { leaseEffects } from "./lease-effects.js";
-import { nodeState } from "./node-state.js";
+import { nodeBid, nodeState } from "./node-state.js";
 import { Objects } from "./objects.js";
 import { Outputs } from "./outputs.js";
 import { Peers } from "./peers.js";
@@ -116,6 +116,7 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
           host: of(t.ACTOR_HOST),
           store: of(t.NODE_STORE),
         }),
+      bid: () => nodeBid(config, { account: of(t.ACCOUNT), pool: of(t.POOL) }),
       isDead: (node) => of(t.TABLES).nodeCache.get(node)?.value.state === "DEAD",
       publish: (heartbeat) => publishHeartbeat(of(t.BROKER), config.subjects, heartbeat),
     });

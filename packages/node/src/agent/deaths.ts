@@ -72,6 +72,7 @@ export class Deaths {
   channelClosed(process: ProcessId, reason: string): void {
     this.scheduler().submitterGone(process);
     this.hooks.driverGone(process, reason);
+    if (this.peers.nodeOf(process) !== this.own.node) this.peers.forget(process);
   }
 
   private processGone(process: ProcessId, reason: string): void {

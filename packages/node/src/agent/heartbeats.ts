@@ -9,6 +9,8 @@ export interface HeartbeatHooks {
   isDead(node: NodeId): boolean;
   /** All but the sequence number. */
   state(): Omit<Heartbeat, "sequence">;
+  /** The part of it that is a bid; cheap. */
+  bid(): Omit<Bid, "sequence">;
   publish(heartbeat: Heartbeat): void;
 }
 
@@ -65,8 +67,9 @@ export class Heartbeats {
     this.view.remove(node);
   }
 
+  /** As others see this node, but of this very moment. */
   ownBid(): Bid {
-    return { ...this.hooks.state(), sequence: this.sequence };
+    return { ...this.hooks.bid(), sequence: this.sequence };
   }
 
   /** Every node that was heard and not removed; `stateOf` corrects what a node says of itself. */

@@ -30,12 +30,14 @@ export type JobOutcome = "FINISHED" | "FAILED";
 
 /** Ended jobs are remembered for as long as late messages about them may arrive. */
 const REMEMBERED = 10_000;
+const AGAIN_MS = 1_000;
 
 export class Jobs {
   private readonly specs = new Map<string, JobSpec>();
   private readonly ended = new Set<string>();
   private readonly ending = new Map<string, Promise<void>>();
   private readonly cleaning = new Map<string, Promise<void>>();
+  private stopped = false;
   /** Drivers of the jobs that have their home here; with a timer while their channel is broken. */
   private readonly drivers = new Map<ProcessId, { job: JobId; timer?: NodeJS.Timeout }>();
 
@@ -47,7 +49,7 @@ export class Jobs {
   ) {
     cache.onChange(({ key, row }) => {
       if (row === undefined || row.value.state !== "RUNNING") void this.cleanUp(key as JobId);
-      else if (row.value.home !== hooks.agent) this.drivers.delete(row.value.spec.driver as ProcessId);
+      else if (row.value.home !== hooks.agent) this.unwatch(row.value.spec.driver);
     });
   }
 
@@ -116,11 +118,19 @@ export class Jobs {
     if (driver === undefined || driver.timer !== undefined) return;
     driver.timer = setTimeout(() => {
       this.hooks.creatorGone(process, reason);
-      this.end(driver.job, "FAILED").catch((error: unknown) =>
-        this.hooks.failed(`end job ${driver.job}`, error),
-      );
+      this.endAtLast(process, driver);
     }, this.driverGraceMs);
   }
+  /** A broker that is away only puts it off. */
+  private endAtLast(process: ProcessId, driver: { job: JobId; timer?: NodeJS.Timeout }): void {
+    this.end(driver.job, "FAILED").catch((error: unknown) => {
+      this.hooks.failed(`end job ${driver.job} (it is tried again)`, error);
+      if (this.stopped) return;
+      driver.timer = setTimeout(() => this.endAtLast(process, driver), AGAIN_MS);
+      this.drivers.set(process, driver);
+    });
+  }
+
   /** The job of a driver that has its home here. */
   jobOfDriver(process: ProcessId): string | undefined {
     return this.drivers.get(process)?.job;
@@ -162,10 +172,7 @@ export class Jobs {
     this.remember(job);
     const spec = this.specs.get(job);
     this.specs.delete(job);
-    if (spec !== undefined) {
-      clearTimeout(this.drivers.get(spec.driver as ProcessId)?.timer);
-      this.drivers.delete(spec.driver as ProcessId);
-    }
+    if (spec !== undefined) this.unwatch(spec.driver);
     const cleaning = this.hooks.cleanUpHere(job).catch((error: unknown) => {
       this.hooks.failed(`clean up after job ${job}`, error);
     });
@@ -174,8 +181,14 @@ export class Jobs {
   }
 
   stop(): void {
+    this.stopped = true;
     for (const { timer } of this.drivers.values()) clearTimeout(timer);
     this.drivers.clear();
+  }
+
+  private unwatch(driver: string): void {
+    clearTimeout(this.drivers.get(driver as ProcessId)?.timer);
+    this.drivers.delete(driver as ProcessId);
   }
 
   private remember(job: JobId): void {
@@ -183,6 +196,6 @@ export class Jobs {
     if (this.ended.size <= REMEMBERED) return;
     const oldest = this.ended.values().next().value as string;
     this.ended.delete(oldest);
-    this.cleaning.delete(oldest as JobId);
+    this.cleaning.delete(oldest);
   }
 }

@@ -8,12 +8,13 @@ import { Transport } from "@stingray/broker";
 import { connectBroker, requireJetStream, watchConnection } from "@stingray/broker/connect";
 import { ControlStore, type NodeRow } from "@stingray/gcs-kv";
 import { NodeStore, defaultStoreDir } from "@stingray/objectstore";
-import { ConnectionError, toError, type NodeId } from "@stingray/protocol";
+import { toError, type NodeId } from "@stingray/protocol";
 import type { DependencyContainer } from "tsyringe";
 import { ActorBook } from "../controller/actor-book.js";
 import { CONTROLLER_TIMES } from "../controller/controller.js";
 import { subscribeDeaths, subscribeHeartbeats } from "../feed/mod.js";
 import { agentContainer } from "./container.js";
+import { farewell } from "./farewell.js";
 import { serveJoin } from "./join.js";
 import type { AgentConfig } from "./options.js";
 import { Pulse } from "./pulse.js";
@@ -22,8 +23,8 @@ import * as t from "./tokens.js";
 
 /** Term of the controller role, in milliseconds. */
 const CONTROLLER_TERM_MS = 2_000;
-/** The last words to the broker may take so long: it may be gone already. */
-const FAREWELL_MS = 1_000;
+/** Last messages may take so long, in milliseconds: the broker may be gone already. */
+const DRAIN_MS = 1_000;
 
 type Undo = () => void | Promise<void>;
 
@@ -75,12 +76,14 @@ export class AgentLife {
     await mkdir(config.socketDir, { recursive: true, mode: 0o700 });
     this.undo.push(() => rm(config.socketDir, { recursive: true, force: true }));
     const { agent, node, subjects, socketDir, secret, links } = config;
+    const failed = get(t.FAILED);
+    const onHandlerError = (error: unknown, where: string): void => failed(`handle ${where}`, error);
     const [transport, store] = await Promise.all([
-      Transport.create({ process: agent, node, subjects, socketDir, secret, links }),
+      Transport.create({ process: agent, node, subjects, socketDir, secret, links, onHandlerError }),
       NodeStore.open({ dir: this.storeDir, capacity: config.objectStoreMemory, sweep: true }),
     ]);
     this.undo.push(() => store.close());
-    this.undo.push(() => transport.close({ drainMs: FAREWELL_MS }));
+    this.undo.push(() => transport.close({ drainMs: DRAIN_MS }));
     c.register(t.TRANSPORT, { useValue: transport });
     c.register(t.NODE_STORE, { useValue: store });
     serveWorkers(get);
@@ -224,7 +227,11 @@ export class AgentLife {
       c.resolve(t.SCHEDULER).drain();
     }
     if (c.isRegistered(t.TRANSPORT)) await c.resolve(t.POOL).stop(reason, graceMs);
-    if (joined) await this.farewell(reason);
+    if (joined) {
+      await farewell(this.config.node, reason, c.resolve(t.TABLES)).catch((error: unknown) =>
+        c.resolve(t.FAILED)("say goodbye", error),
+      );
+    }
     if (c.isRegistered(t.ACTOR_BOOK)) c.resolve(t.SCHEDULER).close();
     for (const step of this.undo.reverse()) {
       try {
@@ -234,33 +241,4 @@ export class AgentLife {
       }
     }
   }
-
-  /** Others learn that the node is gone, at once. A broker that does not answer is not waited for. */
-  private async farewell(reason: string): Promise<void> {
-    const { node } = this.config;
-    const { nodes, nodeCache } = this.c.resolve(t.TABLES);
-    const say = async (): Promise<void> => {
-      const row = nodeCache.get(node);
-      if (row?.value.state === "DEAD") return;
-      const alone = [...nodeCache.entries()].every(
-        ({ value }) => value.node === node || value.state === "DEAD",
-      );
-      // The last node leaves nobody behind who would sweep its row up.
-      if (alone || row === undefined) await nodes.delete(node);
-      else await nodes.put(node, { ...row.value, state: "DEAD", reason: `it was stopped: ${reason}` });
-    };
-    await withDeadline(say(), FAREWELL_MS).catch((error: unknown) =>
-      this.c.resolve(t.FAILED)("say goodbye", error),
-    );
-  }
-}
-
-function withDeadline<T>(work: Promise<T>, ms: number): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(
-      () => reject(new ConnectionError(`the broker did not answer within ${ms} ms`)),
-      ms,
-    );
-    work.finally(() => clearTimeout(timer)).then(resolve, reject);
-  });
 }

@@ -1,5 +1,5 @@
 /** What a node can say of itself at any moment: its bid, and the rest of its heartbeat. */
-import type { LeaseScheduler, ResourceAccount } from "@stingray/scheduler";
+import type { Bid, LeaseScheduler, ResourceAccount } from "@stingray/scheduler";
 import type { NodeStore } from "@stingray/objectstore";
 import type { ActorHost } from "../controller/actor-host.js";
 import type { Heartbeat } from "../feed/mod.js";
@@ -17,16 +17,28 @@ export interface NodeParts {
   store: NodeStore;
 }
 
-export function nodeState(config: AgentConfig, parts: NodeParts): Omit<Heartbeat, "sequence"> {
-  const { demands, draining } = parts.scheduler.snapshot();
+/** What the node has to offer. While it drains, nobody asks. */
+export function nodeBid(
+  config: AgentConfig,
+  parts: Pick<NodeParts, "account" | "pool">,
+): Omit<Bid, "sequence"> {
   return {
     node: config.node,
     agent: config.agent,
     available: atLeastNothing(parts.account.available),
     total: parts.account.total,
     labels: config.labels,
-    queued: demands.length,
+    queued: 0,
     idleWorkers: parts.pool.idleCount,
+    draining: false,
+  };
+}
+
+export function nodeState(config: AgentConfig, parts: NodeParts): Omit<Heartbeat, "sequence"> {
+  const { demands, draining } = parts.scheduler.snapshot();
+  return {
+    ...nodeBid(config, parts),
+    queued: demands.length,
     draining,
     hostname: config.hostname,
     pid: process.pid,

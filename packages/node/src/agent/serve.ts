@@ -22,6 +22,9 @@ import {
 } from "@stingray/protocol";
 import * as t from "./tokens.js";
 
+/** A dead worker's exit is reported within this time after its channel broke. */
+const EXIT_REPORT_MS = 1_000;
+
 /** Starts to serve. Everything named by a token must be there. */
 export function serveAgent(get: t.Get): void {
   const transport = get(t.TRANSPORT);
@@ -29,7 +32,14 @@ export function serveAgent(get: t.Get): void {
   const deaths = get(t.DEATHS);
   transport.inbox.onChannelClosed((channel, reason) => {
     watchers.channelClosed(channel);
-    if (isProcessId(channel.peer.endpoint)) deaths.channelClosed(channel.peer.endpoint, reason.message);
+    const process = channel.peer.endpoint;
+    if (!isProcessId(process)) return;
+    deaths.channelClosed(process, reason.message);
+    // Messages to a worker may be lost, such as leases that it was given: nobody can rely on it any more. One that
+    // just died is about to report how.
+    if (get(t.POOL).get(process) === undefined) return;
+    const kill = (): void => get(t.POOL).kill(process, `its channel to the agent broke: ${reason.message}`);
+    setTimeout(kill, EXIT_REPORT_MS).unref();
   });
   serveJobs(get);
   serveLeases(get);

@@ -3,7 +3,7 @@
  * writes, so that whoever listens here never waits for a write to come back from the broker.
  */
 import type { ActorRow, Row, Table, TableCache } from "@stingray/gcs-kv";
-import type { ActorId } from "@stingray/protocol";
+import { StingrayError, type ActorId } from "@stingray/protocol";
 import { nextActorRow, type ActorEvent } from "./actor-machine.js";
 
 export type ActorEntry = Row<ActorRow>;
@@ -17,10 +17,14 @@ export type ActorListener = (
 
 /** Rounds of losing to another writer of the same row before the event counts as stale. */
 const ROUNDS = 100;
+/** Between tries while the broker is away, in milliseconds. */
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 2_000;
 
 export class ActorBook {
   private readonly newest = new Map<string, ActorEntry>();
   private readonly listeners = new Set<ActorListener>();
+  private stopped = false;
 
   private constructor(
     private readonly table: Table<ActorRow>,
@@ -59,11 +63,28 @@ export class ActorBook {
   }
 
   /**
-   * Applies the event to the row as long as it makes sense there, looking again when another write came between.
+   * Applies the event to the row as long as it makes sense there, looking again when another write came between, and
+   * trying until the broker is back when that is away.
    * @param revision only to the row with this revision
    * @returns the new row, or undefined where the event was stale
    */
   async apply(actor: string, event: ActorEvent, revision?: number): Promise<ActorEntry | undefined> {
+    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+      try {
+        return await this.tryApply(actor, event, revision);
+      } catch (error) {
+        // What happened has happened: a broker that is away only puts off that it is written down.
+        if (this.stopped || !(error instanceof StingrayError) || !error.retryable) throw error;
+        await new Promise((resolve) => setTimeout(resolve, pause).unref());
+      }
+    }
+  }
+
+  private async tryApply(
+    actor: string,
+    event: ActorEvent,
+    revision: number | undefined,
+  ): Promise<ActorEntry | undefined> {
     let entry = this.newest.get(actor) ?? (await this.fetch(actor));
     for (let round = 0; entry !== undefined && round < ROUNDS; round++) {
       if (revision !== undefined && entry.revision !== revision) {
@@ -98,6 +119,7 @@ export class ActorBook {
   }
 
   stop(): Promise<void> {
+    this.stopped = true;
     this.listeners.clear();
     return this.cache.stop();
   }

@@ -51,21 +51,32 @@ export class ActorDirectory {
       const holder = await this.names.holder(spec.namespace, spec.name);
       if (holder !== undefined && holder.actor !== spec.actor) return taken(spec, holder, getIfExists);
     }
-    const { agent } = this.hooks;
-    const entry = await this.book.create({ spec, state: "PENDING", epoch: 0, agent, restarts: 0 });
+    const entry = await this.claim(spec).catch((error: unknown) => {
+      this.giveUp(spec, error);
+      throw error;
+    });
     if (entry === undefined) return {};
-    if (spec.name !== undefined) {
-      const holder = await this.names.claim(spec, spec.name).catch(async (error: unknown) => {
-        await this.book.remove(entry).catch(() => undefined);
-        throw error;
-      });
-      if (holder.actor !== spec.actor) {
-        await this.book.remove(entry);
-        return taken(spec, holder, getIfExists);
-      }
-    }
+    if ("holder" in entry) return taken(spec, entry.holder, getIfExists);
     this.hooks.place(entry);
     return {};
+  }
+
+  /** The row, or the actor that has its name; undefined where there is such a row already. */
+  private async claim(spec: ActorSpec): Promise<ActorEntry | { holder: ActorSpec } | undefined> {
+    const { agent } = this.hooks;
+    const entry = await this.book.create({ spec, state: "PENDING", epoch: 0, agent, restarts: 0 });
+    if (entry === undefined || spec.name === undefined) return entry;
+    const holder = await this.names.claim(spec, spec.name);
+    if (holder.actor === spec.actor) return entry;
+    await this.book.remove(entry);
+    return { holder };
+  }
+
+  /** Its creator was told that it failed: what was written of it, if anything was, must not stay. */
+  private giveUp(spec: ActorSpec, error: unknown): void {
+    this.end(spec.actor, encodeError(error)).catch((thrown: unknown) =>
+      this.hooks.failed(`end ${describe(spec)}`, thrown),
+    );
   }
 
   /** Ends an actor wherever it is; with `restart` only its process. Unknown and dead actors are no error. */

@@ -93,13 +93,14 @@ export class ActorPlacer {
     try {
       while (!signal.aborted) {
         const change = this.nextChange(signal);
-        const ranked = rank(spec.placement, [this.hooks.ownBid(), ...this.view.nodes()], {
+        const ownBid = this.hooks.ownBid();
+        const ranked = rank(spec.placement, [ownBid, ...this.view.nodes()], {
           random: Math.random,
         });
         this.checkAffinity(spec, ranked);
         for (const candidate of ranked) {
           if (candidate.fit !== "now") break;
-          if (candidate.node === this.hooks.ownBid().node) {
+          if (candidate.node === ownBid.node) {
             const reservation = queued ?? this.scheduler.reserveNow(ask);
             if (reservation === undefined || reservation === queued) continue;
             this.hooks.host(entry, reservation);
@@ -110,7 +111,7 @@ export class ActorPlacer {
           if (refusal === undefined || signal.aborted) return;
         }
         reason = explain(spec, ranked);
-        const own = ranked.find((r) => r.node === this.hooks.ownBid().node);
+        const own = ranked.find((r) => r.node === ownBid.node);
         if (queued === undefined && own !== undefined && own.fit !== "never") {
           queued = this.scheduler.reserve({ ...ask, signal: leaveQueue.signal });
           queued.catch(() => undefined);

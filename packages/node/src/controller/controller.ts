@@ -74,7 +74,7 @@ export class Controller {
     const living = await this.judgeNodes(lasts, signal);
     for (const entry of this.actors.entries()) {
       if (signal.aborted) return;
-      await this.mendActor(entry, living, lasts);
+      if (!this.isWell(entry, living)) await this.mendActor(entry, living, lasts);
     }
     for (const row of this.jobs.entries()) {
       if (signal.aborted) return;
@@ -111,6 +111,13 @@ export class Controller {
       row.revision,
     );
     if (written.ok) this.hooks.announceNodeDeath(node, reason);
+  }
+
+  /** Nearly all are: there may be very many, so nothing is awaited to see it. */
+  private isWell({ value }: ActorEntry, living: ReadonlySet<string>): boolean {
+    const { detached, creatorNode } = value.spec;
+    if (value.state === "DEAD" || value.agent === undefined || !living.has(value.agent)) return false;
+    return detached || creatorNode === undefined || !this.isDeadNode(creatorNode);
   }
 
   private async mendActor(
