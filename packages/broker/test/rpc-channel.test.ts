@@ -180,7 +180,7 @@ describe("RPC channels", () => {
 
       it("refuses what it does not understand, tells the sender, and goes on", async () => {
         const [a, b, channel] = await pair();
-        b.inbox.on(COUNT, text as never, () => expect.fail("it is no text"));
+        b.inbox.on(COUNT, text, () => expect.fail("it is no text"));
         b.inbox.on(COUNT + 1, anything, () => {
           throw new Error("a bug");
         });

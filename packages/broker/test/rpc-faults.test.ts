@@ -260,8 +260,10 @@ describe("RPC under faults", function () {
     const victim = c.inbox.channel({ endpoint: b.process });
     await victim.request(echo, 1);
     for (let i = 0; i < 300; i++) connection.publish(subject, noise(Math.floor(random() * 200)));
-    for (let i = 0; sample !== undefined && i < 500; i++) {
-      const bytes = Buffer.from(sample);
+    const whole = Buffer.from(sample ?? []);
+    expect(whole.length).greaterThan(100);
+    for (let i = 0; i < 500; i++) {
+      const bytes = Buffer.from(whole);
       for (let k = 0; k < 3; k++) bytes[Math.floor(random() * bytes.length)] = Math.floor(random() * 256);
       connection.publish(
         subject,

@@ -1,7 +1,7 @@
 /** What the parts of a transport share: its endpoints, links, remotes, clocks and counters. */
 import { ConnectionError, toError } from "@stingray/protocol";
 import type { EndpointId, NodeId, ProcessId, StingrayError, Subjects } from "@stingray/protocol";
-import type { Channel } from "./channel.js";
+import type { Stream } from "./stream.js";
 import { Deadlines } from "./deadlines.js";
 import { Endpoint, type EndpointHost } from "./endpoint.js";
 import type { Header } from "./frame.js";
@@ -47,7 +47,7 @@ export class Core implements EndpointHost, Ways {
   private readonly here: RemoteEnd;
   private readonly remotes = new Map<EndpointId, Remote>();
   private streams = 0;
-  private turn: Channel[] = [];
+  private turn: Stream[] = [];
   private scheduled = false;
   private closing: Promise<void> | undefined;
 
@@ -115,10 +115,10 @@ export class Core implements EndpointHost, Ways {
   private async end(drainMs: number): Promise<void> {
     const until = performance.now() + drainMs;
     this.endTurn();
-    while (this.router.allChannels.some((channel) => channel.unacknowledged) && performance.now() < until)
+    while (this.router.allStreams.some((stream) => stream.unacknowledged) && performance.now() < until)
       await new Promise((resolve) => setTimeout(resolve, DRAIN_LOOK_MS));
     this.closed = new ConnectionError(`the transport of ${this.process} is closed`);
-    for (const channel of this.router.allChannels) channel.close(this.closed);
+    for (const stream of this.router.allStreams) stream.close(this.closed);
     await this.hub?.close();
     await this.broker.detach(BROKER_FLUSH_MS);
     this.ticker.close();
@@ -131,11 +131,11 @@ export class Core implements EndpointHost, Ways {
   nextStream(): number {
     return ++this.streams;
   }
-  opened(channel: Channel): void {
-    this.router.addChannel(channel);
+  opened(stream: Stream): void {
+    this.router.addStream(stream);
   }
-  forgotten(channel: Channel): void {
-    this.router.removeChannel(channel);
+  forgotten(stream: Stream): void {
+    this.router.removeStream(stream);
   }
   endpointClosed(endpoint: Endpoint): void {
     if (this.router.endpoint(endpoint.id) !== endpoint) return;
@@ -144,9 +144,9 @@ export class Core implements EndpointHost, Ways {
   }
 
   /** After all microtasks: what they send to one peer travels in one frame. */
-  atEndOfTurn(channel: Channel): void {
-    channel.queued = true;
-    this.turn.push(channel);
+  atEndOfTurn(stream: Stream): void {
+    stream.queued = true;
+    this.turn.push(stream);
     if (this.scheduled) return;
     this.scheduled = true;
     queueMicrotask(this.scheduleEnd);
@@ -155,13 +155,13 @@ export class Core implements EndpointHost, Ways {
   private readonly scheduleEnd = (): void => process.nextTick(this.endTurn);
   private readonly endTurn = (): void => {
     this.scheduled = false;
-    const channels = this.turn;
+    const streams = this.turn;
     this.turn = [];
     const links: Link[] = [];
-    for (const channel of channels) {
-      channel.queued = false;
-      channel.pump();
-      const { link } = channel.end;
+    for (const stream of streams) {
+      stream.queued = false;
+      stream.pump();
+      const { link } = stream.end;
       if (link !== undefined && !links.includes(link)) links.push(link);
     }
     for (const link of links) link.flush();
@@ -201,8 +201,8 @@ export class Core implements EndpointHost, Ways {
     };
   }
 
-  located(channel: Channel, header: Header, arrival: Arrival): void {
-    channel.moveTo(this.remoteFor({ endpoint: channel.peer.endpoint, ...this.whereabouts(header, arrival) }));
+  located(stream: Stream, header: Header, arrival: Arrival): void {
+    stream.moveTo(this.remoteFor({ endpoint: stream.peer.endpoint, ...this.whereabouts(header, arrival) }));
   }
 
   private remoteOf(name: EndpointId): Remote {

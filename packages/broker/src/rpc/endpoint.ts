@@ -1,8 +1,10 @@
 /** An endpoint of this process: its inbox, or the mailbox of an actor that it hosts. Routes messages to handlers. */
 import { encodeError, Op, ProtocolError } from "@stingray/protocol";
 import type { Check, EndpointId, Method, StingrayError } from "@stingray/protocol";
-import { Channel } from "./channel.js";
+import { Channel, type CloseCallbacks } from "./channel.js";
 import type { Host, LocalEnd, PeerAddress, RemoteEnd } from "./parts.js";
+import { Requests } from "./requests.js";
+import { Stream } from "./stream.js";
 
 interface Handler {
   readonly check: Check<unknown>;
@@ -20,10 +22,15 @@ export interface EndpointHost extends Host {
   endpointClosed(endpoint: Endpoint): void;
 }
 
+interface Open {
+  readonly stream: Stream;
+  readonly channel: Channel;
+}
+
 export class Endpoint implements LocalEnd {
   private readonly handlers: (Handler | undefined)[] = [];
   private readonly services = new Map<string, Service>();
-  private readonly channels = new Map<string, Channel>();
+  private readonly channels = new Map<string, Open>();
   private readonly closeCallbacks = new Set<(channel: Channel, reason: StingrayError) => void>();
 
   /** Made by the transport. @internal */
@@ -46,13 +53,7 @@ export class Endpoint implements LocalEnd {
 
   /** The open channel to this peer and epoch, made now if there is none. Nothing is awaited and nothing sent. */
   channel(peer: PeerAddress): Channel {
-    const key = keyOf(peer.endpoint, peer.epoch ?? 0);
-    const open = this.channels.get(key);
-    if (open !== undefined) return open;
-    const channel = new Channel(this.host, this, this.host.remoteFor(peer), peer);
-    if (this.host.closed !== undefined) channel.fail(this.host.closed);
-    else this.channels.set(key, channel);
-    return channel;
+    return this.open(peer).channel;
   }
 
   /** Calls back whenever a channel of this endpoint closes, for whatever reason. Returns how to stop. */
@@ -63,57 +64,70 @@ export class Endpoint implements LocalEnd {
 
   /** Closes all channels, telling the peers, and stops receiving. */
   close(): Promise<void> {
-    for (const channel of this.open) channel.close();
+    for (const { channel } of this.channels.values()) channel.close();
     this.host.endpointClosed(this);
     return Promise.resolve();
   }
 
-  /** @internal */
-  get open(): Channel[] {
-    return [...this.channels.values()];
+  /** The same for an incoming frame. @internal */
+  streamTo(peer: PeerAddress): Stream {
+    return this.open(peer).stream;
   }
   /** @internal */
-  find(endpoint: EndpointId, epoch: number): Channel | undefined {
-    return this.channels.get(keyOf(endpoint, epoch));
+  find(endpoint: EndpointId, epoch: number): Stream | undefined {
+    return this.channels.get(keyOf(endpoint, epoch))?.stream;
   }
 
-  /** @internal */
-  channelClosed(channel: Channel, reason: StingrayError): void {
-    const key = keyOf(channel.peer.endpoint, channel.peer.epoch ?? 0);
-    if (this.channels.get(key) === channel) this.channels.delete(key);
-    for (const callback of this.closeCallbacks) {
-      try {
-        callback(channel, reason);
-      } catch (error) {
-        this.host.handlerFailed(error, `onChannelClosed of ${this.id}`);
-      }
+  private open(peer: PeerAddress): Open {
+    const { host } = this;
+    const key = keyOf(peer.endpoint, peer.epoch ?? 0);
+    const known = this.channels.get(key);
+    if (known !== undefined) return known;
+    const requests = new Requests(host.deadlines, peer.endpoint);
+    const callbacks: CloseCallbacks = new Set();
+    const stream = new Stream(host, this, host.remoteFor(peer), peer, {
+      message: (message) => this.dispatch(message, channel, stream, requests),
+      closed: (reason) => {
+        if (this.channels.get(key)?.stream === stream) this.channels.delete(key);
+        requests.failAll(reason);
+        for (const callback of this.closeCallbacks)
+          this.tell(() => callback(channel, reason), `onChannelClosed of ${this.id}`);
+        for (const callback of callbacks)
+          this.tell(() => callback(reason), `onClose of the channel to ${peer.endpoint}`);
+        callbacks.clear();
+      },
+    });
+    const channel = new Channel(stream, requests, callbacks);
+    const opened = { stream, channel };
+    if (host.closed !== undefined) stream.fail(host.closed);
+    else this.channels.set(key, opened);
+    return opened;
+  }
+
+  private tell(call: () => void, where: string): void {
+    try {
+      call();
+    } catch (error) {
+      this.host.handlerFailed(error, where);
     }
   }
 
-  /** @internal */
-  dispatch(message: unknown, channel: Channel): void {
+  private dispatch(message: unknown, channel: Channel, stream: Stream, requests: Requests): void {
     if (!Array.isArray(message) || typeof message[0] !== "number")
-      return channel.refuse(
+      return stream.refuse(
         new ProtocolError("malformed message: it must be an array that starts with a number"),
       );
     const op = message[0];
-    if (op === Op.Request) return this.requested(message, channel);
-    if (op === Op.Response) {
-      try {
-        channel.response(message);
-      } catch (error) {
-        channel.refuse(error);
-      }
-      return;
-    }
-    const handler = this.handlers[op];
-    if (handler === undefined)
-      return channel.refuse(new ProtocolError(`${this.id} takes no messages that begin with ${op}`));
+    if (op === Op.Request) return this.requested(message, channel, stream);
+    const handler = op === Op.Response ? undefined : this.handlers[op];
     let checked: unknown;
     try {
+      if (op === Op.Response) return requests.answered(message);
+      if (handler === undefined)
+        throw new ProtocolError(`${this.id} takes no messages that begin with ${op}`);
       checked = handler.check(message, handler.at);
     } catch (error) {
-      return channel.refuse(error);
+      return stream.refuse(error);
     }
     try {
       const result = handler.handle(checked, channel);
@@ -123,18 +137,18 @@ export class Endpoint implements LocalEnd {
     }
   }
 
-  private requested(message: readonly unknown[], channel: Channel): void {
+  private requested(message: readonly unknown[], channel: Channel, stream: Stream): void {
     const [, id, name, body] = message;
     if (typeof id !== "number" || typeof name !== "string")
-      return channel.refuse(new ProtocolError("malformed message: a request is [0, id, method, body]"));
+      return stream.refuse(new ProtocolError("malformed message: a request is [0, id, method, body]"));
     const answer = (result: unknown): void => {
       try {
-        channel.send([Op.Response, id, 0, result]);
+        stream.send([Op.Response, id, 0, result]);
       } catch (error) {
         failed(error);
       }
     };
-    const failed = (error: unknown): void => channel.send([Op.Response, id, 1, encodeError(error)]);
+    const failed = (error: unknown): void => stream.send([Op.Response, id, 1, encodeError(error)]);
     const service = this.services.get(name);
     if (service === undefined)
       return failed(

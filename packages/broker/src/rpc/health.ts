@@ -31,8 +31,14 @@ export interface Patient {
   fail(reason: StingrayError): void;
 }
 
-/** `sound`: nothing speaks against the peer. `suspect`: since `since` the broker has said that nobody listens. */
-type Standing = { state: "sound" } | { state: "suspect"; since: number; probeAt: number; pause: number };
+/**
+ * `sound`: nothing speaks against the peer. `doubted`: its socket broke, and it is asked over NATS until it is heard.
+ * `suspect`: since `since` the broker has said that nobody listens.
+ */
+type Standing =
+  | { state: "sound" }
+  | { state: "doubted"; probeAt: number; pause: number }
+  | { state: "suspect"; since: number; probeAt: number; pause: number };
 const SOUND: Standing = { state: "sound" };
 
 export class Health implements Ticked {
@@ -64,8 +70,28 @@ export class Health implements Ticked {
     this.watch();
   }
 
-  /** The peer was heard, or the way to it changed. */
-  clear(): void {
+  /** Its socket broke and did not come back: is it still there? */
+  doubt(now: number): void {
+    if (this.standing.state !== "sound") return;
+    this.standing = { state: "doubted", probeAt: now, pause: FIRST_PROBE_MS };
+    this.watch();
+  }
+
+  /** A frame of the peer came. True where frames may have got lost before it. */
+  heard(): boolean {
+    const { state } = this.standing;
+    if (state !== "sound") this.clear();
+    return state === "suspect";
+  }
+
+  /** The way to the peer is another one: what the broker said before counts no more. A doubt does until it is heard. */
+  moved(): void {
+    const { standing } = this;
+    this.clear();
+    if (standing.state === "doubted" && this.channel.end.link?.kind === "nats") this.doubt(performance.now());
+  }
+
+  private clear(): void {
     this.standing = SOUND;
     this.stalled.acked = -1;
     this.gap.received = -1;
@@ -76,10 +102,10 @@ export class Health implements Ticked {
     if (channel.closed !== undefined) return false;
     if (channel.owesAck) channel.acknowledge();
     const missing = channel.hasGap && this.mindGap(now);
-    const suspected = this.standing.state === "suspect" && this.probe(now, this.standing);
+    const questioned = this.question(now);
     const outstanding = channel.unacknowledged && this.mindStall(now);
     if (!channel.unacknowledged) this.stalled.acked = -1;
-    return missing || suspected || outstanding || channel.owesAck;
+    return missing || questioned || outstanding || channel.owesAck;
   }
 
   private mindGap(now: number): true {
@@ -106,29 +132,34 @@ export class Health implements Ticked {
     return true;
   }
 
-  private probe(now: number, suspicion: Standing & { state: "suspect" }): boolean {
+  private question(now: number): boolean {
+    const { standing, channel, limits } = this;
+    if (standing.state === "sound") return false;
+    if (channel.end.link?.kind !== "nats") return true; // asked when there is a way
+    if (standing.state === "suspect" && this.givenUp(now, standing.since)) return false;
+    if (now >= standing.probeAt) {
+      channel.ping();
+      const longest = standing.state === "suspect" ? LAST_PROBE_MS : limits.stallMs * STALL_FACTOR;
+      standing.pause = Math.min(standing.pause * 1.5, longest);
+      standing.probeAt = now + standing.pause;
+    }
+    return true;
+  }
+
+  private givenUp(now: number, since: number): boolean {
     const { channel, limits } = this;
-    const { end } = channel;
-    if (end.link?.kind !== "nats") return true;
+    const { end, peer } = channel;
     const patience = end.refused
       ? limits.goneLocalMs
-      : limits.goneMs + Math.max(0, end.reconnectedAt + limits.reconnectGraceMs - suspicion.since);
-    if (now - suspicion.since >= patience) {
-      const { endpoint } = channel.peer;
-      channel.fail(
-        new ConnectionError(
-          `${endpoint} is gone: nobody has listened on its subject for ${Math.round(now - suspicion.since)} ms` +
-            `${end.refused ? " and its socket is closed" : ""}. Its process has ended or can't reach the broker`,
-          { detail: { peer: endpoint, reason: "gone" } },
-        ),
-      );
-      return false;
-    }
-    if (now >= suspicion.probeAt) {
-      channel.ping();
-      suspicion.pause = Math.min(suspicion.pause * 1.5, LAST_PROBE_MS);
-      suspicion.probeAt = now + suspicion.pause;
-    }
+      : limits.goneMs + Math.max(0, end.reconnectedAt + limits.reconnectGraceMs - since);
+    if (now - since < patience) return false;
+    channel.fail(
+      new ConnectionError(
+        `${peer.endpoint} is gone: nobody has listened on its subject for ${Math.round(now - since)} ms` +
+          `${end.refused ? " and its socket is closed" : ""}. Its process has ended or can't reach the broker`,
+        { detail: { peer: peer.endpoint, reason: "gone" } },
+      ),
+    );
     return true;
   }
 }

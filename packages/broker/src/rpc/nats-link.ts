@@ -4,7 +4,7 @@
  */
 import type { Msg, NatsConnection, Subscription } from "@nats-io/nats-core";
 import type { EndpointId, ProcessId, Subjects } from "@stingray/protocol";
-import type { Channel } from "./channel.js";
+import type { Stream } from "./stream.js";
 import { Writer } from "./cbor-write.js";
 import { HEADER_BYTES, Kind, LENGTH_BYTES, fastSeq, setNumber, type Frame } from "./frame.js";
 import { itemEnd, readItem } from "./cbor-read.js";
@@ -122,7 +122,7 @@ export class NatsLink implements Link {
   flush(): void {
     // The client writes at the end of the microtasks that follow, all that was published since in one go.
   }
-  resume(_channel: Channel): void {
+  resume(_stream: Stream): void {
     // Always writable: the window of each channel bounds what is on the way.
   }
 

@@ -1,9 +1,9 @@
 /** The seams between the parts of the transport: each sees of the others what stands here. */
 import type { ActorId, EndpointId, NodeId, ProcessId, StingrayError } from "@stingray/protocol";
-import type { Channel } from "./channel.js";
 import type { Deadlines } from "./deadlines.js";
 import type { Frame, Header } from "./frame.js";
 import type { LinkStats, MalformedInfo, TransportLimits, TransportStats } from "./limits.js";
+import type { Stream } from "./stream.js";
 import type { Ticker } from "./ticker.js";
 
 /** Who is meant, and what is known of where it is. */
@@ -31,8 +31,8 @@ export interface Link {
   send(frame: Frame, to: EndpointId, answerable: boolean): void;
   /** Puts what is queued on the wire. */
   flush(): void;
-  /** Pumps the channel again when the link is writable. */
-  resume(channel: Channel): void;
+  /** Pumps the stream again when the link is writable. */
+  resume(stream: Stream): void;
 }
 
 /** Where a frame came in. `process`: who is at the other end, where that is proven. */
@@ -41,7 +41,7 @@ export interface Arrival {
   readonly process?: ProcessId | undefined;
 }
 
-/** What channels, endpoints and remotes need of the transport. */
+/** What streams and endpoints need of the transport. */
 export interface Host {
   readonly process: ProcessId;
   readonly node: NodeId | undefined;
@@ -51,31 +51,35 @@ export interface Host {
   readonly deadlines: Deadlines;
   /** Set once the transport closes. */
   readonly closed: StingrayError | undefined;
-  /** Pumps the channel, and flushes its link, when this turn of the event loop ends. */
-  atEndOfTurn(channel: Channel): void;
-  /** A new number for the half of a channel. */
+  /** Pumps the stream, and flushes its link, when this turn of the event loop ends. */
+  atEndOfTurn(stream: Stream): void;
+  /** A new number for a stream. */
   nextStream(): number;
-  /** The channel is registered under its stream number, or not any more. */
-  opened(channel: Channel): void;
-  forgotten(channel: Channel): void;
+  /** The stream is registered under its number, or not any more. */
+  opened(stream: Stream): void;
+  forgotten(stream: Stream): void;
   /** Where a peer is, as its frame and the way it came say. */
   whereabouts(header: Header, arrival: Arrival): { process?: ProcessId; node?: NodeId };
-  /** The same for a channel that was open before. */
-  located(channel: Channel, header: Header, arrival: Arrival): void;
+  /** The same for a stream that was open before. */
+  located(stream: Stream, header: Header, arrival: Arrival): void;
   malformed(info: MalformedInfo): void;
   handlerFailed(error: unknown, where: string): void;
 }
 
-/** What a channel needs of the endpoint that it belongs to. */
+/** The endpoint that a stream belongs to. */
 export interface LocalEnd {
   readonly id: EndpointId;
   readonly epoch: number;
-  /** Handles a decoded message. Never throws. */
-  dispatch(message: unknown, channel: Channel): void;
-  channelClosed(channel: Channel, reason: StingrayError): void;
 }
 
-/** What a channel needs to know of the process at its other end. */
+/** Whose stream it is. Neither may throw. */
+export interface StreamOwner {
+  /** A decoded message came in, in order. */
+  message(message: unknown): void;
+  closed(reason: StingrayError): void;
+}
+
+/** What a stream needs to know of the process at its other end. */
 export interface RemoteEnd {
   /** The link to take now; undefined: frames wait. */
   readonly link: Link | undefined;
@@ -85,8 +89,8 @@ export interface RemoteEnd {
   readonly refused: boolean;
   /** There is something to send. */
   wanted(): void;
-  add(channel: Channel): void;
-  remove(channel: Channel): void;
+  add(stream: Stream): void;
+  remove(stream: Stream): void;
 }
 
 export const isActor = (id: EndpointId): id is ActorId => id.startsWith("a");

@@ -9,25 +9,29 @@ import {
   type ProcessId,
   type StingrayError,
 } from "@stingray/protocol";
-import type { Channel } from "./channel.js";
+import type { Stream } from "./stream.js";
 import type { TransportLimits } from "./limits.js";
 import type { Link, RemoteEnd } from "./parts.js";
 import type { Ticked, Ticker } from "./ticker.js";
 
-/** Pause between attempts to dial while nothing else leads to the peer, and while NATS does. In milliseconds. */
+/** Pause between attempts to dial while nothing else leads to the peer. In milliseconds. */
 const REDIAL_MS = 50;
+/** The same while NATS does: it grows up to this, and then only traffic has us dial. */
 const REDIAL_WITH_NATS_MS = 2_000;
+const REDIAL_GROWTH = 3;
+/** Failures in a row after which we dial no more by ourselves. */
+const QUICK_DIALS = 3;
 
 /**
- * The socket to it. `never`: not on our node, or NATS only. `dialling`: frames wait for it unless it is `late`.
+ * The socket to it; `failures` counts attempts in a row. `never`: not on our node, or NATS only. `dialling`: frames wait for it unless it is `late`.
  * `down`: the last attempt failed; `refused` where nobody listens there, since `refusedAt` without a break.
  */
 export type SocketState =
   | { at: "never" }
   | { at: "idle" }
-  | { at: "dialling"; since: number; late: boolean; refusedAt: number | undefined }
+  | { at: "dialling"; since: number; late: boolean; failures: number; refusedAt: number | undefined }
   | { at: "up"; link: Link }
-  | { at: "down"; since: number; refusedAt: number | undefined };
+  | { at: "down"; since: number; failures: number; refusedAt: number | undefined };
 
 export type SocketEvent =
   | { what: "local" } // it runs on our node
@@ -46,7 +50,8 @@ export function nextSocketState(state: SocketState, event: SocketEvent): SocketS
       if (state.at !== "idle" && state.at !== "down" && state.at !== "up") return state;
       const again = state.at === "down"; // do not hold up frames that go over NATS already
       const refusedAt = state.at === "down" ? state.refusedAt : undefined;
-      return { at: "dialling", since: event.now, late: again && event.natsCarries, refusedAt };
+      const failures = state.at === "down" ? state.failures : 0;
+      return { at: "dialling", since: event.now, late: again && event.natsCarries, failures, refusedAt };
     }
     case "late":
       return state.at === "dialling" ? { ...state, late: true } : state;
@@ -57,7 +62,7 @@ export function nextSocketState(state: SocketState, event: SocketEvent): SocketS
     case "failed": {
       if (state.at !== "dialling") return state;
       const refusedAt = event.refused ? (state.refusedAt ?? event.now) : undefined;
-      return { at: "down", since: event.now, refusedAt };
+      return { at: "down", since: event.now, failures: state.failures + 1, refusedAt };
     }
   }
 }
@@ -81,7 +86,7 @@ export class Remote implements RemoteEnd, Ticked {
   ticking = false;
   link: Link | undefined;
   private socket: SocketState = { at: "never" };
-  private readonly channels = new Set<Channel>();
+  private readonly streams = new Set<Stream>();
   /** Since when nothing leads to it while something waits, and no broker is attached. */
   private strandedAt: number | undefined;
 
@@ -103,15 +108,15 @@ export class Remote implements RemoteEnd, Ticked {
     return this.ways.reconnectedAt;
   }
 
-  add(channel: Channel): void {
-    this.channels.add(channel);
+  add(stream: Stream): void {
+    this.streams.add(stream);
   }
-  remove(channel: Channel): void {
-    this.channels.delete(channel);
-    if (this.channels.size === 0) this.ways.unused(this);
+  remove(stream: Stream): void {
+    this.streams.delete(stream);
+    if (this.streams.size === 0) this.ways.unused(this);
   }
   get used(): boolean {
-    return this.channels.size > 0;
+    return this.streams.size > 0;
   }
   get hasSocket(): boolean {
     return this.socket.at === "up";
@@ -146,10 +151,10 @@ export class Remote implements RemoteEnd, Ticked {
   dialFailed(refused: boolean): void {
     const before = this.link;
     this.become({ what: "failed", now: performance.now(), refused });
-    // Channels that came here over the socket learn over NATS whether the peer still lives.
-    if (refused && this.link?.kind === "nats" && before === undefined)
-      for (const channel of this.channels) channel.ping();
-    if (this.link === undefined && this.used) this.ways.ticker.watch(this);
+    // Frames that waited take NATS now. Whether the peer still lives has to be asked there: it may have ended.
+    if (this.link?.kind !== "socket" && before === undefined)
+      for (const stream of this.streams) stream.doubt();
+    if (this.used) this.ways.ticker.watch(this);
   }
 
   /** NATS came up, went down, or was attached. */
@@ -160,7 +165,7 @@ export class Remote implements RemoteEnd, Ticked {
 
   /** Every channel to it closes. */
   fail(reason: StingrayError): void {
-    for (const channel of this.channels) channel.fail(reason);
+    for (const stream of this.streams) stream.fail(reason);
   }
 
   tick(now: number): boolean {
@@ -169,11 +174,14 @@ export class Remote implements RemoteEnd, Ticked {
     if (!this.used) return false;
     if (socket.at === "dialling" && !socket.late && now - socket.since >= limits.dialMs)
       this.become({ what: "late" });
+    const redial = socket.at === "down" && now - socket.since >= this.redialPause();
     if (this.link !== undefined) {
       this.strandedAt = undefined;
-      return socket.at === "dialling" && !socket.late;
+      const unclear = socket.at === "down" && socket.refusedAt === undefined && socket.failures < QUICK_DIALS;
+      if (unclear && redial) this.dial(now);
+      return unclear || (socket.at === "dialling" && !socket.late);
     }
-    if (socket.at === "down" && now - socket.since >= this.redialPause()) this.dial(now);
+    if (redial) this.dial(now);
     if (!this.ways.attached) this.mindStranded(now);
     else this.strandedAt = undefined;
     return true;
@@ -202,7 +210,9 @@ export class Remote implements RemoteEnd, Ticked {
   }
 
   private redialPause(): number {
-    return this.ways.nats === undefined ? REDIAL_MS : REDIAL_WITH_NATS_MS;
+    const { socket, ways } = this;
+    if (ways.nats === undefined || socket.at !== "down") return REDIAL_MS;
+    return Math.min(REDIAL_MS * REDIAL_GROWTH ** socket.failures, REDIAL_WITH_NATS_MS);
   }
 
   private dial(now: number): void {
@@ -225,6 +235,6 @@ export class Remote implements RemoteEnd, Ticked {
     else link = this.ways.nats;
     if (link === this.link) return;
     this.link = link;
-    if (link !== undefined) for (const channel of this.channels) channel.linkChanged();
+    if (link !== undefined) for (const stream of this.streams) stream.linkChanged();
   }
 }

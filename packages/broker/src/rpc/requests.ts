@@ -49,9 +49,9 @@ export class Requests {
     return this.pending.size;
   }
 
-  /** Sends `[0, id, method, ask]` with `send` and waits for `[1, id, …]`. */
+  /** Sends `[0, id, method, ask]` and waits for `[1, id, …]`. */
   ask<Q, A>(
-    send: (message: readonly unknown[]) => void,
+    sender: { send(message: readonly unknown[]): void },
     method: Method<Q, A>,
     ask: Q,
     options: RequestOptions | undefined,
@@ -60,7 +60,7 @@ export class Requests {
     if (signal?.aborted) return Promise.reject(signal.reason as Error);
     return new Promise<A>((resolve, reject) => {
       const id = ++this.last;
-      send([Op.Request, id, method.name, ask]);
+      sender.send([Op.Request, id, method.name, ask]);
       const ms = options?.timeoutMs ?? REQUEST_TIMEOUT_MS;
       const settle = resolve as (answer: unknown) => void;
       const pending = new Pending(this, id, method, ms, settle, reject);

@@ -4,7 +4,7 @@
  */
 import { ConnectionError, encodeError, ProtocolError, toError } from "@stingray/protocol";
 import type { EndpointId } from "@stingray/protocol";
-import type { Channel } from "./channel.js";
+import type { Stream } from "./stream.js";
 import { itemEnd } from "./cbor-read.js";
 import type { Endpoint } from "./endpoint.js";
 import {
@@ -26,8 +26,8 @@ import { isActor, type Arrival, type Host } from "./parts.js";
 const REMEMBERED = 10_000;
 
 export class Router {
-  private readonly byStream = new Map<number, Channel>();
-  private readonly byPeer = new Map<EndpointId, Set<Channel>>();
+  private readonly byStream = new Map<number, Stream>();
+  private readonly byPeer = new Map<EndpointId, Set<Stream>>();
   private readonly endpoints = new Map<EndpointId, Endpoint>();
   private readonly closedStreams = new Map<string, number>();
 
@@ -46,29 +46,29 @@ export class Router {
     return [...this.endpoints.values()];
   }
 
-  addChannel(channel: Channel): void {
-    this.byStream.set(channel.stream, channel);
-    const { endpoint } = channel.peer;
+  addStream(stream: Stream): void {
+    this.byStream.set(stream.id, stream);
+    const { endpoint } = stream.peer;
     const same = this.byPeer.get(endpoint);
-    if (same === undefined) this.byPeer.set(endpoint, new Set([channel]));
-    else same.add(channel);
+    if (same === undefined) this.byPeer.set(endpoint, new Set([stream]));
+    else same.add(stream);
   }
-  removeChannel(channel: Channel): void {
-    this.byStream.delete(channel.stream);
-    const same = this.byPeer.get(channel.peer.endpoint);
-    same?.delete(channel);
-    if (same?.size === 0) this.byPeer.delete(channel.peer.endpoint);
-    if (channel.peerStream === 0) return;
-    const key = streamKey(channel.localId, channel.peer.endpoint, channel.peer.epoch ?? 0);
+  removeStream(stream: Stream): void {
+    this.byStream.delete(stream.id);
+    const same = this.byPeer.get(stream.peer.endpoint);
+    same?.delete(stream);
+    if (same?.size === 0) this.byPeer.delete(stream.peer.endpoint);
+    if (stream.peerStream === 0) return;
+    const key = streamKey(stream.localId, stream.peer.endpoint, stream.peer.epoch ?? 0);
     this.closedStreams.delete(key);
-    this.closedStreams.set(key, channel.peerStream);
+    this.closedStreams.set(key, stream.peerStream);
     if (this.closedStreams.size <= REMEMBERED) return;
     for (const oldest of this.closedStreams.keys()) {
       this.closedStreams.delete(oldest);
       return;
     }
   }
-  get allChannels(): Channel[] {
+  get allStreams(): Stream[] {
     return [...this.byStream.values()];
   }
   get size(): number {
@@ -78,11 +78,11 @@ export class Router {
   /** A frame from `start` to `end` of a buffer that is not written any more. */
   receive(buffer: Buffer, start: number, end: number, arrival: Arrival): void {
     if (isUsual(buffer, start, end)) {
-      const channel = this.byStream.get(fastPeerStream(buffer, start));
-      if (channel !== undefined && channel.expects(buffer, start)) {
+      const stream = this.byStream.get(fastPeerStream(buffer, start));
+      if (stream !== undefined && stream.expects(buffer, start)) {
         const body = { buffer, start: start + HEADER_BYTES, end };
         try {
-          channel.receive(
+          stream.receive(
             fastKind(buffer, start),
             fastSeq(buffer, start),
             fastAck(buffer, start),
@@ -90,7 +90,7 @@ export class Router {
             arrival.link.stats,
           );
         } catch (error) {
-          channel.refuse(error);
+          stream.refuse(error);
         }
         return;
       }
@@ -109,18 +109,18 @@ export class Router {
     const body = { buffer, start: itemEnd(), end };
     const { kind, seq, ack } = header;
     try {
-      const channel =
+      const stream =
         kind === Kind.Data || kind === Kind.Part || kind === Kind.Ping
-          ? this.channelFor(header, arrival)
-          : this.channelOf(header);
-      channel?.receive(kind, seq, header.peerStream === channel.stream ? ack : 0, body, arrival.link.stats);
+          ? this.streamFor(header, arrival)
+          : this.streamOf(header);
+      stream?.receive(kind, seq, header.peerStream === stream.id ? ack : 0, body, arrival.link.stats);
     } catch (error) {
       this.refuse(partial, error, arrival);
     }
   }
 
   /** The channel that a frame with messages is for; undefined where it was refused or is stale. */
-  private channelFor(header: Header, arrival: Arrival): Channel | undefined {
+  private streamFor(header: Header, arrival: Arrival): Stream | undefined {
     if (arrival.process !== undefined && !isActor(header.from) && header.from !== arrival.process)
       throw new ProtocolError(`${arrival.process} sent a frame in the name of ${header.from}`);
     const endpoint = this.endpoints.get(header.to);
@@ -137,7 +137,7 @@ export class Router {
       );
     const open = endpoint.find(header.from, header.fromEpoch);
     if (open !== undefined) {
-      if (header.peerStream !== 0 && header.peerStream !== open.stream)
+      if (header.peerStream !== 0 && header.peerStream !== open.id)
         return this.reset(header, arrival, `the channel that was meant is closed`);
       if (open.peerStream === header.stream) return open;
       if (open.peerStream === 0) {
@@ -159,27 +159,27 @@ export class Router {
       epoch: header.fromEpoch,
       ...this.host.whereabouts(header, arrival),
     };
-    const channel = endpoint.channel(peer);
-    if (channel.closed !== undefined) return undefined;
-    channel.pair(header.stream);
-    return channel;
+    const stream = endpoint.streamTo(peer);
+    if (stream.closed !== undefined) return undefined;
+    stream.pair(header.stream);
+    return stream;
   }
 
   /** The channel that a frame about a channel is for; undefined where there is none (any more). */
-  private channelOf(header: Header): Channel | undefined {
-    const channel =
+  private streamOf(header: Header): Stream | undefined {
+    const stream =
       header.peerStream === 0
         ? this.endpoints.get(header.to)?.find(header.from, header.fromEpoch)
         : this.byStream.get(header.peerStream);
-    if (channel === undefined || channel.localId !== header.to) return undefined;
-    const { peer } = channel;
+    if (stream === undefined || stream.localId !== header.to) return undefined;
+    const { peer } = stream;
     if (peer.endpoint !== header.from || (peer.epoch ?? 0) !== header.fromEpoch) return undefined;
     // A process that never knew the channel refuses it without a stream of its own.
     if (header.kind === Kind.Reset || header.kind === Kind.Refused)
-      return header.peerStream === 0 ? undefined : channel;
-    if (channel.peerStream === 0 && header.peerStream === channel.stream && header.stream !== 0)
-      channel.pair(header.stream);
-    return header.stream === channel.peerStream ? channel : undefined;
+      return header.peerStream === 0 ? undefined : stream;
+    if (stream.peerStream === 0 && header.peerStream === stream.id && header.stream !== 0)
+      stream.pair(header.stream);
+    return header.stream === stream.peerStream ? stream : undefined;
   }
 
   private isClosed(header: Header): boolean {
@@ -235,7 +235,7 @@ export class Router {
 
   /** The broker says that nobody listens for this endpoint. */
   noResponders(endpoint: string): void {
-    for (const channel of this.byPeer.get(endpoint as EndpointId) ?? []) channel.noResponders();
+    for (const stream of this.byPeer.get(endpoint as EndpointId) ?? []) stream.noResponders();
   }
 }
 

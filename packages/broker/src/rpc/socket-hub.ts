@@ -43,8 +43,9 @@ export class SocketHub {
   private readonly dials = new Map<ProcessId, Socket>();
   /** Who is proving itself on a socket that it dialled. */
   private readonly entering = new Map<ProcessId, Socket>();
-  /** All of them, until they are closed. */
+  /** All of them, until they are closed; and those of them whose peer is not proven. */
   private readonly sockets = new Set<Socket>();
+  private readonly strangers = new Set<Socket>();
   private readonly awake: Awake;
   private closed = false;
 
@@ -136,9 +137,9 @@ export class SocketHub {
   async close(): Promise<void> {
     if (this.closed) return;
     this.closed = true;
-    const { links, dials, entering, sockets, server } = this;
+    const { links, dials, strangers, sockets, server } = this;
     const stopped = new Promise<void>((resolve) => server.close(() => resolve()));
-    for (const socket of [...dials.values(), ...entering.values()]) socket.destroy();
+    for (const socket of strangers) socket.destroy();
     for (const link of links.values()) link.close();
     links.clear();
     dials.clear();
@@ -152,7 +153,11 @@ export class SocketHub {
 
   private track(socket: Socket): Socket {
     this.sockets.add(socket);
-    return socket.once("close", () => this.sockets.delete(socket));
+    this.strangers.add(socket);
+    return socket.once("close", () => {
+      this.sockets.delete(socket);
+      this.strangers.delete(socket);
+    });
   }
 
   private handshake(): HandshakeOptions {
@@ -200,6 +205,7 @@ export class SocketHub {
 
   private adopt(socket: Socket, process: ProcessId, deframer: Deframer): void {
     if (this.closed) return void socket.destroy();
+    this.strangers.delete(socket);
     const { limits, stats, events } = this.options;
     const most = limits.messageBytes + limits.frameBytes;
     const older = this.links.get(process);

@@ -2,7 +2,7 @@
 import type { Socket } from "node:net";
 import { toError, type ProcessId } from "@stingray/protocol";
 import type { Awake } from "./awake.js";
-import type { Channel } from "./channel.js";
+import type { Stream } from "./stream.js";
 import type { Deframer } from "./deframer.js";
 import { LENGTH_BYTES, type Frame } from "./frame.js";
 import type { LinkStats } from "./limits.js";
@@ -25,7 +25,7 @@ export class SocketLink implements Link {
   readonly kind = "socket";
   private queue: Uint8Array[] = [];
   private queuedBytes = 0;
-  private readonly blocked = new Set<Channel>();
+  private readonly blocked = new Set<Stream>();
   private over = false;
 
   /** Takes over a socket whose peer is proven to be `process`. */
@@ -90,8 +90,8 @@ export class SocketLink implements Link {
     if (this.blocked.size > 0 && this.writable) this.release();
   }
 
-  resume(channel: Channel): void {
-    this.blocked.add(channel);
+  resume(stream: Stream): void {
+    this.blocked.add(stream);
   }
 
   /** Ends the link after what is queued, without a `lost`. */
@@ -108,9 +108,9 @@ export class SocketLink implements Link {
   }
 
   private release(): void {
-    const channels = [...this.blocked];
+    const streams = [...this.blocked];
     this.blocked.clear();
-    for (const channel of channels) channel.wake();
+    for (const stream of streams) stream.wake();
   }
 
   private ended(): void {
