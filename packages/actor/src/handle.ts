@@ -36,8 +36,6 @@ export interface ActorMethod<A extends unknown[], R, Result = RemoteResult<R>> {
   ): ActorMethod<A, R, O extends { returns: number } ? RemoteResults<R> : Result>;
 }
 
-declare const instance: unique symbol;
-
 /** The methods of `T`, each as `handle.method.remote(...)`. */
 export type ActorHandle<T> = {
   readonly [K in keyof T as T[K] extends (...args: never[]) => unknown ? K : never]: T[K] extends (
@@ -45,7 +43,10 @@ export type ActorHandle<T> = {
   ) => infer R
     ? ActorMethod<A, R>
     : never;
-} & { readonly [instance]?: T };
+} & {
+  /** Types only: keeps the handles of different classes apart. */
+  readonly __class?: T;
+};
 
 const ACTOR_TAG = "actor";
 const INTERNAL = Symbol.for("stingray.actor.handle");

@@ -4,6 +4,7 @@ import {
   Agent,
   InvalidOptionError,
   NotInitializedError,
+  OUT_OF_SCOPE,
   StingrayError,
   checkOptions,
   countFromWire,
@@ -105,7 +106,7 @@ export class RemoteClassImpl {
           .request(Agent.actorKill, {
             actor: client.id,
             restart: false,
-            reason: "its last handle was dropped",
+            reason: OUT_OF_SCOPE,
           })
           .catch(() => {});
       };

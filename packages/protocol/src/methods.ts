@@ -10,24 +10,15 @@ import {
   number,
   optional,
   record,
-  shape,
   text,
   tuple,
   uint,
-  oneOf,
   type Check,
 } from "./check.js";
-import { isActorId, isJobId, isNodeId, isObjectId, isProcessId } from "./ids.js";
-import {
-  actorView,
-  runtimeEnvSpec,
-  shapeSpec,
-  valueDesc,
-  type ActorView,
-  type RuntimeEnvSpec,
-  type Shape,
-  type ValueDesc,
-} from "./messages.js";
+import { actorView, type ActorView } from "./messages/actors.js";
+import { actorId, jobId, nodeId, objectId, processId } from "./messages/id-checks.js";
+import { runtimeEnvSpec, shapeSpec, type RuntimeEnvSpec, type Shape } from "./messages/leases.js";
+import { actorSpec, jobSpec, nodeView, type ActorSpec, type JobSpec, type NodeView } from "./specs.js";
 
 export interface Method<Q, A> {
   readonly name: string;
@@ -36,149 +27,10 @@ export interface Method<Q, A> {
 }
 const method = <Q, A>(name: string, ask: Check<Q>, answer: Check<A>): Method<Q, A> => ({ name, ask, answer });
 
-const processId = shape(isProcessId, "a process id");
-const nodeId = shape(isNodeId, "a node id");
-const jobId = shape(isJobId, "a job id");
-const actorId = shape(isActorId, "an actor id");
-const objectId = shape(isObjectId, "an object id");
 const empty = record<object>({});
 
-/** A job as every agent needs to know it to start workers for it. Stored in the `jobs` table. */
-export interface JobSpec {
-  job: string;
-  driver: string;
-  /** Where the driver's node agent is, if it has one on its machine. */
-  driverNode?: string | undefined;
-  pid: number;
-  hostname: string;
-  /** Absolute path of the driver's entry module; workers import it. */
-  entry: string;
-  /** Directory that module paths are relative to, and the working directory of workers. */
-  root: string;
-  namespace: string;
-  runtimeEnv: RuntimeEnvSpec;
-  /** The driver's own `process.execArgv` (loaders, source maps), inherited by workers. */
-  execArgv: string[];
-  logToDriver: boolean;
-}
-export const jobSpec = record<JobSpec>({
-  job: jobId,
-  driver: processId,
-  driverNode: optional(nodeId),
-  pid: uint,
-  hostname: text,
-  entry: text,
-  root: text,
-  namespace: text,
-  runtimeEnv: runtimeEnvSpec,
-  execArgv: list(text, 1000),
-  logToDriver: bool,
-});
-
-/** What an actor is made of. Stored in the `actors` table; enough to make it again on any node. */
-export interface ActorSpec {
-  actor: string;
-  job: string;
-  /** The process that created it; the actor ends with it unless detached. */
-  creator: string;
-  creatorNode?: string | undefined;
-  /** Object id that stands for the handles of the actor, counted by its creator like any reference. Absent: detached. */
-  handleRef?: string | undefined;
-  module: string;
-  className: string;
-  hash: string;
-  args: Uint8Array | ValueDesc[];
-  /** Held while it is placed (1 CPU unless given). */
-  placement: Shape;
-  /** Held while it lives (0 CPUs unless given). */
-  running: Record<string, number>;
-  name?: string | undefined;
-  namespace: string;
-  detached: boolean;
-  /** -1: no limit. */
-  maxRestarts: number;
-  maxTaskRetries: number;
-  maxConcurrency: number;
-  concurrencyGroups: Record<string, number>;
-  /** Its methods, so that a handle got by name knows them: results per call (-1: a stream), and their options. */
-  methods: Record<string, MethodSpec>;
-}
-export interface MethodSpec {
-  returns: number;
-  shared?: boolean | undefined;
-  group?: string | undefined;
-  maxTaskRetries?: number | undefined;
-}
-const args: Check<Uint8Array | ValueDesc[]> = (value, at) =>
-  value instanceof Uint8Array ? value : list(valueDesc, 100_000)(value, at);
-export const actorSpec = record<ActorSpec>({
-  actor: actorId,
-  job: jobId,
-  creator: processId,
-  creatorNode: optional(nodeId),
-  handleRef: optional(objectId),
-  module: text,
-  className: text,
-  hash: text,
-  args,
-  placement: shapeSpec,
-  running: mapOf(number),
-  name: optional(text),
-  namespace: text,
-  detached: bool,
-  maxRestarts: number,
-  maxTaskRetries: number,
-  maxConcurrency: uint,
-  concurrencyGroups: mapOf(uint),
-  methods: mapOf(
-    record<MethodSpec>({
-      returns: number,
-      shared: optional(bool),
-      group: optional(text),
-      maxTaskRetries: optional(number),
-    }),
-  ),
-});
-
-/** One node as `nodes()` and `stingray status` show it. Amounts in the user's units. */
-export interface NodeView {
-  node: string;
-  agent: string;
-  hostname: string;
-  pid: number;
-  state: "ALIVE" | "SUSPECT" | "DRAINING" | "DEAD";
-  labels: Record<string, string>;
-  total: Record<string, number>;
-  available: Record<string, number>;
-  workers: number;
-  actors: number;
-  /** Bytes in the object store, and its capacity. */
-  storeUsed: number;
-  storeCapacity: number;
-  /** Demand that waits here, one line each with its reason. */
-  pending: { shape: Record<string, number>; count: number; reason: string }[];
-}
-export const nodeView = record<NodeView>({
-  node: nodeId,
-  agent: processId,
-  hostname: text,
-  pid: uint,
-  state: oneOf("ALIVE", "SUSPECT", "DRAINING", "DEAD"),
-  labels: mapOf(text),
-  total: mapOf(number),
-  available: mapOf(number),
-  workers: uint,
-  actors: uint,
-  storeUsed: uint,
-  storeCapacity: uint,
-  pending: list(
-    record<{ shape: Record<string, number>; count: number; reason: string }>({
-      shape: mapOf(number),
-      count: uint,
-      reason: text,
-    }),
-  ),
-});
+/** Reason of an `actor.kill` that lets the actor end in order: `onDeactivate` runs. Any other kills its process at once. */
+export const OUT_OF_SCOPE = "out-of-scope";
 
 /** Served by every agent. */
 export const Agent = {
@@ -331,5 +183,3 @@ export const Join = method<
   record({ version: uint }),
   record({ cluster: text, agent: processId, node: nodeId, version: uint }),
 );
-
-export type { ActorView };

@@ -83,10 +83,10 @@ export {
   mapOf,
 } from "./check.js";
 export type { Check, Checked } from "./check.js";
+export { Op } from "./messages/op.js";
+export { ValueKind, valueDesc } from "./messages/values.js";
+export type { ValueDesc, Location } from "./messages/values.js";
 export {
-  Op,
-  ValueKind,
-  valueDesc,
   taskDefine,
   taskRun,
   taskCancel,
@@ -95,12 +95,27 @@ export {
   taskDone,
   taskYield,
   actorCall,
+} from "./messages/tasks.js";
+export type {
+  TaskDefine,
+  TaskRun,
+  TaskRunOptions,
+  TaskCancel,
+  TaskConsumed,
+  TaskDone,
+  TaskYield,
+  ActorCall,
+} from "./messages/tasks.js";
+export {
   objectGet,
   objectBorrow,
   objectRelease,
   objectValue,
   storeSealed,
   storeFree,
+} from "./messages/objects.js";
+export type { ObjectValue } from "./messages/objects.js";
+export {
   runtimeEnvSpec,
   shapeSpec,
   leaseDemand,
@@ -111,29 +126,8 @@ export {
   leaseLost,
   leaseFailed,
   leasePending,
-  workerAssign,
-  workerExit,
-  workerBlocked,
-  workerUnblocked,
-  ACTOR_STATES,
-  actorView,
-  actorState,
-  actorExited,
-  logs,
-  wireErrorCheck,
-} from "./messages.js";
+} from "./messages/leases.js";
 export type {
-  ValueDesc,
-  Location,
-  TaskDefine,
-  TaskRun,
-  TaskRunOptions,
-  TaskCancel,
-  TaskConsumed,
-  TaskDone,
-  TaskYield,
-  ActorCall,
-  ObjectValue,
   Shape,
   RuntimeEnvSpec,
   SchedulingSpec,
@@ -141,15 +135,17 @@ export type {
   LeaseGrant,
   ExitReport,
   LeaseLost,
-  WorkerAssign,
-  ActorStateName,
-  ActorView,
-  ActorExited,
-  Logs,
-  WireError,
-} from "./messages.js";
-export { jobSpec, actorSpec, nodeView, Agent, Worker, Owner, Join } from "./methods.js";
-export type { Method, JobSpec, ActorSpec, MethodSpec, NodeView } from "./methods.js";
+} from "./messages/leases.js";
+export { workerAssign, workerExit, workerBlocked, workerUnblocked, logs } from "./messages/workers.js";
+export type { WorkerAssign, Logs } from "./messages/workers.js";
+export { ACTOR_STATES, actorView, actorState, actorExited } from "./messages/actors.js";
+export type { ActorStateName, ActorView, ActorExited } from "./messages/actors.js";
+export { wireErrorCheck } from "./messages/wire-error.js";
+export type { WireError } from "./messages/wire-error.js";
+export { jobSpec, actorSpec, nodeView } from "./specs.js";
+export type { JobSpec, ActorSpec, MethodSpec, NodeView } from "./specs.js";
+export { OUT_OF_SCOPE, Agent, Worker, Owner, Join } from "./methods.js";
+export type { Method } from "./methods.js";
 export { encodeError, decodeError } from "./wire-errors.js";
 export {
   amount,

@@ -20,7 +20,7 @@ import {
   type OptionRule,
   type OptionRules,
 } from "./option-check.js";
-import type { RuntimeEnvSpec, SchedulingSpec, Shape } from "./messages.js";
+import type { RuntimeEnvSpec, SchedulingSpec, Shape } from "./messages/leases.js";
 
 /** Logical resources: what is asked for is reserved on a node, not enforced there. */
 export interface Resources {

@@ -1,6 +1,6 @@
 /** Errors of our own parts, to and from their form on the wire. */
 import { ERROR_CLASSES, ErrorCode, StingrayError, toError, type ErrorDetail } from "./errors.js";
-import type { WireError } from "./messages.js";
+import type { WireError } from "./messages/wire-error.js";
 
 /** The depth to which causes are followed. */
 const MAX_CAUSES = 8;

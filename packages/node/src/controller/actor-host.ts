@@ -2,6 +2,7 @@
 import type { Reservation } from "@stingray/scheduler";
 import {
   ActorDiedError,
+  OUT_OF_SCOPE,
   RuntimeEnvError,
   StingrayError,
   WorkerCrashedError,
@@ -45,9 +46,6 @@ export interface Incarnation {
   worker?: ProcessId;
   reservation?: Reservation;
 }
-
-/** Reason for an actor's end that lets its process finish what runs and clean up after itself. */
-export const OUT_OF_SCOPE = "out-of-scope";
 
 export class ActorHost {
   private readonly hosted = new Map<string, Incarnation>();

@@ -1,0 +1,129 @@
+/** Leases of workers. A demand is a level, not an event: sending it again changes nothing, sending 0 withdraws it. */
+import {
+  bool,
+  list,
+  mapOf,
+  number,
+  oneOf,
+  optional,
+  record,
+  text,
+  tuple,
+  uint,
+  type Check,
+  type Checked,
+} from "../check.js";
+import { processId, nodeId, jobId } from "./id-checks.js";
+import { Op } from "./op.js";
+import { type WireError, wireErrorCheck } from "./wire-error.js";
+
+/** What a worker must offer. Amounts are in the user's units, cut to multiples of 0.0001. */
+export interface Shape {
+  /** For example `{ CPU: 1, GPU: 0.5, special: 2 }`. */
+  resources: Record<string, number>;
+  /** Runtime environment beyond the job's own, if any. */
+  runtimeEnv?: RuntimeEnvSpec | undefined;
+  scheduling?: SchedulingSpec | undefined;
+  labels?: Record<string, string> | undefined;
+  priority?: number | undefined;
+  /** The worker ends after this many tasks of this shape. */
+  maxCalls?: number | undefined;
+}
+export interface RuntimeEnvSpec {
+  envVars?: Record<string, string> | undefined;
+  workingDir?: string | undefined;
+  execArgv?: string[] | undefined;
+  setup?: string | undefined;
+}
+/** `node`: affinity, hard unless soft. */
+export type SchedulingSpec =
+  { kind: "default" } | { kind: "spread" } | { kind: "node"; node: string; soft: boolean };
+
+export const runtimeEnvSpec = record<RuntimeEnvSpec>({
+  envVars: optional(mapOf(text)),
+  workingDir: optional(text),
+  execArgv: optional(list(text, 1000)),
+  setup: optional(text),
+});
+const schedulingSpec = record<{
+  kind: "default" | "spread" | "node";
+  node?: string | undefined;
+  soft?: boolean | undefined;
+}>({
+  kind: oneOf("default", "spread", "node"),
+  node: optional(text),
+  soft: optional(bool),
+}) as Check<SchedulingSpec>;
+export const shapeSpec = record<Shape>({
+  resources: mapOf(number),
+  runtimeEnv: optional(runtimeEnvSpec),
+  scheduling: optional(schedulingSpec),
+  labels: optional(mapOf(text)),
+  priority: optional(number),
+  maxCalls: optional(uint),
+});
+
+/**
+ * `[50, job, key, shape, want]` submitter -> its agent: I could use `want` more leases of this shape than I hold.
+ * `key` is the submitter's own name of the shape, echoed in every answer.
+ */
+export const leaseDemand = tuple<[op: 50, job: string, key: string, shape: Shape, want: number]>(
+  oneOf(Op.LeaseDemand),
+  jobId,
+  text,
+  shapeSpec,
+  uint,
+);
+export type LeaseDemand = Checked<typeof leaseDemand>;
+
+/** `[51, lease, workerUsable]` submitter -> granting agent: the worker is free. An unknown lease is no error. */
+export const leaseReturn = tuple<[op: 51, lease: string, workerUsable: boolean]>(
+  oneOf(Op.LeaseReturn),
+  text,
+  bool,
+);
+
+/** `[52, key, lease, worker, node, agent]` granting agent -> submitter. Lowers the demand of that key by one. */
+export const leaseGrant = tuple<
+  [op: 52, key: string, lease: string, worker: string, node: string, agent: string]
+>(oneOf(Op.LeaseGrant), text, text, processId, nodeId, processId);
+export type LeaseGrant = Checked<typeof leaseGrant>;
+
+/** `[53, lease]` granting agent -> submitter: others wait; send nothing more and return it when what is sent is done. */
+export const leaseRevoke = tuple<[op: 53, lease: string]>(oneOf(Op.LeaseRevoke), text);
+
+/** How a process ended, as its agent saw it. */
+export interface ExitReport {
+  pid: number;
+  exitCode?: number | undefined;
+  signal?: string | undefined;
+  /** Last lines of its standard error. */
+  stderr: string[];
+  /** Why the agent ended it, if it did: `cancelled`, `memory`, `job-ended`, `killed`, `draining`, … */
+  reason?: string | undefined;
+}
+export const exitReport = record<ExitReport>({
+  pid: uint,
+  exitCode: optional(number),
+  signal: optional(text),
+  stderr: list(text, 1000),
+  reason: optional(text),
+});
+
+/** `[54, lease, worker, report]` granting agent -> submitter: the worker ended while leased. */
+export const leaseLost = tuple<[op: 54, lease: string, worker: string, report: ExitReport]>(
+  oneOf(Op.LeaseLost),
+  text,
+  processId,
+  exitReport,
+);
+export type LeaseLost = Checked<typeof leaseLost>;
+
+/** `[55, key, error]` agent -> submitter: no worker of this shape can be had; all tasks waiting for it fail with this error. */
+export const leaseFailed = tuple<[op: 55, key: string, error: WireError]>(
+  oneOf(Op.LeaseFailed),
+  text,
+  wireErrorCheck(),
+);
+/** `[56, key, reason]` agent -> submitter: still waiting, and why (for `why` and warnings). */
+export const leasePending = tuple<[op: 56, key: string, reason: string]>(oneOf(Op.LeasePending), text, text);

@@ -1,0 +1,35 @@
+/** Objects: who owns a value, who holds a reference to it, which node keeps it. */
+import { list, oneOf, tuple, uint, type Checked } from "../check.js";
+import { objectId } from "./id-checks.js";
+import { Op } from "./op.js";
+import { type ValueDesc, valueDesc } from "./values.js";
+
+/** `[30, object]` to its owner: send ObjectValue as soon as it is there. */
+export const objectGet = tuple<[op: 30, object: string]>(oneOf(Op.ObjectGet), objectId);
+/** `[31, object]` to its owner: this process holds a reference; counts one borrow of this process. */
+export const objectBorrow = tuple<[op: 31, object: string]>(oneOf(Op.ObjectBorrow), objectId);
+/**
+ * `[32, object, count]` to its owner: gives back `count` borrows of this process. Counted, because an owner may note
+ * a new borrow (sending the reference in a result) while the release of an earlier one is on its way.
+ */
+export const objectRelease = tuple<[op: 32, object: string, count: number]>(
+  oneOf(Op.ObjectRelease),
+  objectId,
+  uint,
+);
+/** `[33, object, value]` from its owner. */
+export const objectValue = tuple<[op: 33, object: string, value: ValueDesc]>(
+  oneOf(Op.ObjectValue),
+  objectId,
+  valueDesc,
+);
+export type ObjectValue = Checked<typeof objectValue>;
+
+/** `[40, object, size]` to the local agent: the file that `store.create` gave is written whole and may be read. */
+export const storeSealed = tuple<[op: 40, object: string, size: number]>(
+  oneOf(Op.StoreSealed),
+  objectId,
+  uint,
+);
+/** `[41, objects]` to an agent: drop your copies. Unknown ids are no error. */
+export const storeFree = tuple<[op: 41, objects: string[]]>(oneOf(Op.StoreFree), list(objectId));

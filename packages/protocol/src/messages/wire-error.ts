@@ -1,0 +1,21 @@
+/** Errors between our own parts. (Errors of user code travel as encoded values.) */
+import { mapOf, optional, record, text, unknown, type Check } from "../check.js";
+
+export interface WireError {
+  code: string;
+  message: string;
+  stack?: string | undefined;
+  detail?: Record<string, unknown> | undefined;
+  cause?: WireError | undefined;
+}
+export function wireErrorCheck(): Check<WireError> {
+  const check: Check<WireError> = (value, at) =>
+    record<WireError>({
+      code: text,
+      message: text,
+      stack: optional(text),
+      detail: optional(mapOf(unknown)),
+      cause: optional(check),
+    })(value, at);
+  return check;
+}
