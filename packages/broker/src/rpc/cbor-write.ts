@@ -11,6 +11,8 @@ import { SerializationError } from "@stingray/protocol";
 export const MAX_DEPTH = 128;
 /** Buffers grow by doubling up to this many bytes, beyond it only as far as one message needs. */
 const LARGEST_SLAB = 256 * 1024;
+const SMALLEST_SLAB = 1024;
+const EMPTY = Buffer.alloc(0);
 /** Texts up to this length are written by a loop: below it the call into the runtime costs more. */
 const LOOP_TEXT = 32;
 
@@ -22,8 +24,15 @@ export class Writer {
   /** First byte that must stay together with what follows; what lies before it may be left behind in the old buffer. */
   start = 0;
 
-  constructor(size = 1024) {
-    this.buffer = Buffer.allocUnsafeSlow(size);
+  /** @param size bytes to begin with; 0: none until something is written */
+  constructor(size: number) {
+    this.buffer = size === 0 ? EMPTY : Buffer.allocUnsafeSlow(size);
+  }
+
+  /** Lets go of the buffer. What was cut from it stays valid. */
+  release(): void {
+    this.buffer = EMPTY;
+    this.at = this.start = 0;
   }
 
   /** Makes room for `size` more bytes. */
@@ -33,7 +42,7 @@ export class Writer {
 
   private grow(size: number): void {
     const kept = this.at - this.start;
-    const wanted = Math.max(kept + size, Math.min(this.buffer.length * 2, LARGEST_SLAB));
+    const wanted = Math.max(kept + size, SMALLEST_SLAB, Math.min(this.buffer.length * 2, LARGEST_SLAB));
     const larger = Buffer.allocUnsafeSlow(kept + size > LARGEST_SLAB / 2 ? wanted + (kept >> 1) : wanted);
     this.buffer.copy(larger, 0, this.start, this.at);
     this.buffer = larger;

@@ -28,6 +28,7 @@ export interface Patient {
   acknowledge(): void;
   askAgain(): void;
   ping(): void;
+  rest(): void;
   fail(reason: StingrayError): void;
 }
 
@@ -105,7 +106,9 @@ export class Health implements Ticked {
     const questioned = this.question(now);
     const outstanding = channel.unacknowledged && this.mindStall(now);
     if (!channel.unacknowledged) this.stalled.acked = -1;
-    return missing || questioned || outstanding || channel.owesAck;
+    if (missing || questioned || outstanding || channel.owesAck) return true;
+    channel.rest();
+    return false;
   }
 
   private mindGap(now: number): true {

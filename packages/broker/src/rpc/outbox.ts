@@ -22,7 +22,7 @@ export class Outbox {
   /** `frames[head]` is the oldest unacknowledged one, `frames[next]` the first to be handed to a link. */
   private head = 0;
   private next = 0;
-  private readonly writer = new Writer();
+  private readonly writer = new Writer(0);
   /** First byte of the frame that is being built, or -1. */
   private building = -1;
   private messages = 0;
@@ -56,8 +56,8 @@ export class Outbox {
       const size = writer.at - writer.start - LENGTH_BYTES - offset;
       if (size > this.messageBytes) tooLarge(size, this.messageBytes);
     } catch (error) {
-      this.building = writer.start + LENGTH_BYTES;
-      writer.at = this.building + offset;
+      this.building = this.messages === 0 ? -1 : writer.start + LENGTH_BYTES;
+      writer.at = this.messages === 0 ? writer.start : this.building + offset;
       throw error;
     }
     this.building = writer.start + LENGTH_BYTES; // the buffer may have been replaced
@@ -169,11 +169,17 @@ export class Outbox {
     this.next = this.head;
   }
 
+  /** Gives the buffer back if nothing is in it: an idle channel holds none. */
+  rest(): void {
+    if (!this.unfinished) this.writer.release();
+  }
+
   /** Forgets everything. */
   clear(): void {
     this.frames = [];
     this.head = this.next = this.inFlight = this.cut = this.messages = 0;
     this.building = -1;
+    this.writer.release();
   }
 }
 

@@ -142,7 +142,7 @@ export class Stream {
         }
       }
     }
-    if (this.ackAtOnce && this.ackedTo < this.inflow.seq) this.acknowledge();
+    if (this.ackAtOnce) this.acknowledge();
     if (outbox.unfinished) this.health.watch();
   }
 
@@ -168,7 +168,7 @@ export class Stream {
     link.send(frame, this.peer.endpoint, kind === Kind.Ping);
   }
 
-  /** */
+  /** Tells the peer what has come. */
   acknowledge(): void {
     if (this.ackedTo < this.inflow.seq || this.ackAtOnce) this.control(Kind.Ack);
     this.remote.link?.flush();
@@ -182,6 +182,10 @@ export class Stream {
   askAgain(): void {
     this.control(Kind.Resend);
     this.remote.link?.flush();
+  }
+  /** Nothing is outstanding: buffers can go until the next message. */
+  rest(): void {
+    this.outbox.rest();
   }
   /** The link takes more again. */
   wake(): void {
