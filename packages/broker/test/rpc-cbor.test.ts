@@ -49,7 +49,8 @@ function plain(random: () => number, depth = 0): unknown {
   }
 }
 
-describe("CBOR on the wire", () => {
+describe("CBOR on the wire", function () {
+  this.timeout(15_000);
   it("gives back what was written, and is read and written alike by another implementation", () => {
     const random = randomFrom(7);
     for (let i = 0; i < 1000; i++) {

@@ -23,7 +23,8 @@ import {
   type Links,
 } from "./fixtures/rpc-world.js";
 
-describe("RPC channels", () => {
+describe("RPC channels", function () {
+  this.timeout(15_000);
   let broker: TestBroker;
   before(async () => {
     broker = await TestBroker.start();

@@ -21,7 +21,8 @@ const header = headerBytes({
   peerStream: 1,
 });
 
-describe("the two halves of a channel", () => {
+describe("the two halves of a channel", function () {
+  this.timeout(15_000);
   for (const seed of [1, 2, 3, 4])
     it(`give every message once and in order, whatever order frames come in (seed ${seed})`, () => {
       const random = randomFrom(seed);
