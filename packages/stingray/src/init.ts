@@ -2,6 +2,7 @@
 import { Agent, ConnectionError, Op, logs, newDriverId, type ProcessId } from "@stingray/protocol";
 import { registerHandles } from "@stingray/actor/internal";
 import type { Transport } from "@stingray/broker";
+import { trace } from "@stingray/node/trace";
 import { Runtime, initReached, openLocalStore, processState } from "@stingray/task/internal";
 import { Cluster } from "./cluster.js";
 import { checkInitOptions, type InitOptions } from "./init-options.js";
@@ -62,8 +63,10 @@ export function isInitialized(): boolean {
 }
 
 async function start(options: InitOptions): Promise<Driver> {
+  trace("driver", "init() begins");
   const driver = newDriverId();
   const membership = await enter(options, driver, process.env);
+  trace("driver", "a node is there");
   let transport: Transport | undefined;
   try {
     transport = await openTransport(membership, driver, options.links ?? "auto");
@@ -108,7 +111,9 @@ async function run(
       .request(Agent.jobStart, job)
       .catch((error: unknown) => warn(`the job could not be moved to another node: ${String(error)}`));
   });
+  trace("driver", "runtime is up");
   await runtime.home.request(Agent.jobStart, job, { timeoutMs: JOB_END_MS });
+  trace("driver", "job started");
   processState.runtime = runtime;
   // Other nodes are reached through the broker; the first task need not wait for that.
   const attached = attach(membership, transport, viaBroker, warn);
@@ -117,6 +122,7 @@ async function run(
   return {
     cluster,
     async close() {
+      trace("driver", "shutdown() begins");
       release();
       processState.runtime = undefined;
       try {
@@ -127,11 +133,14 @@ async function run(
             `the job's end could not be announced: ${error instanceof Error ? error.message : String(error)}`,
           );
       }
+      trace("driver", "job ended");
       runtime.stop();
       printer.close();
       await attached;
       await transport.close({ drainMs: DRAIN_MS });
+      trace("driver", "transport closed");
       await membership.leave();
+      trace("driver", "left the cluster");
     },
   };
 }

@@ -2,6 +2,7 @@
 import type { NatsConnection } from "@nats-io/nats-core";
 import { Transport } from "@stingray/broker";
 import type { BrokerOptions } from "@stingray/broker/connect";
+import { trace } from "@stingray/node/trace";
 import {
   ConnectionError,
   DEFAULT_CLUSTER,
@@ -76,6 +77,7 @@ async function startEmbedded(
     cluster: subjects.cluster,
     subjectRoot: subjects.root,
     job,
+    trace: (phase) => trace("driver", phase),
     log: (line) => void process.stderr.write(`stingray: ${line}\n`),
   });
   const [first] = cluster.nodes;

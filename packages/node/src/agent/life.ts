@@ -13,6 +13,7 @@ import type { DependencyContainer } from "tsyringe";
 import { ActorBook } from "../controller/actor-book.js";
 import { CONTROLLER_TIMES } from "../controller/controller.js";
 import { subscribeDeaths, subscribeHeartbeats } from "../feed/mod.js";
+import { trace } from "../trace.js";
 import { agentContainer } from "./container.js";
 import { farewell } from "./farewell.js";
 import { serveJoin } from "./join.js";
@@ -90,11 +91,15 @@ export class AgentLife {
     if (config.job === undefined) get(t.POOL).prestart();
     else get(t.POOL).prestartFor(config.job);
 
+    trace("agent", "workers started");
     const nc = await connecting;
+    trace("agent", "broker connected");
     transport.attachBroker(nc);
     await requireJetStream(nc);
+    trace("agent", "JetStream answers");
     c.register(t.BROKER, { useValue: nc });
     await this.openTables(nc);
+    trace("agent", "tables open");
     if (config.job !== undefined) get(t.JOBS).expect(config.job);
     serveAgent(get);
     await this.join(nc);

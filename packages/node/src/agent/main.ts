@@ -4,6 +4,7 @@
  * parent is gone then, however that came about.
  */
 import { encodeError } from "@stingray/protocol";
+import { trace } from "../trace.js";
 import { Agent } from "./agent.js";
 import type { AgentOptions } from "./options.js";
 
@@ -20,6 +21,7 @@ process.stderr.on("error", () => undefined);
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
 async function run(options: AgentOptions): Promise<void> {
+  trace("agent", "options are here");
   try {
     agent = await Agent.start({ log: say, ...options });
   } catch (error) {
@@ -31,12 +33,15 @@ async function run(options: AgentOptions): Promise<void> {
     say(`the cluster declared this node dead: ${reason}. Its work was given to others; the process ends`);
     process.exit(1);
   });
+  trace("agent", "ready");
   await tell({ ready: agent.identity });
 }
 
 async function end(reason: string): Promise<void> {
   await starting;
+  trace("agent", `ends: ${reason}`);
   await agent?.stop({ reason, graceMs: GRACE_MS });
+  trace("agent", "ended");
   process.exit(0);
 }
 

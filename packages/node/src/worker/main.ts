@@ -8,6 +8,7 @@ import type { WorkerConfig } from "../worker-config.js";
 import { EXECUTOR, RUNTIME, TRANSPORT, USER_CONTAINER, composeWorker, setGpus } from "./container.js";
 import { enterEnvironment } from "./environment.js";
 import { markOutput } from "./output.js";
+import { trace } from "../trace.js";
 import { dieWithParent } from "./parent-death.js";
 
 /** What runs when the agent asks the worker to end may go on for this long. Milliseconds. */
@@ -16,6 +17,7 @@ const LEAVE_MS = 5_000;
 const DRAIN_MS = 1_000;
 
 async function main(): Promise<void> {
+  trace("worker", "modules loaded");
   const config = JSON.parse(readFileSync(0, "utf8")) as WorkerConfig;
   dieWithParent(config.parentPid);
   processState.isWorker = true;
@@ -38,6 +40,7 @@ async function main(): Promise<void> {
     const job = runtimeEnv.workingDir === undefined ? spec : { ...spec, root: runtimeEnv.workingDir };
     runtime.bind(job);
     await enterEnvironment(job, runtimeEnv, () => c.resolve(USER_CONTAINER));
+    trace("worker", "bound to a job");
     return {};
   });
   inbox.serve(Worker.startActor, async ({ spec, epoch, gpus }) => {
@@ -62,6 +65,7 @@ async function main(): Promise<void> {
     { worker: config.worker, pid: process.pid, version: PROTOCOL_VERSION },
     { timeoutMs: 30_000 },
   );
+  trace("worker", "ready");
   // Not needed before this worker talks to another node: it must not delay the first task.
   if (config.links !== "nats")
     setTimeout(() => void attachBroker(config, runtime.transport), ATTACH_AFTER_MS);
