@@ -54,11 +54,30 @@ export function shape<T>(is: (value: unknown) => value is T, wanted: string): Ch
   return (value, at) => (is(value) ? value : fail(at, wanted, value));
 }
 
+/**
+ * Checks items in order. Where each lies is only put into words when one of them fails, by checking that one again:
+ * hot messages pay nothing for texts that nobody reads.
+ */
+function eachAt(
+  items: readonly unknown[],
+  count: number,
+  checkOf: (i: number) => Check<unknown>,
+  at: string,
+): void {
+  let i = 0;
+  try {
+    for (; i < count; i++) checkOf(i)(items[i], at);
+  } catch (error) {
+    checkOf(i)(items[i], `${at}[${i}]`);
+    throw error;
+  }
+}
+
 /** An array whose items all pass. `max` bounds what a peer can make us loop over. */
 export function list<T>(check: Check<T>, max = 1_000_000): Check<T[]> {
   return (value, at) => {
     if (!Array.isArray(value) || value.length > max) fail(at, `an array of at most ${max}`, value);
-    for (let i = 0; i < value.length; i++) check(value[i], `${at}[${i}]`);
+    eachAt(value, value.length, () => check, at);
     return value as T[];
   };
 }
@@ -67,7 +86,7 @@ export function list<T>(check: Check<T>, max = 1_000_000): Check<T[]> {
 export function tuple<T extends unknown[]>(...checks: { [K in keyof T]: Check<T[K]> }): Check<T> {
   return (value, at) => {
     if (!Array.isArray(value)) fail(at, "an array", value);
-    for (let i = 0; i < checks.length; i++) (checks[i] as Check<unknown>)(value[i], `${at}[${i}]`);
+    eachAt(value, checks.length, (i) => checks[i] as Check<unknown>, at);
     return value as unknown as T;
   };
 }

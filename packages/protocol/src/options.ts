@@ -224,7 +224,7 @@ export function shapeOf(
 function runtimeEnvOf(env: RuntimeEnv | undefined): RuntimeEnvSpec | undefined {
   if (env === undefined) return undefined;
   const given = Object.entries(env).filter(([, value]) => value !== undefined);
-  return given.length === 0 ? undefined : (Object.fromEntries(given) as RuntimeEnvSpec);
+  return given.length === 0 ? undefined : Object.fromEntries(given);
 }
 
 /** Counts on the wire: Infinity is -1. */

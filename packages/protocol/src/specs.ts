@@ -59,6 +59,8 @@ export interface ActorSpec {
   /** -1: no limit. */
   maxRestarts: number;
   maxTaskRetries: number;
+  /** Calls of one process that may wait; absent: any number. */
+  maxPendingCalls?: number | undefined;
   maxConcurrency: number;
   concurrencyGroups: Record<string, number>;
   /** Its methods, so that a handle got by name knows them: results per call (-1: a stream), and their options. */
@@ -89,6 +91,7 @@ export const actorSpec = record<ActorSpec>({
   detached: bool,
   maxRestarts: number,
   maxTaskRetries: number,
+  maxPendingCalls: optional(number),
   maxConcurrency: uint,
   concurrencyGroups: mapOf(uint),
   methods: mapOf(
