@@ -58,7 +58,9 @@ export async function getActor<T = object>(
   if (typeof name !== "string" || name === "")
     throw new InvalidArgumentError(`getActor() takes the name of an actor, got ${describe(name)}`);
   const { home, job } = clients.processRuntime;
-  const spec = await home.request(Agent.actorGet, { name, namespace: options.namespace ?? job.namespace });
+  const namespace = options.namespace ?? job.namespace;
+  await clients.claims.of(namespace, name);
+  const spec = await home.request(Agent.actorGet, { name, namespace });
   return handleFor<T>(clients, spec);
 }
 
@@ -73,6 +75,7 @@ export async function listNamedActors(
   }
   const { home, job } = clients.processRuntime;
   const ask = options.allNamespaces === true ? {} : { namespace: options.namespace ?? job.namespace };
+  await clients.claims.sent();
   return (await home.request(Agent.actorList, ask)).actors;
 }
 
@@ -97,6 +100,7 @@ function settledClaim(client: HandleParts["client"]): Promise<void> {
     if (client.state.kind !== "claiming") done();
     else {
       const off = client.onChange(() => {
+        if (client.state.kind === "claiming") return;
         off();
         done();
       });
@@ -151,7 +155,7 @@ export function ready(handle: unknown, options: WaitOptions = {}): Promise<void>
 
 function describeState(client: HandleParts["client"]): string {
   const { state } = client;
-  if (state.kind === "waiting")
-    return state.restarting ? "being restarted" : "waiting for resources or its constructor";
-  return state.kind;
+  if (state.kind !== "waiting") return state.kind === "claiming" ? "waiting for its arguments" : state.kind;
+  const what = state.restarting ? "being restarted" : "waiting for resources or its constructor";
+  return state.reason === undefined ? what : `${what}: ${state.reason}`;
 }

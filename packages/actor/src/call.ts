@@ -12,8 +12,13 @@ export type CallPhase = "queued" | "sent" | "ended";
 export class ActorCallState {
   phase: CallPhase = "queued";
   attempt = 0;
-  timer: NodeJS.Timeout | undefined;
   cancelled = false;
+  /** Sent, and given back by an actor that was ending before the call began: it may go to the next incarnation. */
+  returned = false;
+  /** Items of the stream that were taken; -1: no more are wanted. */
+  consumed = 0;
+  /** Called once when the call is over. */
+  onEnd: (() => void) | undefined;
 
   constructor(
     readonly sequence: number,
@@ -25,6 +30,8 @@ export class ActorCallState {
     readonly maxRetries: number,
     readonly retryOn: RetryOn,
     readonly options: TaskRunOptions | undefined,
+    /** Kept until the call is over: the handle that it was made with, which keeps the actor alive. */
+    public holder: object | undefined,
   ) {}
 
   get retriesLeft(): boolean {

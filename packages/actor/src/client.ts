@@ -9,7 +9,6 @@ import {
   PendingCallsLimitError,
   TaskCancelledError,
   TaskStatus,
-  TaskTimeoutError,
   type ActorId,
   type ActorView,
   type NodeId,
@@ -32,8 +31,15 @@ import {
 import type { ActorCallState } from "./call.js";
 import { next, type ClientEvent, type ClientState } from "./state.js";
 
-/** Past its timeoutMs a call has this long to be answered by its actor. Milliseconds. */
-const TIMEOUT_GRACE_MS = 250;
+/** An actor that waits for a place is worth a line to the user after this long. Milliseconds. */
+const WARN_AFTER_MS = 5_000;
+
+export interface ClientHooks {
+  /** Asks an agent what became of the actor. */
+  inquire(client: ActorClient): void;
+  /** There is nothing more to learn about it. */
+  dead(client: ActorClient): void;
+}
 
 export class ActorClient {
   private stateNow: ClientState = { kind: "claiming" };
@@ -44,19 +50,26 @@ export class ActorClient {
   private waitsForArguments: ActorCallState | undefined;
   /** Arguments of the constructor stay as long as the actor may be made again. */
   private pinned: EncodedArgs | undefined;
+  /** The client that this process had already of the actor that this one's claim led to. */
+  private successor: ActorClient | undefined;
+  private warning: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly runtime: Runtime,
     /** Changes once where `getIfExists` found another. */
     public id: ActorId,
     readonly className: string,
-    private readonly maxPendingCalls: number,
-    /** Asks an agent what became of the actor. */
-    private readonly inquire: (client: ActorClient) => void,
+    readonly maxPendingCalls: number,
+    private readonly hooks: ClientHooks,
   ) {}
 
   get state(): ClientState {
-    return this.stateNow;
+    return this.current.stateNow;
+  }
+
+  /** The client that does the work: this one, or the one that it was merged into. */
+  get current(): ActorClient {
+    return this.successor === undefined ? this : this.successor.current;
   }
 
   get name(): string {
@@ -68,8 +81,24 @@ export class ActorClient {
   }
 
   onChange(listener: () => void): () => void {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
+    const { current } = this;
+    current.listeners.add(listener);
+    return () => {
+      current.listeners.delete(listener);
+      current.current.listeners.delete(listener);
+    };
+  }
+
+  /** `getIfExists` found an actor that this process knows already: one client is enough, and keeps one order. */
+  mergeInto(other: ActorClient): void {
+    this.successor = other;
+    this.id = other.id;
+    if (this.pinned !== undefined) this.runtime.values.release(this.pinned.pinned);
+    this.pinned = undefined;
+    for (const listener of this.listeners) other.listeners.add(listener);
+    for (const call of this.queue.drain()) other.submit(call);
+    other.idleWaiters.push(...this.idleWaiters.splice(0));
+    for (const listener of [...this.listeners]) listener();
   }
 
   // -- calls ----------------------------------------------------------------------------------------------------
@@ -90,6 +119,10 @@ export class ActorClient {
       onDone: (message) => this.done(call, message),
       onYield: (message) => this.yielded(call, message),
     });
+    if (call.cancelled) {
+      this.fail(call, this.cancelledError(call));
+      return;
+    }
     if (this.stateNow.kind === "dead") {
       this.fail(call, this.stateNow.error);
       return;
@@ -154,33 +187,25 @@ export class ActorClient {
         call.attempt,
         call.options,
       ]);
-    const limit = call.options?.timeoutMs;
-    if (limit !== undefined) {
-      call.timer = setTimeout(() => {
-        channel.send([Op.TaskCancel, call.sequence, true]);
-        this.fail(
-          call,
-          new TaskTimeoutError(
-            `${this.className}.${call.method} took longer than its timeoutMs (${limit} ms)`,
-          ),
-        );
-      }, limit + TIMEOUT_GRACE_MS).unref();
-    }
+    // A stream that is sent again begins anew, for a reader that has some of it already.
+    if (call.consumed !== 0) channel.send([Op.TaskConsumed, call.sequence, call.consumed]);
   }
 
   private done(call: ActorCallState, message: TaskDone): void {
     const [, , status, results] = message;
     const channel = this.channel;
     if (call.phase !== "sent" || channel === undefined) return;
+    if (status === TaskStatus.Dropped && !call.cancelled) {
+      // The actor is ending. What becomes of it, and so of the call, the next view tells.
+      call.returned = true;
+      return;
+    }
     this.sent.delete(call.sequence);
-    clearTimeout(call.timer);
     if (status === TaskStatus.Ok) {
       this.runtime.calls.settle(call.results, message, channel);
       this.ended(call);
     } else if (status === TaskStatus.Cancelled || call.cancelled) {
-      this.fail(call, new TaskCancelledError(`${this.className}.${call.method} was cancelled`));
-    } else if (status === TaskStatus.Dropped) {
-      this.lost(call);
+      this.fail(call, this.cancelledError(call));
     } else {
       const bytes =
         results[0]?.[0] === 2
@@ -209,6 +234,7 @@ export class ActorClient {
 
   consumed(call: ActorCallState, count: number): void {
     const channel = this.channel;
+    call.consumed = count;
     if (call.phase === "sent" && channel !== undefined) channel.send([Op.TaskConsumed, call.sequence, count]);
     else if (count < 0 && call.phase === "queued") this.cancel(call);
   }
@@ -216,12 +242,15 @@ export class ActorClient {
   cancel(call: ActorCallState): void {
     if (call.phase === "ended") return;
     call.cancelled = true;
-    const error = new TaskCancelledError(`${this.className}.${call.method} was cancelled`);
-    if (call.phase === "queued") {
+    if (call.phase === "queued" || call.returned) {
       this.queue.remove(call);
-      this.fail(call, error);
+      this.fail(call, this.cancelledError(call));
       this.pump();
     } else this.channel?.send([Op.TaskCancel, call.sequence, true]);
+  }
+
+  private cancelledError(call: ActorCallState): TaskCancelledError {
+    return new TaskCancelledError(`${this.className}.${call.method} was cancelled`);
   }
 
   find(sequence: number): ActorCallState | undefined {
@@ -254,11 +283,27 @@ export class ActorClient {
     this.stateNow = after;
     const wasSending = before.kind === "alive" || before.kind === "unreachable";
     if (after.kind === "dead") this.died(after.error);
-    else if (after.kind === "unreachable") this.inquire(this);
+    else if (after.kind === "unreachable") this.hooks.inquire(this);
     else if (wasSending) this.incarnationLost();
     if (after.kind === "alive") this.pump();
+    this.warnOfWait();
     for (const listener of [...this.listeners]) listener();
     if (before.kind === "claiming") this.checkIdle();
+  }
+
+  /** Its creator says so when it waits for long, once for each wait; others can ask with `ready`. */
+  private warnOfWait(): void {
+    const waits = this.stateNow.kind === "waiting" && this.stateNow.reason !== undefined;
+    if (!waits || this.pinned === undefined) {
+      clearTimeout(this.warning);
+      this.warning = undefined;
+      return;
+    }
+    this.warning ??= setTimeout(() => {
+      if (this.stateNow.kind !== "waiting") return;
+      const calls = this.queue.length;
+      this.runtime.warn(`${this.stateNow.reason}${calls === 0 ? "" : ` (${calls} call(s) wait for it)`}`);
+    }, WARN_AFTER_MS).unref();
   }
 
   private open(view: ActorView): Channel {
@@ -272,27 +317,27 @@ export class ActorClient {
     return channel;
   }
 
-  /** What was sent and not answered may or may not have run. */
+  /** What was sent and not answered may or may not have run. What is sent again goes in the order of submission. */
   private incarnationLost(): void {
-    const calls = [...this.sent.values()];
+    const calls = [...this.sent.values()].sort((a, b) => b.sequence - a.sequence);
     this.sent.clear();
-    for (const call of calls.reverse()) this.lost(call);
+    for (const call of calls) this.lost(call);
   }
 
   private lost(call: ActorCallState): void {
-    clearTimeout(call.timer);
-    if (call.cancelled)
-      this.fail(call, new TaskCancelledError(`${this.className}.${call.method} was cancelled`));
-    else if (call.retriesLeft) {
-      call.attempt++;
+    if (call.cancelled || call.consumed < 0) this.fail(call, this.cancelledError(call));
+    else if (call.returned || call.retriesLeft) {
+      if (!call.returned) call.attempt++;
+      call.returned = false;
       call.phase = "queued";
       this.queue.unshift(call);
     } else {
+      const why = this.stateNow.kind === "waiting" ? this.stateNow.reason : undefined;
       this.fail(
         call,
         new ActorUnavailableError(
           `actor ${this.className} (${this.id}) was lost while it had the call ${call.method}; it is being restarted, and the call may or may ` +
-            "not have run. Calls with maxTaskRetries are sent again",
+            `not have run. Calls with maxTaskRetries are sent again${why === undefined ? "" : ` (${why})`}`,
           { detail: { actor: this.id } },
         ),
       );
@@ -305,6 +350,7 @@ export class ActorClient {
     for (const call of this.queue.drain()) this.fail(call, error);
     if (this.pinned !== undefined) this.runtime.values.release(this.pinned.pinned);
     this.pinned = undefined;
+    this.hooks.dead(this);
   }
 
   // -- ends -----------------------------------------------------------------------------------------------------
@@ -328,7 +374,9 @@ export class ActorClient {
   private ended(call: ActorCallState): void {
     if (call.phase === "ended") return;
     call.phase = "ended";
-    clearTimeout(call.timer);
+    call.onEnd?.();
+    call.onEnd = undefined;
+    call.holder = undefined;
     this.sent.delete(call.sequence);
     this.runtime.calls.remove(call.sequence);
     call.stream?.end();

@@ -7,18 +7,18 @@ import {
   StingrayError,
   ActorDiedError,
   type ActorId,
-  type ActorSpec,
-  type NodeId,
-  type ObjectId,
 } from "@stingray/protocol";
 import { processState, runtimeFor, type ObjectEntry, type Runtime } from "@stingray/task/internal";
+import { Claims } from "./claims.js";
 import { ActorClient } from "./client.js";
+import { identityOf, type ActorIdentity } from "./identity.js";
 
 /** How often an agent is asked about an actor that can't be reached, and for how long. Milliseconds. */
 const INQUIRE_EVERY_MS = 500;
 const INQUIRE_FOR_MS = 30_000;
 
 export class ActorClients {
+  readonly claims = new Claims();
   private readonly clients = new Map<ActorId, ActorClient>();
 
   private constructor(private readonly runtime: Runtime) {}
@@ -63,37 +63,77 @@ export class ActorClients {
 
   /** A client for an actor that this process is about to create. */
   create(id: ActorId, className: string, maxPendingCalls: number): ActorClient {
-    const client = new ActorClient(this.runtime, id, className, maxPendingCalls, (c) => void this.inquire(c));
+    const client = new ActorClient(this.runtime, id, className, maxPendingCalls, {
+      inquire: (c) => void this.inquire(c),
+      // Asked for again, an agent says how it ended.
+      dead: (c) => {
+        if (this.clients.get(c.id) === c) this.clients.delete(c.id);
+      },
+    });
     this.clients.set(id, client);
     return client;
   }
 
   /** The client of an actor that exists. */
-  known(id: ActorId, className: string): ActorClient {
+  known(id: ActorId, className: string, maxPendingCalls: number): ActorClient {
     let client = this.clients.get(id);
     if (client === undefined) {
-      client = this.create(id, className, Infinity);
+      client = this.create(id, className, maxPendingCalls);
       client.apply({ kind: "claimed" });
       void this.watch(client);
     }
     return client;
   }
 
+  /**
+   * The client of an actor whose handle was sent here before its claim was answered. `hold` is the reference that
+   * stands for the handles; its value tells which actor it is.
+   */
+  unclaimed(
+    id: ActorId,
+    className: string,
+    maxPendingCalls: number,
+    hold: ObjectEntry,
+    learned: (identity: ActorIdentity) => void,
+  ): ActorClient {
+    const client = this.clients.get(id) ?? this.create(id, className, maxPendingCalls);
+    if (client.state.kind !== "claiming") return client;
+    const { table } = this.runtime;
+    table.pin(hold);
+    table.ask(hold);
+    hold.whenReady(() => {
+      try {
+        const identity = identityOf(hold);
+        learned(identity);
+        this.claimed(client, identity.actor);
+      } catch (thrown) {
+        const error = toError(thrown);
+        client.apply({
+          kind: "refused",
+          error: error instanceof StingrayError ? error : new ActorDiedError(error.message, { cause: error }),
+        });
+      }
+      table.unpin(hold);
+    });
+    return client;
+  }
+
   /** The claim was answered: the client's actor exists, under its own id or that of the one with its name. */
-  claimed(client: ActorClient, existing: ActorSpec | undefined): void {
-    if (existing !== undefined) {
+  claimed(client: ActorClient, actor: ActorId): void {
+    if (client.state.kind !== "claiming") return;
+    if (actor !== client.id) {
       this.clients.delete(client.id);
-      client.id = existing.actor as ActorId;
-      if (!this.clients.has(client.id)) this.clients.set(client.id, client);
-      else this.follow(client, client.id);
+      const known = this.clients.get(actor);
+      if (known !== undefined) {
+        client.id = actor;
+        client.mergeInto(known);
+        return;
+      }
+      client.id = actor;
+      this.clients.set(actor, client);
     }
     client.apply({ kind: "claimed" });
     void this.watch(client);
-  }
-
-  /** Two clients of one actor in this process: the later one hears what the first hears by asking itself. */
-  private follow(client: ActorClient, id: ActorId): void {
-    this.clients.get(id)?.onChange(() => void this.watch(client));
   }
 
   /** Asks the home agent for the actor's state, now and on every change. */
@@ -127,11 +167,6 @@ export class ActorClients {
         await new Promise((later) => setTimeout(later, INQUIRE_EVERY_MS));
     }
     client.giveUp();
-  }
-
-  /** Holds the actor for as long as `holder` lives, as a reference counted by its creator. */
-  adoptHandle(ref: ObjectId, node: NodeId | undefined): ObjectEntry {
-    return this.runtime.table.adopt(ref, node);
   }
 }
 

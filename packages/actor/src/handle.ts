@@ -5,6 +5,8 @@ import {
   InvalidArgumentError,
   ProtocolError,
   checkOptions,
+  countFromWire,
+  countOnWire,
   isActorId,
   isNodeId,
   isObjectId,
@@ -24,6 +26,7 @@ import { StreamState, type ObjectEntry } from "@stingray/task/internal";
 import { ActorCallState } from "./call.js";
 import type { ActorClient } from "./client.js";
 import { ActorClients } from "./clients.js";
+import type { ActorIdentity } from "./identity.js";
 
 export interface ActorMethod<A extends unknown[], R, Result = RemoteResult<R>> {
   /**
@@ -96,14 +99,11 @@ class HandleTarget {
   [WIRE](): { tag: string; data: unknown; refs: string[] } {
     const { client, methods, maxTaskRetries, hold } = this[INTERNAL];
     const node = hold?.entry.ownerNode;
-    if (hold === undefined)
-      return { tag: ACTOR_TAG, data: [client.id, client.className, methods, maxTaskRetries], refs: [] };
-    const wire = hold[WIRE]();
-    return {
-      tag: ACTOR_TAG,
-      data: [client.id, client.className, methods, maxTaskRetries, hold.id, node],
-      refs: wire.refs,
-    };
+    const limit = countOnWire(client.maxPendingCalls);
+    const fields = [client.id, client.className, methods, countOnWire(maxTaskRetries), limit];
+    if (hold === undefined) return { tag: ACTOR_TAG, data: fields, refs: [] };
+    const claiming = client.state.kind === "claiming";
+    return { tag: ACTOR_TAG, data: [...fields, hold.id, node ?? null, claiming], refs: hold[WIRE]().refs };
   }
 }
 
@@ -115,15 +115,17 @@ const proxyRules: ProxyHandler<HandleTarget> = {
     }
     const { methods } = target[INTERNAL];
     // A handle is no promise, and says what it is in messages.
-    if (
-      !Object.hasOwn(methods, property) &&
-      (property === "then" || property === "toJSON" || property === "constructor")
-    )
-      return undefined;
-    if (property === "toString" && !Object.hasOwn(methods, property)) return () => target.toString();
+    if (!Object.hasOwn(methods, property) && (property === "then" || property === "toJSON")) return undefined;
     let method = target.methodCache.get(property);
     if (method === undefined)
       target.methodCache.set(property, (method = new ActorMethodImpl(target[INTERNAL], property, {})));
+    if (property === "toString" && !Object.hasOwn(methods, property)) {
+      const refused = method;
+      return Object.assign(() => target.toString(), {
+        remote: (...args: unknown[]) => refused.remote(...args),
+        options: (given: CallOptions) => refused.options(given),
+      });
+    }
     return method;
   },
   has: (target, property) =>
@@ -149,7 +151,8 @@ class ActorMethodImpl {
   }
 
   remote(...args: unknown[]): unknown {
-    const { clients, client, methods, maxTaskRetries, retryOn } = this.parts;
+    const { clients, methods, maxTaskRetries, retryOn } = this.parts;
+    const client = this.parts.client.current;
     const spec = Object.hasOwn(methods, this.method) ? methods[this.method] : undefined;
     if (spec === undefined) {
       throw new InvalidArgumentError(
@@ -171,7 +174,7 @@ class ActorMethodImpl {
     const results: ObjectEntry[] = [];
     for (let i = 0; i < returns; i++) results.push(table.own(sequence, i));
     const stream: StreamState | undefined =
-      returns < 0 ? new StreamState((count) => client.consumed(call, count)) : undefined;
+      returns < 0 ? new StreamState((count) => client.current.consumed(call, count)) : undefined;
     const call: ActorCallState = new ActorCallState(
       sequence,
       this.method,
@@ -182,11 +185,11 @@ class ActorMethodImpl {
       this.given.maxTaskRetries ?? spec.maxTaskRetries ?? maxTaskRetries,
       this.given.retryOn ?? retryOn?.(this.method) ?? false,
       this.runOptions(spec),
+      this.parts,
     );
     const refs = stream === undefined ? results.map((entry) => table.handle(entry)) : undefined;
-    // The actor lives while calls of it are pending, also when the handle is dropped right after the call.
-    client.submit(call);
     this.cancelOn(this.given.signal, client, call);
+    client.submit(call);
     if (stream !== undefined) return new ObjectRefStream(stream, sequence);
     return returns === 1 ? refs?.[0] : refs;
   }
@@ -203,8 +206,13 @@ class ActorMethodImpl {
 
   private cancelOn(signal: AbortSignal | undefined, client: ActorClient, call: ActorCallState): void {
     if (signal === undefined) return;
-    if (signal.aborted) client.cancel(call);
-    else signal.addEventListener("abort", () => client.cancel(call), { once: true });
+    if (signal.aborted) {
+      call.cancelled = true;
+      return;
+    }
+    const onAbort = (): void => client.current.cancel(call);
+    signal.addEventListener("abort", onAbort, { once: true });
+    call.onEnd = () => signal.removeEventListener("abort", onAbort);
   }
 }
 
@@ -215,7 +223,7 @@ export function registerHandles(): void {
   if (registered) return;
   registered = true;
   registerWireType(ACTOR_TAG, (data, context) => {
-    const [id, className, methods, maxTaskRetries, ref, node] = Array.isArray(data)
+    const [id, className, methods, retries, limit, ref, node, claiming] = Array.isArray(data)
       ? (data as unknown[])
       : [];
     if (
@@ -223,7 +231,8 @@ export function registerHandles(): void {
       typeof className !== "string" ||
       typeof methods !== "object" ||
       methods === null ||
-      typeof maxTaskRetries !== "number"
+      typeof retries !== "number" ||
+      typeof limit !== "number"
     ) {
       throw new ProtocolError("malformed actor handle inside a value");
     }
@@ -235,13 +244,25 @@ export function registerHandles(): void {
       (context as { revived?: ObjectEntry[] } | undefined)?.revived?.push(entry);
       hold = table.handle(entry);
     }
-    const client = clients.known(id, className);
-    return makeHandle({
+    const maxPendingCalls = countFromWire(limit);
+    const parts: HandleParts = {
       clients,
-      client,
+      client:
+        claiming === true && hold !== undefined
+          ? clients.unclaimed(id, className, maxPendingCalls, hold.entry, (identity) => {
+              if (identity.ref !== hold.id) parts.hold = holdOf(clients, identity);
+            })
+          : clients.known(id, className, maxPendingCalls),
       methods: methods as Record<string, MethodSpec>,
-      maxTaskRetries,
+      maxTaskRetries: countFromWire(retries),
       hold,
-    });
+    };
+    return makeHandle(parts);
   });
+}
+
+/** A share in the reference that keeps an actor alive; none for detached actors. */
+export function holdOf(clients: ActorClients, { ref, node }: ActorIdentity): ObjectRef | undefined {
+  const { table } = clients.processRuntime;
+  return ref === undefined ? undefined : table.handle(table.adopt(ref, node));
 }

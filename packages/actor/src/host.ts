@@ -1,7 +1,6 @@
 /** An actor in its worker: made from its spec, taking calls from its mailbox. */
 import {
   InvalidArgumentError,
-  ActorDiedError,
   Op,
   RuntimeEnvError,
   TaskStatus,
@@ -18,17 +17,22 @@ import {
   IncomingCall,
   encodeThrown,
   findDefinition,
+  runIn,
   taskError,
-  type ActorExecution,
+  type Body,
   type CallHost,
   type Constructor,
   type Runtime,
 } from "@stingray/task/internal";
+import { ActorSelf } from "./self.js";
 import { Mailbox, type QueuedCall } from "./mailbox.js";
 import { findMethod, methodInfo, methodNames, type Method } from "./metadata.js";
 
 /** After this long without a turn of the event loop, answers are flushed and messages let in. Milliseconds. */
 const TURN_MS = 1;
+
+/** Past its timeoutMs, a call has this long to end by its signal before its caller is answered. Milliseconds. */
+const TIMEOUT_GRACE_MS = 250;
 
 /** Optional methods of an actor class that the host calls. */
 interface LifeCycle {
@@ -36,28 +40,22 @@ interface LifeCycle {
   onDeactivate?(reason: string): unknown;
 }
 
-class ExitActor extends Error {
-  override readonly name = "ExitActor";
-}
-
 export class ActorHost implements CallHost {
   private endpoint: Endpoint | undefined;
   private readonly calls = new Map<Channel, Map<number, IncomingCall>>();
   private readonly methods = new Map<string, { fn: Method; shared: boolean }>();
-  private readonly execution: ActorExecution;
   private pumpDue = false;
   private ending = false;
 
   private constructor(
     private readonly runtime: Runtime,
     private readonly spec: ActorSpec,
-    private readonly epoch: number,
-    private readonly gpus: readonly number[],
+    private readonly self: ActorSelf,
     private readonly cls: Constructor,
     private readonly instance: object,
     private readonly mailbox: Mailbox,
   ) {
-    this.execution = { id: spec.actor as ActorId, epoch, exit: () => this.exit() };
+    self.onExit = () => this.exited();
   }
 
   /**
@@ -84,11 +82,13 @@ export class ActorHost implements CallHost {
     }
     const { values } = await runtime.values.decodeArgs(spec.args);
     const mailbox = new Mailbox(spec.maxConcurrency, spec.concurrencyGroups);
+    const self = new ActorSelf(runtime, spec, epoch, gpus);
     let host: ActorHost;
     try {
-      const instance = new (cls as unknown as new (...args: unknown[]) => LifeCycle & object)(...values);
-      host = new ActorHost(runtime, spec, epoch, gpus, cls, instance, mailbox);
-      await instance.onActivate?.();
+      const make = cls as unknown as new (...args: unknown[]) => LifeCycle & object;
+      const instance = runIn(self.betweenCalls(), () => new make(...values));
+      await runIn(self.betweenCalls(), () => instance.onActivate?.());
+      host = new ActorHost(runtime, spec, self, cls, instance, mailbox);
     } catch (thrown) {
       throw taskError(`${spec.className} constructor`, toError(thrown));
     }
@@ -97,7 +97,7 @@ export class ActorHost implements CallHost {
   }
 
   private open(): void {
-    const endpoint = this.runtime.transport.openEndpoint(this.spec.actor as ActorId, this.epoch);
+    const endpoint = this.runtime.transport.openEndpoint(this.spec.actor as ActorId, this.self.epoch);
     this.endpoint = endpoint;
     this.runtime.runner.serve(endpoint);
     endpoint.on(Op.ActorCall, actorCall, (message, channel) => this.accept(message, channel));
@@ -126,9 +126,9 @@ export class ActorHost implements CallHost {
       options,
       "",
     );
-    call.actor = this.execution;
+    call.actor = this.self;
     call.resources = this.spec.running;
-    call.gpuIds = this.gpus;
+    call.gpuIds = this.self.gpuIds;
     const method = this.method(name);
     if (this.ending) {
       channel.send([Op.TaskDone, sequence, TaskStatus.Dropped, [], 0]);
@@ -201,14 +201,20 @@ export class ActorHost implements CallHost {
   }
 
   private run(entry: QueuedCall, finished: () => void): void {
-    const { call, body } = entry;
+    const { call } = entry;
     let inside = true;
-    this.runtime.runner.run(call, body, () => {
+    const over = (): void => {
       finished();
       this.forget(call);
       // While run() is on the stack, pump() goes on by itself.
       if (!inside && this.mailbox.queued > 0) this.pumpLater();
-    });
+    };
+    const limit = call.options?.timeoutMs;
+    if (limit === undefined) this.runtime.runner.run(call, entry.body, over);
+    else {
+      const { body, settled } = answeredInTime(entry.body, limit + TIMEOUT_GRACE_MS);
+      this.runtime.runner.run(call, body, () => void settled().then(over, over));
+    }
     inside = false;
   }
 
@@ -236,32 +242,32 @@ export class ActorHost implements CallHost {
   }
 
   /** `context().exitActor()`: this call fails with ActorDiedError, later ones too. */
-  private exit(): never {
+  private exited(): void {
     this.ending = true;
+    this.giveBackQueued();
     setImmediate(() => {
       for (const channel of this.calls.keys()) channel.flush();
-      this.runtime.home.send([Op.ActorExited, this.spec.actor, this.epoch]);
+      this.runtime.home.send([Op.ActorExited, this.spec.actor, this.self.epoch]);
       this.runtime.home.flush();
     });
-    throw new ActorDiedError(
-      `actor ${this.spec.className} (${this.spec.actor}) has ended itself with exitActor()`,
-      {
-        cause: new ExitActor("exitActor()"),
-      },
-    );
+  }
+
+  /** What has not begun never will here; its callers learn from the actor's state what becomes of it. */
+  private giveBackQueued(): void {
+    for (const { call } of this.mailbox.remove(() => true)) {
+      this.forget(call);
+      call.channel.send([Op.TaskDone, call.sequence, TaskStatus.Dropped, [], 0]);
+    }
   }
 
   /** A clean end: no more calls are taken, what runs may finish until the deadline, then `onDeactivate`. */
   async stop(reason: string, deadlineMs: number): Promise<void> {
     this.ending = true;
-    for (const entry of this.mailbox.remove(() => true)) {
-      this.forget(entry.call);
-      entry.call.channel.send([Op.TaskDone, entry.call.sequence, TaskStatus.Dropped, [], 0]);
-    }
+    this.giveBackQueued();
     const end = performance.now() + deadlineMs;
     while (this.calls.size > 0 && performance.now() < end) await new Promise((turn) => setTimeout(turn, 5));
     try {
-      await (this.instance as LifeCycle).onDeactivate?.(reason);
+      await runIn(this.self.betweenCalls(), () => (this.instance as LifeCycle).onDeactivate?.(reason));
     } finally {
       await this.endpoint?.close();
     }
@@ -273,4 +279,23 @@ export class ActorHost implements CallHost {
   cancelMark(): string | undefined {
     return undefined;
   }
+}
+
+/**
+ * A body whose caller is answered after `ms` although it goes on; it keeps its turn until `settled`, so that no other
+ * call comes in between. (A body that never yields can't be interrupted.)
+ */
+function answeredInTime(body: Body, ms: number): { body: Body; settled: () => Promise<unknown> } {
+  let running: Promise<unknown> = Promise.resolve();
+  return {
+    body: (...args) => {
+      const result = body(...args);
+      if (!(result instanceof Promise)) return result;
+      running = result;
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise((resolve) => (timer = setTimeout(resolve, ms)));
+      return Promise.race([result, late]).finally(() => clearTimeout(timer));
+    },
+    settled: () => running,
+  };
 }

@@ -1,9 +1,9 @@
 /** `remote(Class)`: making actors. */
 import {
   ACTOR_RULES,
+  ActorDiedError,
   Agent,
   InvalidOptionError,
-  NotInitializedError,
   OUT_OF_SCOPE,
   StingrayError,
   checkOptions,
@@ -21,7 +21,7 @@ import {
   type NodeId,
   type ValueDesc,
 } from "@stingray/protocol";
-import type { RemoteArgs } from "@stingray/task";
+import type { ObjectRef, RemoteArgs } from "@stingray/task";
 import {
   moduleOnWire,
   decodeThrown,
@@ -32,7 +32,8 @@ import {
 } from "@stingray/task/internal";
 import type { ActorClient } from "./client.js";
 import { ActorClients } from "./clients.js";
-import { makeHandle, type ActorHandle, type HandleParts } from "./handle.js";
+import { holdOf, makeHandle, type ActorHandle, type HandleParts } from "./handle.js";
+import { identityState, noIdentityState, type ActorIdentity } from "./identity.js";
 import { findMethod, methodInfo, methodNames, type ActorClassInfo } from "./metadata.js";
 
 export interface RemoteClass<A extends unknown[], T> {
@@ -75,43 +76,53 @@ export class RemoteClassImpl {
     if (options.getIfExists === true && options.name === undefined) {
       throw new InvalidOptionError(`remote(${this.remoteName}): getIfExists needs a name`);
     }
+    const methods = methodSpecs(definition, options);
     const encoded = runtime.values.encodeArgs(args);
     const id = newActorId();
     const client = clients.create(id, definition.name, options.maxPendingCalls ?? Infinity);
     client.keep(encoded);
-    const methods = methodSpecs(definition, options);
-    const detached = options.lifetime === "detached";
     const parts: HandleParts = {
       clients,
       client,
       methods,
       maxTaskRetries: options.maxTaskRetries ?? 0,
       retryOn: (name) => retryOf(definition, name),
-      hold: detached ? undefined : this.holder(runtime, client),
+      hold: this.holder(runtime, client),
     };
-    void this.claim(clients, client, parts, encoded, detached);
+    const ready = argumentsOf(runtime, encoded);
+    let asked = (): void => {};
+    const claim = this.claim(clients, client, parts, ready, () => asked());
+    if (options.name !== undefined)
+      asked = clients.claims.add(options.namespace ?? runtime.job.namespace, options.name, claim);
     return makeHandle(parts);
   }
 
-  /** A reference that stands for the actor's handles: when nobody holds it any more, the actor ends. */
-  private holder(runtime: Runtime, client: ActorClient): HandleParts["hold"] {
+  private get detached(): boolean {
+    return this.given.lifetime === "detached";
+  }
+
+  /**
+   * A reference that stands for the actor's handles: when nobody holds it any more, the actor ends. Its value says
+   * which actor it is, once that is known.
+   */
+  private holder(runtime: Runtime, client: ActorClient): ObjectRef {
     const { table } = runtime;
     const entry = table.own(table.nextSequence(), 0);
-    table.settle(entry, { kind: "inline", bytes: new Uint8Array(0) });
     table.publish(entry);
-    entry.onFree = () => {
-      if (client.state.kind === "dead") return;
-      const end = (): void => {
-        runtime.home
-          .request(Agent.actorKill, {
-            actor: client.id,
-            restart: false,
-            reason: OUT_OF_SCOPE,
-          })
-          .catch(() => {});
+    if (!this.detached)
+      entry.onFree = () => {
+        if (client.state.kind === "dead") return;
+        const end = (): void => {
+          runtime.home
+            .request(Agent.actorKill, {
+              actor: client.id,
+              restart: false,
+              reason: OUT_OF_SCOPE,
+            })
+            .catch(() => {});
+        };
+        client.whenIdle(end);
       };
-      client.whenIdle(end);
-    };
     return table.handle(entry);
   }
 
@@ -119,38 +130,36 @@ export class RemoteClassImpl {
     clients: ActorClients,
     client: ActorClient,
     parts: HandleParts,
-    encoded: EncodedArgs,
-    detached: boolean,
+    ready: Promise<Uint8Array | ValueDesc[]>,
+    asks: () => void,
   ): Promise<void> {
+    const { processRuntime: runtime } = clients;
+    const { table } = runtime;
+    const own = parts.hold;
     try {
-      const runtime = clients.processRuntime;
-      const args = await argumentsOf(runtime, encoded);
-      const spec = this.specOf(runtime, client.id, parts, args, detached);
+      const args = await ready;
+      asks();
+      const spec = this.specOf(runtime, client.id, parts, args);
       const { existing } = await runtime.home.request(
         Agent.actorCreate,
         { spec, getIfExists: this.given.getIfExists ?? false },
         { timeoutMs: CLAIM_DEADLINE_MS },
       );
-      if (existing !== undefined) {
-        const own = parts.hold;
-        if (existing.handleRef !== undefined) {
-          parts.hold = runtime.table.handle(
-            runtime.table.adopt(existing.handleRef as ObjectId, existing.creatorNode as NodeId | undefined),
-          );
-        } else parts.hold = undefined;
-        if (own !== undefined) {
-          own.entry.onFree = undefined; // it stood for an actor that was never made
-          own.release();
-        }
+      const identity = identityIn(existing ?? spec);
+      if (own !== undefined) table.settle(own.entry, identityState(identity));
+      if (identity.ref !== own?.id) {
+        // Ours stood for an actor that was never made, or that needs no handle to live.
+        parts.hold = holdOf(clients, identity);
+        if (own !== undefined) own.entry.onFree = undefined;
+        own?.release();
       }
-      clients.claimed(client, existing);
+      clients.claimed(client, identity.actor);
     } catch (thrown) {
       const error = toError(thrown);
-      client.apply({
-        kind: "refused",
-        error:
-          error instanceof StingrayError ? error : new NotInitializedError(error.message, { cause: error }),
-      });
+      const refusal =
+        error instanceof StingrayError ? error : new ActorDiedError(error.message, { cause: error });
+      if (own !== undefined) table.settle(own.entry, noIdentityState(refusal));
+      client.apply({ kind: "refused", error: refusal });
     }
   }
 
@@ -159,7 +168,6 @@ export class RemoteClassImpl {
     actor: ActorId,
     parts: HandleParts,
     args: Uint8Array | ValueDesc[],
-    detached: boolean,
   ): ActorSpec {
     const { definition } = this.info;
     const o = this.given;
@@ -174,14 +182,15 @@ export class RemoteClassImpl {
       placement: shapeOf(o, PLACEMENT_CPUS),
       running: resourceMap(o, RUNNING_CPUS),
       namespace: o.namespace ?? runtime.job.namespace,
-      detached,
+      detached: this.detached,
       maxRestarts: countOnWire(o.maxRestarts ?? 0),
       maxTaskRetries: countOnWire(o.maxTaskRetries ?? 0),
       maxConcurrency: o.maxConcurrency ?? 1,
       concurrencyGroups: o.concurrencyGroups ?? {},
       methods: { ...parts.methods },
     };
-    if (parts.hold !== undefined) spec.handleRef = parts.hold.id;
+    if (parts.hold !== undefined && !this.detached) spec.handleRef = parts.hold.id;
+    if (o.maxPendingCalls !== undefined) spec.maxPendingCalls = countOnWire(o.maxPendingCalls);
     if (runtime.node !== undefined) spec.creatorNode = runtime.node;
     if (o.name !== undefined) spec.name = o.name;
     return spec;
@@ -236,17 +245,26 @@ function retryOf(
 
 /** The handle of an actor that exists, by its spec. */
 export function handleFor<T>(clients: ActorClients, spec: ActorSpec): ActorHandle<T> {
-  const { table } = clients.processRuntime;
-  const client = clients.known(spec.actor as ActorId, spec.className);
-  const hold =
-    spec.handleRef === undefined
-      ? undefined
-      : table.handle(table.adopt(spec.handleRef as ObjectId, spec.creatorNode as NodeId | undefined));
+  const identity = identityIn(spec);
+  const limit = spec.maxPendingCalls;
+  const client = clients.known(
+    identity.actor,
+    spec.className,
+    limit === undefined ? Infinity : countFromWire(limit),
+  );
   return makeHandle<T>({
     clients,
     client,
     methods: spec.methods,
     maxTaskRetries: countFromWire(spec.maxTaskRetries),
-    hold,
+    hold: holdOf(clients, identity),
   });
+}
+
+function identityIn(spec: ActorSpec): ActorIdentity {
+  return {
+    actor: spec.actor as ActorId,
+    ref: spec.handleRef as ObjectId | undefined,
+    node: spec.creatorNode as NodeId | undefined,
+  };
 }

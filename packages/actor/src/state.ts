@@ -4,14 +4,14 @@ import type { Channel } from "@stingray/broker";
 
 /**
  * - `claiming`: its creation was asked for and not yet answered
- * - `waiting`: it is being placed, constructed or restarted; calls queue
+ * - `waiting`: it is being placed, constructed or restarted, for what `reason` says where that is known; calls queue
  * - `alive`: calls are sent on `channel` to the incarnation `epoch`
  * - `unreachable`: the channel to it broke; what happened to it is being found out
  * - `dead`: for good; `error` is what calls fail with
  */
 export type ClientState =
   | { readonly kind: "claiming" }
-  | { readonly kind: "waiting"; readonly restarting: boolean }
+  | { readonly kind: "waiting"; readonly restarting: boolean; readonly reason?: string | undefined }
   | { readonly kind: "alive"; readonly epoch: number; readonly channel: Channel }
   | { readonly kind: "unreachable"; readonly epoch: number }
   | { readonly kind: "dead"; readonly error: StingrayError };
@@ -55,9 +55,13 @@ function fromView(
       if (state.kind === "unreachable" && state.epoch === view.epoch) return state;
       return { kind: "alive", epoch: view.epoch, channel: open(view) };
     case "PENDING":
-    case "RESTARTING":
-      if (state.kind === "waiting" && state.restarting === (view.state === "RESTARTING")) return state;
-      return { kind: "waiting", restarting: view.state === "RESTARTING" };
+    case "RESTARTING": {
+      const restarting = view.state === "RESTARTING";
+      const reason = view.cause?.message;
+      if (state.kind === "waiting" && state.restarting === restarting && state.reason === reason)
+        return state;
+      return { kind: "waiting", restarting, reason };
+    }
   }
 }
 

@@ -23,6 +23,8 @@ export interface Execution {
 export interface ActorExecution {
   readonly id: ActorId;
   readonly epoch: number;
+  /** What `exit` threw: the call that lets it through fails with it as it is. */
+  readonly exitError: Error | undefined;
   exit(): never;
 }
 

@@ -34,7 +34,7 @@ export interface PlacerHooks {
 }
 
 /** A wait shorter than this is not worth a word, in milliseconds. */
-const QUIET_MS = 3_000;
+const QUIET_MS = 1_000;
 
 export class ActorPlacer {
   private readonly running = new Map<string, { spec: ActorSpec; revision: number; abort: AbortController }>();

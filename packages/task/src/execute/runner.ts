@@ -209,7 +209,11 @@ export class CallRunner {
         tookUs,
         finished,
       );
-    } else this.answerError(call, taskError(call.name, toError(thrown)), tookUs, finished);
+    } else {
+      const error = toError(thrown);
+      const left = error === call.actor?.exitError;
+      this.answerError(call, left ? error : taskError(call.name, error), tookUs, finished);
+    }
   }
 
   private answerError(call: IncomingCall, error: Error, tookUs: number, finished: Finished): void {

@@ -1,0 +1,3 @@
+import { describeActors } from "./support/actor-suite.js";
+
+describeActors("auto");

@@ -1,0 +1,46 @@
+/** An actor as code inside it sees it, through `context()`. */
+import { ActorDiedError, taskIdOf, type ActorId, type ActorSpec } from "@stingray/protocol";
+import type { ActorExecution, Execution, Runtime } from "@stingray/task/internal";
+
+export class ActorSelf implements ActorExecution {
+  readonly id: ActorId;
+  exitError: ActorDiedError | undefined;
+  /** Set once the actor lives; before that, `exit()` just makes its constructor fail. */
+  onExit: (() => void) | undefined;
+
+  constructor(
+    private readonly runtime: Runtime,
+    private readonly spec: ActorSpec,
+    readonly epoch: number,
+    readonly gpuIds: readonly number[],
+  ) {
+    this.id = spec.actor as ActorId;
+  }
+
+  exit(): never {
+    if (this.exitError === undefined) {
+      const { actor, className } = this.spec;
+      this.exitError = new ActorDiedError(`actor ${className} (${actor}) has ended itself with exitActor()`, {
+        detail: { actor },
+      });
+      this.onExit?.();
+    }
+    throw this.exitError;
+  }
+
+  /** For the constructor, `onActivate` and `onDeactivate`, which nobody calls and nobody can cancel. */
+  betweenCalls(): Execution {
+    const { runtime, spec, gpuIds } = this;
+    return {
+      taskId: taskIdOf(runtime.process, runtime.table.nextSequence()),
+      name: spec.className,
+      resources: spec.running,
+      gpuIds,
+      abort: new AbortController(),
+      isCancelled: () => false,
+      block: () => {},
+      resume: () => {},
+      actor: this,
+    };
+  }
+}
