@@ -164,7 +164,7 @@ export class ActorClients {
     while (client.state.kind === "unreachable" && performance.now() < until) {
       await this.watch(client);
       if (client.state.kind === "unreachable")
-        await new Promise((later) => setTimeout(later, INQUIRE_EVERY_MS));
+        await new Promise((later) => setTimeout(later, INQUIRE_EVERY_MS).unref());
     }
     client.giveUp();
   }

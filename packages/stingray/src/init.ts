@@ -8,7 +8,7 @@ import { Cluster } from "./cluster.js";
 import { checkInitOptions, type InitOptions } from "./init-options.js";
 import type { DependencyContainer } from "tsyringe";
 import { enter, openTransport, type Membership } from "./membership.js";
-import { endWithProcess } from "./process-end.js";
+import { endWhenIdle, endWithProcess } from "./process-end.js";
 
 /** Time for the cluster to end the job, in milliseconds. */
 const JOB_END_MS = 15_000;
@@ -21,6 +21,8 @@ interface Driver {
 
 let starting: Promise<Driver> | undefined;
 let closing: Promise<void> | undefined;
+/** `init()` is under way. */
+let entering = false;
 
 /**
  * Starts a cluster inside this program, or joins a running one (`address` or STINGRAY_ADDRESS). A second call returns
@@ -62,8 +64,30 @@ export function isInitialized(): boolean {
   return processState.runtime !== undefined;
 }
 
+/** Whether the program must live on for our sake. */
+function busy(): boolean {
+  return entering || closing !== undefined || processState.runtime?.busy === true;
+}
+
 async function start(options: InitOptions): Promise<Driver> {
   trace("driver", "init() begins");
+  entering = true;
+  const release = endWhenIdle(busy, () => void shutdown());
+  try {
+    const driver = await join(options);
+    return {
+      cluster: driver.cluster,
+      close: () => driver.close().finally(release),
+    };
+  } catch (error) {
+    release();
+    throw error;
+  } finally {
+    entering = false;
+  }
+}
+
+async function join(options: InitOptions): Promise<Driver> {
   const driver = newDriverId();
   const membership = await enter(options, driver, process.env);
   trace("driver", "a node is there");

@@ -179,7 +179,7 @@ async function retry<T>(attempt: () => Promise<T>): Promise<T> {
 
 async function connect(options: BrokerOptions): Promise<NatsConnection> {
   const { connectBroker } = await import("@stingray/broker/connect");
-  return connectBroker({ ...options, name: `stingray driver ${process.pid}` });
+  return connectBroker({ ...options, name: `stingray driver ${process.pid}`, background: true });
 }
 
 /** The driver's transport: with sockets where it has a node on its machine. */
@@ -187,7 +187,7 @@ export function openTransport(m: Membership, driver: ProcessId, links: "auto" | 
   const { subjects, local } = m;
   return Transport.create(
     local === undefined
-      ? { process: driver, subjects, links }
+      ? { process: driver, subjects, links, background: true }
       : {
           process: driver,
           node: local.node,
@@ -195,6 +195,7 @@ export function openTransport(m: Membership, driver: ProcessId, links: "auto" | 
           socketDir: local.socketDir,
           secret: local.secret,
           links,
+          background: true,
         },
   );
 }

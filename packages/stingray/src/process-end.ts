@@ -1,4 +1,7 @@
-/** Ctrl-C and SIGTERM end the cluster before the program; a second one ends the program at once. */
+/**
+ * How the cluster's part in a program ends with the program: when it has nothing left to do, and on signals, of which a
+ * second one ends the program at once.
+ */
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
@@ -31,5 +34,31 @@ export function endWithProcess(end: () => Promise<void>): () => void {
   // While it is ending, the handlers stay: the second signal must be seen.
   return () => {
     if (!ending) release();
+  };
+}
+
+/** How often it is looked whether what keeps the program alive is done, in milliseconds. */
+const LOOK_MS = 20;
+
+/**
+ * Nothing of ours that is open keeps a program alive, so Node.js says when it has nothing left to do by itself. Then
+ * the program is kept alive while `busy`, and after that `end` is called.
+ * @returns undoes it
+ */
+export function endWhenIdle(busy: () => boolean, end: () => void): () => void {
+  let keeping: NodeJS.Timeout | undefined;
+  const letGo = (): void => {
+    clearInterval(keeping);
+    keeping = undefined;
+  };
+  const onEmpty = (): void => {
+    if (!busy()) end();
+    // Also what `end` has begun.
+    if (busy()) keeping ??= setInterval(() => busy() || letGo(), LOOK_MS);
+  };
+  process.on("beforeExit", onEmpty);
+  return () => {
+    process.off("beforeExit", onEmpty);
+    letGo();
   };
 }

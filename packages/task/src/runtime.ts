@@ -61,6 +61,7 @@ export class Runtime {
   readonly store: LocalStore | undefined;
   private jobSpec: JobSpec | undefined;
   private failure: StingrayError | undefined;
+  private waits = 0;
   private readonly frees: Frees = new Map();
   private readonly cancelHooks = new Set<
     (sequence: number, o: { force: boolean; recursive: boolean }) => Promise<boolean>
@@ -191,6 +192,21 @@ export class Runtime {
     this.failure = error;
     this.submitter.stop(error);
     for (const hook of this.stopHooks) hook(error);
+  }
+
+  /** Whether anything that was begun has not ended: a task, a call, a request, a wait. */
+  get busy(): boolean {
+    return this.calls.size > 0 || this.waits > 0 || this.transport.waiting > 0 || this.table.waits;
+  }
+
+  /** Counts a wait for something that is none of these, for {@link busy}. */
+  async during<T>(wait: Promise<T>): Promise<T> {
+    this.waits++;
+    try {
+      return await wait;
+    } finally {
+      this.waits--;
+    }
   }
 
   get failed(): boolean {

@@ -2,6 +2,7 @@
 import { connect, type ConnectionOptions, type NatsConnection } from "@nats-io/transport-node";
 import { explain, isRefusal, tooOld, urlsOf } from "./explain.js";
 import { OLDEST_SERVER, isAtLeast, serverVersion } from "./features.js";
+import { stayInBackground } from "./background.js";
 import type { BrokerOptions } from "./options.js";
 import { dropWhenStale } from "./stale.js";
 import { authenticatorOf, targetOf, tlsOptionsOf, type Target } from "./target.js";
@@ -57,6 +58,7 @@ export async function connectBroker(options: BrokerOptions): Promise<NatsConnect
   }
   void pace.follow(nc);
   dropWhenStale(nc);
+  if (options.background === true) stayInBackground(nc);
   return nc;
 }
 

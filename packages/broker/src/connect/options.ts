@@ -10,6 +10,8 @@ export interface BrokerOptions {
   timeoutMs?: number | undefined;
   /** Time between pings in milliseconds; a silent server is given up after three of them. @defaultValue 3000 */
   pingIntervalMs?: number | undefined;
+  /** The connection alone does not keep the process alive, as long as the broker is there. @defaultValue false */
+  background?: boolean | undefined;
 }
 export type BrokerAuth =
   { token: string } | { user: string; password: string } | { credsFile: string } | { nkeySeed: string };

@@ -71,10 +71,11 @@ export class Core implements EndpointHost, Ways {
     });
   }
 
-  async listen(directory: string, secret: string): Promise<void> {
+  async listen(directory: string, secret: string, background: boolean): Promise<void> {
     this.hub = await SocketHub.open({
       directory,
       secret,
+      background,
       process: this.process,
       limits: this.limits,
       stats: this.stats.socket,

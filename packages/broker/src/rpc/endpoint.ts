@@ -25,6 +25,7 @@ export interface EndpointHost extends Host {
 interface Open {
   readonly stream: Stream;
   readonly channel: Channel;
+  readonly requests: Requests;
 }
 
 export class Endpoint implements LocalEnd {
@@ -60,6 +61,13 @@ export class Endpoint implements LocalEnd {
   onChannelClosed(callback: (channel: Channel, reason: StingrayError) => void): () => void {
     this.closeCallbacks.add(callback);
     return () => this.closeCallbacks.delete(callback);
+  }
+
+  /** Requests that were sent from here and wait for their answers. */
+  get waiting(): number {
+    let waiting = 0;
+    for (const { requests } of this.channels.values()) waiting += requests.size;
+    return waiting;
   }
 
   /** Closes all channels, telling the peers, and stops receiving. */
@@ -98,7 +106,7 @@ export class Endpoint implements LocalEnd {
       },
     });
     const channel = new Channel(stream, requests, callbacks);
-    const opened = { stream, channel };
+    const opened = { stream, channel, requests };
     if (host.closed !== undefined) stream.fail(host.closed);
     else this.channels.set(key, opened);
     return opened;

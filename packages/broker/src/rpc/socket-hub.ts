@@ -33,6 +33,8 @@ export interface HubOptions {
   directory: string;
   process: ProcessId;
   secret: string;
+  /** None of its sockets keeps the process alive. */
+  background: boolean;
   limits: Readonly<TransportLimits>;
   stats: LinkStats;
   events: HubEvents;
@@ -84,6 +86,7 @@ export class SocketHub {
       server.listen(path, resolve);
     });
     server.removeAllListeners("error");
+    if (options.background) server.unref();
     return new SocketHub(options, server);
   }
 
@@ -138,6 +141,7 @@ export class SocketHub {
     if (this.closed) return;
     this.closed = true;
     const { links, dials, strangers, sockets, server } = this;
+    server.ref(); // whoever closes waits for the end of it
     const stopped = new Promise<void>((resolve) => server.close(() => resolve()));
     for (const socket of strangers) socket.destroy();
     for (const link of links.values()) link.close();
@@ -154,6 +158,7 @@ export class SocketHub {
   private track(socket: Socket): Socket {
     this.sockets.add(socket);
     this.strangers.add(socket);
+    if (this.options.background) socket.unref();
     return socket.once("close", () => {
       this.sockets.delete(socket);
       this.strangers.delete(socket);

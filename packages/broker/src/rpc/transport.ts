@@ -17,6 +17,8 @@ export interface TransportOptions extends CoreOptions {
   secret?: string | undefined;
   /** `nats`: no sockets at all. Default `auto`. */
   links?: "auto" | "nats" | undefined;
+  /** Sockets alone do not keep the process alive: it may end while they are open. Default false. */
+  background?: boolean | undefined;
 }
 
 const DRAIN_MS = 1_000;
@@ -47,7 +49,7 @@ export class Transport {
       throw new InvalidOptionError(`links: "${String(links)}" must be "auto" or "nats"`);
     const core = new Core(options);
     if (socketDir !== undefined && node !== undefined && links === "auto")
-      await core.listen(socketDir, options.secret ?? "");
+      await core.listen(socketDir, options.secret ?? "", options.background ?? false);
     return new Transport(core);
   }
 
@@ -80,6 +82,11 @@ export class Transport {
   /** Breaks the sockets to a process, or all, as a fault would; channels go on over what is left. For drills. */
   breakSockets(process?: ProcessId): void {
     this.core.hub?.break(process);
+  }
+
+  /** Requests of the inbox that wait for their answers. */
+  get waiting(): number {
+    return this.inbox.waiting;
   }
 
   stats(): TransportStats {

@@ -73,7 +73,6 @@ export class EmbeddedBroker implements AsyncDisposable {
         log,
       });
       const url = server.ports?.nats[0] as string;
-      log?.(`nats-server (pid ${server.pid}) listens on ${url}`);
       return new EmbeddedBroker(
         url,
         { servers: [url], auth: { token } },

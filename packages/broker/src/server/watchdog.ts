@@ -23,7 +23,7 @@ while read -r _ <&3; do
     pid=$!
     echo "$pid" >"$dir/pid"
     echo "pid $pid"
-    wait "$pid"; status=$?
+    wait "$pid" 2>/dev/null; status=$?
     rm -f "$dir/pid"
     echo "exit $status"
   ) &

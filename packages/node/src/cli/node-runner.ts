@@ -171,15 +171,17 @@ export class NodeRunner {
   }
 }
 
-function startBroker(
+async function startBroker(
   own: { port: number; token: string | undefined },
   log: (line: string) => void,
 ): Promise<EmbeddedBroker> {
-  return EmbeddedBroker.start({
+  const broker = await EmbeddedBroker.start({
     port: own.port,
     log,
     ...(own.token === undefined ? {} : { token: own.token }),
   });
+  log(`nats-server (pid ${broker.pid}) listens on ${broker.url}`);
+  return broker;
 }
 
 /** What STINGRAY_ADDRESS must be to reach the broker. Credentials that were given by hand are not repeated. */

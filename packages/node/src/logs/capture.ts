@@ -126,7 +126,7 @@ function closePipesAfterExit(child: ChildProcess, afterMs: number): void {
     const timer = setTimeout(() => {
       child.stdout?.destroy();
       child.stderr?.destroy();
-    }, afterMs);
+    }, afterMs).unref();
     child.once("close", () => clearTimeout(timer));
   };
   if (child.exitCode !== null || child.signalCode !== null) arm();

@@ -262,6 +262,12 @@ export class ObjectTable {
     return this.links.process;
   }
 
+  /** Whether an owner was asked for a value that has not come. */
+  get waits(): boolean {
+    for (const entry of this.entries.values()) if (!entry.owned && entry.asked && !entry.ready) return true;
+    return false;
+  }
+
   /** For tests and `stingray memory`: live entries. */
   get counts(): { owned: number; borrowed: number } {
     let borrowed = 0;

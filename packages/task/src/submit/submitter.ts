@@ -181,7 +181,7 @@ export class Submitter implements ShapeQueueHost {
   private workerUnreachable(lease: Lease, queue: ShapeQueue): void {
     if (!this.leases.has(lease.id)) return;
     lease.broken = true;
-    setTimeout(() => this.leaseLost(lease, queue, undefined), REPORT_WAIT_MS);
+    setTimeout(() => this.leaseLost(lease, queue, undefined), REPORT_WAIT_MS).unref();
   }
 
   private leaseLost(lease: Lease, queue: ShapeQueue, report: ExitReport | undefined): void {
