@@ -24,8 +24,9 @@ import * as t from "./tokens.js";
 
 /** Term of the controller role, in milliseconds. */
 const CONTROLLER_TERM_MS = 2_000;
-/** Last messages may take so long, in milliseconds: the broker may be gone already. */
+/** Last messages may take so long, in milliseconds; and so long where the broker is away, as when a program was killed. */
 const DRAIN_MS = 1_000;
+const DRAIN_WITHOUT_BROKER_MS = 50;
 
 type Undo = () => void | Promise<void>;
 
@@ -84,7 +85,9 @@ export class AgentLife {
       NodeStore.open({ dir: this.storeDir, capacity: config.objectStoreMemory, sweep: true }),
     ]);
     this.undo.push(() => store.close());
-    this.undo.push(() => transport.close({ drainMs: DRAIN_MS }));
+    this.undo.push(() =>
+      transport.close({ drainMs: get(t.CONNECTION_STATE).up ? DRAIN_MS : DRAIN_WITHOUT_BROKER_MS }),
+    );
     c.register(t.TRANSPORT, { useValue: transport });
     c.register(t.NODE_STORE, { useValue: store });
     serveWorkers(get);
@@ -232,7 +235,8 @@ export class AgentLife {
       c.resolve(t.SCHEDULER).drain();
     }
     if (c.isRegistered(t.TRANSPORT)) await c.resolve(t.POOL).stop(reason, graceMs);
-    if (joined) {
+    // Without the broker nobody would hear it, and the cluster finds out by itself.
+    if (joined && c.resolve(t.CONNECTION_STATE).up) {
       await farewell(this.config.node, reason, c.resolve(t.TABLES)).catch((error: unknown) =>
         c.resolve(t.FAILED)("say goodbye", error),
       );
