@@ -28,12 +28,17 @@ import type { ActorClient } from "./client.js";
 import { ActorClients } from "./clients.js";
 import type { ActorIdentity } from "./identity.js";
 
+/** A method of an actor as its handle has it. */
 export interface ActorMethod<A extends unknown[], R, Result = RemoteResult<R>> {
   /**
    * Calls the method and returns at once. Calls of one process run in the order in which they were made.
    * @throws SerializationError; PendingCallsLimitError; InvalidArgumentError where the class has no such method
    */
   remote(...args: RemoteArgs<A>): Result;
+  /**
+   * The same method with options for the calls made on the result.
+   * @throws InvalidOptionError
+   */
   options<const O extends CallOptions>(
     options: O,
   ): ActorMethod<A, R, O extends { returns: number } ? RemoteResults<R> : Result>;

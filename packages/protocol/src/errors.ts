@@ -61,6 +61,7 @@ export class StingrayError extends Error {
   readonly code: ErrorCode;
   /** True where the same call may succeed later without a change by the caller. */
   readonly retryable: boolean;
+  /** Facts for programs, by name; what each class has stands at the class. Empty where there are none. */
   readonly detail: ErrorDetail;
 
   constructor(message: string, options: StingrayErrorOptions = {}) {
@@ -116,10 +117,12 @@ export class TaskTimeoutError extends TimeoutError {
 export class ActorNotFoundError extends StingrayError {
   static override readonly code: ErrorCode = ErrorCode.ActorNotFoundError;
 }
+/** A queue with a bound has no room now. */
 export class QueueFullError extends StingrayError {
   static override readonly code: ErrorCode = ErrorCode.QueueFullError;
   static override readonly retryable: boolean = true;
 }
+/** A queue has nothing now. */
 export class QueueEmptyError extends StingrayError {
   static override readonly code: ErrorCode = ErrorCode.QueueEmptyError;
   static override readonly retryable: boolean = true;
@@ -128,6 +131,7 @@ export class QueueEmptyError extends StingrayError {
 export class TaskError extends StingrayError {
   static override readonly code: ErrorCode = ErrorCode.TaskError;
 }
+/** The task or call was cancelled, by `cancel`, by its `signal`, or with the task that submitted it. */
 export class TaskCancelledError extends StingrayError {
   static override readonly code: ErrorCode = ErrorCode.TaskCancelledError;
 }
@@ -149,6 +153,7 @@ export class ActorUnavailableError extends StingrayError {
   static override readonly code: ErrorCode = ErrorCode.ActorUnavailableError;
   static override readonly retryable: boolean = true;
 }
+/** This process has `maxPendingCalls` calls of the actor under way. Thrown by `.remote()`; wait for some of them. */
 export class PendingCallsLimitError extends StingrayError {
   static override readonly code: ErrorCode = ErrorCode.PendingCallsLimitError;
   static override readonly retryable: boolean = true;
@@ -182,6 +187,7 @@ export class UnschedulableError extends StingrayError {
 export class RuntimeEnvError extends StingrayError {
   static override readonly code: ErrorCode = ErrorCode.RuntimeEnvError;
 }
+/** Another live actor has that name in that namespace. `detail`: `actor`, `job`. */
 export class NameTakenError extends StingrayError {
   static override readonly code: ErrorCode = ErrorCode.NameTakenError;
 }

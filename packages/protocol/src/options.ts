@@ -30,7 +30,7 @@ export interface Resources {
   gpus?: number | undefined;
   /** Bytes of memory to reserve. @defaultValue 0 */
   memory?: number | undefined;
-  /** Resources that nodes declare, by name. */
+  /** Resources that nodes declare, by name, in steps of 0.0001. @defaultValue none */
   resources?: Record<string, number> | undefined;
 }
 
@@ -41,13 +41,16 @@ export type LabelSelector = Record<string, string>;
 
 /** Settings of the worker processes; each distinct environment has workers of its own. */
 export interface RuntimeEnv {
-  /** Environment variables, on top of the node agent's. */
+  /** Environment variables, on top of the node agent's. @defaultValue none */
   envVars?: Record<string, string> | undefined;
   /** Working directory of workers, and what module paths are relative to. @defaultValue the driver's */
   workingDir?: string | undefined;
   /** Node flags, for example `["--import", "tsx"]`. @defaultValue the driver's */
   execArgv?: string[] | undefined;
-  /** A module whose default export is called with the worker's container once, before anything else runs. */
+  /**
+   * A module (path relative to `workingDir`, or URL) whose default export is called with the worker's container once,
+   * before anything else runs. @defaultValue none
+   */
   setup?: string | undefined;
 }
 
@@ -56,6 +59,7 @@ export type ErrorClass = abstract new (...args: never[]) => Error;
 /** Which errors of user code are tried again. The function form runs in the submitting process. */
 export type RetryOn = boolean | readonly ErrorClass[] | ((error: unknown) => boolean);
 
+/** Of a remote function, in `remote(options, fn)` or `.options()`, the latter for the calls made on what it returns. */
 export interface TaskOptions extends Resources {
   /** Name of the function on the wire and in logs. @defaultValue the function's own */
   name?: string | undefined;
@@ -69,8 +73,11 @@ export interface TaskOptions extends Resources {
   timeoutMs?: number | undefined;
   /** Higher goes first. @defaultValue 0 */
   priority?: number | undefined;
+  /** Where it may run. @defaultValue "default": near its submitter while there is room, packed up to half of a node, then spread */
   scheduling?: Scheduling | undefined;
+  /** Labels that its node must have; all of them. @defaultValue any node */
   labels?: LabelSelector | undefined;
+  /** On top of the job's: variables are merged, other fields replace it. @defaultValue the job's */
   runtimeEnv?: RuntimeEnv | undefined;
   /** A worker ends after it has run the function this often. @defaultValue no limit */
   maxCalls?: number | undefined;
@@ -78,10 +85,11 @@ export interface TaskOptions extends Resources {
   backpressure?: number | undefined;
 }
 
+/** Of an actor, in `@actor`, `remote(options, Class)` or `.options()`; later ones win. */
 export interface ActorOptions extends Resources {
-  /** Finds it with `getActor`; unique in its namespace. */
+  /** Finds it with `getActor`; unique in its namespace. @defaultValue none */
   name?: string | undefined;
-  /** @defaultValue the job's */
+  /** Where its name is unique. @defaultValue the job's */
   namespace?: string | undefined;
   /** `"detached"`: outlives its job, until `kill`. @defaultValue "job" */
   lifetime?: "job" | "detached" | undefined;
@@ -95,10 +103,13 @@ export interface ActorOptions extends Resources {
   maxPendingCalls?: number | undefined;
   /** Calls that may run at the same time. @defaultValue 1 */
   maxConcurrency?: number | undefined;
-  /** Limits of named groups of methods, apart from maxConcurrency. */
+  /** Calls that may run at the same time in each named group, apart from maxConcurrency. @defaultValue no groups */
   concurrencyGroups?: Record<string, number> | undefined;
+  /** Where it may run. @defaultValue "default": packed up to half of a node, then spread */
   scheduling?: Scheduling | undefined;
+  /** Labels that its node must have; all of them. @defaultValue any node */
   labels?: LabelSelector | undefined;
+  /** On top of the job's: variables are merged, other fields replace it. @defaultValue the job's */
   runtimeEnv?: RuntimeEnv | undefined;
 }
 
@@ -106,15 +117,22 @@ export interface ActorOptions extends Resources {
 export interface MethodOptions {
   /** Runs beside other shared methods, never beside the others. @defaultValue false */
   shared?: boolean | undefined;
+  /** One of the actor's `concurrencyGroups`. @defaultValue the default group, with `maxConcurrency` */
   concurrencyGroup?: string | undefined;
+  /** Number of results, as in {@link TaskOptions}. @defaultValue 1; generators give a stream */
   returns?: number | undefined;
+  /** How often the call is sent again after the actor was lost, and repeated by `retryOn`. @defaultValue the actor's */
   maxTaskRetries?: number | undefined;
+  /** Errors of the method after which it is called again, within maxTaskRetries. @defaultValue false */
   retryOn?: RetryOn | undefined;
 }
+/** Of one call: `handle.method.options({ … }).remote(…)`. */
 export interface CallOptions extends Omit<MethodOptions, "shared"> {
-  /** Cancels the call. */
+  /** Cancels the call when it aborts. @defaultValue none */
   signal?: AbortSignal | undefined;
+  /** Milliseconds that one attempt may take from its start. @defaultValue no limit */
   timeoutMs?: number | undefined;
+  /** Items of a stream that may be unread before the method pauses. @defaultValue no limit */
   backpressure?: number | undefined;
 }
 

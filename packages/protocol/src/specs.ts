@@ -106,15 +106,23 @@ export const actorSpec = record<ActorSpec>({
 
 /** One node as `nodes()` and `stingray status` show it. Amounts in the user's units. */
 export interface NodeView {
+  /** Of this life of the node; another one after it was declared dead. */
   node: string;
+  /** Process id of its agent. */
   agent: string;
   hostname: string;
+  /** Of the agent, on its machine. */
   pid: number;
+  /** SUSPECT: nothing was heard of it for two and a half heartbeats. */
   state: "ALIVE" | "SUSPECT" | "DRAINING" | "DEAD";
   labels: Record<string, string>;
+  /** All resources: `CPU`, `GPU`, `memory` in bytes, custom ones. */
   total: Record<string, number>;
+  /** Those that nothing holds now. */
   available: Record<string, number>;
+  /** Worker processes, idle ones included. */
   workers: number;
+  /** Actors that live here or are being made here. */
   actors: number;
   /** Bytes in the object store, and its capacity. */
   storeUsed: number;

@@ -12,6 +12,7 @@ export class Cluster implements AsyncDisposable {
     private readonly end: () => Promise<void>,
   ) {}
 
+  /** Of this run of the program. */
   get jobId(): JobId {
     return this.runtime.job.job as JobId;
   }
@@ -21,10 +22,12 @@ export class Cluster implements AsyncDisposable {
     return this.runtime.node;
   }
 
+  /** Of named actors, unless another is given. */
   get namespace(): string {
     return this.runtime.job.namespace;
   }
 
+  /** The same as the function `shutdown`. */
   shutdown(): Promise<void> {
     return this.end();
   }
@@ -34,17 +37,26 @@ export class Cluster implements AsyncDisposable {
   }
 }
 
-/** The nodes as a node agent sees them now. */
+/**
+ * The nodes as a node agent sees them now; what others have free is as old as their last heartbeat (at most a second).
+ * @throws NotInitializedError; ConnectionError where no agent can be reached
+ */
 export async function nodes(): Promise<NodeView[]> {
   return (await runtimeFor("nodes()").home.request(Agent.clusterState, {})).nodes;
 }
 
-/** Resources of all live nodes together, by name (`CPU`, `GPU`, `memory`, custom ones). */
+/**
+ * Resources of all live nodes together, by name (`CPU`, `GPU`, `memory` in bytes, custom ones).
+ * @throws as {@link nodes}
+ */
 export async function clusterResources(): Promise<Record<string, number>> {
   return sum(await nodes(), (node) => node.total);
 }
 
-/** What of them is free. */
+/**
+ * What of them is free.
+ * @throws as {@link nodes}
+ */
 export async function availableResources(): Promise<Record<string, number>> {
   return sum(await nodes(), (node) => node.available);
 }

@@ -27,19 +27,23 @@ export interface NodeOptions {
   gpus?: number | undefined;
   /** Bytes that tasks may reserve. @defaultValue half of the machine's memory */
   memory?: number | undefined;
+  /** Further resources, by name. @defaultValue none */
   resources?: Record<string, number> | undefined;
+  /** What tasks and actors may ask for with `labels`. @defaultValue none */
   labels?: Record<string, string> | undefined;
   /** Bytes. @defaultValue 30 % of the machine's memory, within what shared memory has */
   objectStoreMemory?: number | undefined;
 }
 
+/** Those of {@link NodeOptions} are for the nodes of an embedded cluster, and without effect where a running one is joined. */
 export interface InitOptions extends NodeOptions {
   /** NATS URLs. @defaultValue STINGRAY_ADDRESS; without it an embedded cluster is started, which ends with the process */
   address?: string | string[] | undefined;
-  /** The caller's own connection to the broker; never closed by us. */
+  /** The caller's own connection to the broker, in place of `address`; never closed by us. @defaultValue none */
   connection?: NatsConnection | undefined;
   /** @defaultValue STINGRAY_TOKEN, or STINGRAY_USER and STINGRAY_PASSWORD, or STINGRAY_CREDS */
   auth?: BrokerAuth | undefined;
+  /** Paths of PEM files: `caFile`, `certFile`, `keyFile`. `tls://` in an address asks for TLS. @defaultValue none */
   tls?: BrokerTls | undefined;
   /** Several clusters may share one broker. @defaultValue STINGRAY_CLUSTER, or "default" */
   cluster?: string | undefined;
@@ -47,7 +51,7 @@ export interface InitOptions extends NodeOptions {
   subjectRoot?: string | undefined;
   /** Of named actors. @defaultValue one of the job's own */
   namespace?: string | undefined;
-  /** Settings of all worker processes of the job. */
+  /** Settings of all worker processes of the job. @defaultValue the driver's directory and Node flags */
   runtimeEnv?: RuntimeEnv | undefined;
   /** Show what workers print. @defaultValue true */
   logToDriver?: boolean | undefined;

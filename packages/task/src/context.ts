@@ -42,13 +42,16 @@ export function currentExecution(): Execution | undefined {
 /** What `context()` returns. Fields of tasks and actors are undefined elsewhere. */
 export interface Context {
   readonly jobId: JobId;
+  /** Where this runs; undefined in a driver without a node on its machine. */
   readonly nodeId: NodeId | undefined;
   /** The process, driver or worker. */
   readonly workerId: ProcessId;
+  /** Of the task or the call. */
   readonly taskId: TaskId | undefined;
   readonly actorId: ActorId | undefined;
   /** Grows with each incarnation of the actor. */
   readonly actorEpoch: number | undefined;
+  /** Of named actors, unless another is given. */
   readonly namespace: string;
   /** What the task or actor was given, for example `{ CPU: 1 }`. */
   readonly resources: Readonly<Record<string, number>>;
@@ -56,9 +59,15 @@ export interface Context {
   readonly gpuIds: readonly number[];
   /** Aborts when the task is cancelled. In a driver's own code it never does. */
   readonly signal: AbortSignal;
-  /** True once the task was cancelled; also inside a loop that never yields. */
+  /**
+   * True once the task was cancelled; in a task on the machine of its submitter also inside a loop that never yields.
+   * Calls of actors learn of it when they yield.
+   */
   isCancelled(): boolean;
-  /** Ends the actor that runs this, after this call; it is not restarted. Throws, so that nothing after it runs. */
+  /**
+   * Ends the actor that runs this, after this call; it is not restarted. Throws, so that nothing after it runs.
+   * @throws TypeError outside of actors
+   */
   exitActor(): never;
   /** The worker's container, filled by the job's setup module. */
   readonly container: DependencyContainer;

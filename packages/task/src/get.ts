@@ -40,8 +40,10 @@ export type Values<R extends readonly unknown[]> = {
 };
 
 /**
- * Stores a value in this node's object store and returns a reference to it.
+ * Stores a value in this node's object store and returns a reference to it. It is lost with the node, or with this
+ * process.
  *
+ * @param options.copies checked, and without effect for now
  * @throws SerializationError with the path of what can't be sent; ObjectStoreFullError
  */
 export async function put<T>(value: T, options?: { copies?: number | undefined }): Promise<ObjectRef<T>> {
@@ -183,7 +185,7 @@ export async function wait<T>(
   options: WaitOptions & {
     /** @defaultValue 1 */
     count?: number | undefined;
-    /** Bring large values to this node while waiting. @defaultValue true */
+    /** Checked, and without effect for now: values are brought here by `get`. */
     fetch?: boolean | undefined;
   } = {},
 ): Promise<[ready: ObjectRef<T>[], pending: ObjectRef<T>[]]> {
@@ -216,7 +218,11 @@ export async function wait<T>(
   return [ready, pending];
 }
 
-/** Yields the references in the order in which their values become ready. */
+/**
+ * Yields the references in the order in which their values become ready.
+ *
+ * @throws InvalidArgumentError for a repeated reference or anything that is no reference
+ */
 export async function* asCompleted<T>(
   refs: Iterable<ObjectRef<T>>,
 ): AsyncGenerator<ObjectRef<T>, void, void> {
