@@ -78,6 +78,7 @@ export function partsOf(value: unknown): HandleParts | undefined {
     : undefined;
 }
 
+/** Whether a value is the handle of an actor (of this or another copy of the package). */
 export function isActorHandle(value: unknown): boolean {
   return partsOf(value) !== undefined;
 }

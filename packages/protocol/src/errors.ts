@@ -39,6 +39,7 @@ export const ErrorCode = {
   ProtocolError: "PROTOCOL",
 } as const;
 export type ErrorName = keyof typeof ErrorCode;
+/** Any of them. */
 export type ErrorCode = (typeof ErrorCode)[ErrorName];
 
 /** Structured facts of an error (signal, exit code, sizes, …), for programs; the message has them for people. */

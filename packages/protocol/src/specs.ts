@@ -110,11 +110,13 @@ export interface NodeView {
   node: string;
   /** Process id of its agent. */
   agent: string;
+  /** Of its machine. */
   hostname: string;
   /** Of the agent, on its machine. */
   pid: number;
   /** SUSPECT: nothing was heard of it for two and a half heartbeats. */
   state: "ALIVE" | "SUSPECT" | "DRAINING" | "DEAD";
+  /** As it was started with. */
   labels: Record<string, string>;
   /** All resources: `CPU`, `GPU`, `memory` in bytes, custom ones. */
   total: Record<string, number>;
@@ -124,8 +126,9 @@ export interface NodeView {
   workers: number;
   /** Actors that live here or are being made here. */
   actors: number;
-  /** Bytes in the object store, and its capacity. */
+  /** Bytes in the object store. */
   storeUsed: number;
+  /** Bytes that it takes. */
   storeCapacity: number;
   /** Demand that waits here, one line each with its reason. */
   pending: { shape: Record<string, number>; count: number; reason: string }[];

@@ -41,6 +41,7 @@ export function currentExecution(): Execution | undefined {
 
 /** What `context()` returns. Fields of tasks and actors are undefined elsewhere. */
 export interface Context {
+  /** Of the run of the driver that this works for. */
   readonly jobId: JobId;
   /** Where this runs; undefined in a driver without a node on its machine. */
   readonly nodeId: NodeId | undefined;
@@ -48,6 +49,7 @@ export interface Context {
   readonly workerId: ProcessId;
   /** Of the task or the call. */
   readonly taskId: TaskId | undefined;
+  /** Of the actor whose method this is. */
   readonly actorId: ActorId | undefined;
   /** Grows with each incarnation of the actor. */
   readonly actorEpoch: number | undefined;

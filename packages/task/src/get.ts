@@ -20,6 +20,7 @@ import { runtimeFor } from "./process-state.js";
 import type { Runtime } from "./runtime.js";
 import { isObjectRefStream, type ObjectRefStream } from "./stream.js";
 
+/** What ends a wait early. */
 export interface WaitOptions {
   /** Milliseconds; 0 looks without waiting. @defaultValue no limit */
   timeoutMs?: number | undefined;
