@@ -87,12 +87,8 @@ export function describeActors(links: "auto" | "nats"): void {
         const counter = RemoteCounter.remote(3);
         const refs = counter.halves.remote() as unknown as [ObjectRef<number>, ObjectRef<string>];
         expect(await get(refs)).to.deep.equal([1.5, "half"]);
-        const [a, b, c] = counter.echo.options({ returns: 3 }).remote(["x", "y", "z"]) as unknown as [
-          ObjectRef<string>,
-          ObjectRef<string>,
-          ObjectRef<string>,
-        ];
-        expect(await get([c, b, a])).to.deep.equal(["z", "y", "x"]);
+        const three = counter.echo.options({ returns: 3 }).remote(["x", "y", "z"]);
+        expect(await get(three.toReversed())).to.deep.equal(["z", "y", "x"]);
       });
 
       it("calls methods of a base class", async () => {

@@ -47,7 +47,9 @@ function handleParts(handle: unknown, where: string): HandleParts {
 
 /**
  * The handle of the live actor of that name.
- * @throws ActorNotFoundError
+ *
+ * @param options.namespace default: the job's own
+ * @throws ActorNotFoundError; NotInitializedError; InvalidArgumentError
  */
 export async function getActor<T = object>(
   name: string,
@@ -59,12 +61,16 @@ export async function getActor<T = object>(
     throw new InvalidArgumentError(`getActor() takes the name of an actor, got ${describe(name)}`);
   const { home, job } = clients.processRuntime;
   const namespace = options.namespace ?? job.namespace;
-  await clients.claims.of(namespace, name);
+  await clients.processRuntime.during(clients.claims.of(namespace, name));
   const spec = await home.request(Agent.actorGet, { name, namespace });
   return handleFor<T>(clients, spec);
 }
 
-/** Names of live actors, of one namespace (default: the job's own) or, with `allNamespaces`, of all. */
+/**
+ * Names of live actors, of one namespace (default: the job's own) or, with `allNamespaces` (default false), of all.
+ *
+ * @throws NotInitializedError; InvalidOptionError where both are given
+ */
 export async function listNamedActors(
   options: { namespace?: string | undefined; allNamespaces?: boolean | undefined } = {},
 ): Promise<{ namespace: string; name: string }[]> {
@@ -75,18 +81,20 @@ export async function listNamedActors(
   }
   const { home, job } = clients.processRuntime;
   const ask = options.allNamespaces === true ? {} : { namespace: options.namespace ?? job.namespace };
-  await clients.claims.sent();
+  await clients.processRuntime.during(clients.claims.sent());
   return (await home.request(Agent.actorList, ask)).actors;
 }
 
 /**
  * Ends an actor at once. Its pending calls fail with ActorDiedError. Killing a dead actor is no error.
- * `restart`: lets `maxRestarts` bring it back.
+ *
+ * @param options.restart lets `maxRestarts` bring it back; default false
+ * @throws InvalidArgumentError for anything that is no handle; ConnectionError where no agent can be reached
  */
 export async function kill(handle: unknown, options: { restart?: boolean | undefined } = {}): Promise<void> {
   const { clients, client } = handleParts(handle, "kill()");
   checkOptions("kill()", { restart: optionBool }, options);
-  await settledClaim(client);
+  await clients.processRuntime.during(settledClaim(client));
   if (client.state.kind === "dead") return;
   await clients.processRuntime.home.request(Agent.actorKill, {
     actor: client.id,
@@ -112,11 +120,14 @@ function settledClaim(client: HandleParts["client"]): Promise<void> {
  * Resolves when the actor is alive: placed, and its constructor has run.
  * @throws ActorDiedError (or what else keeps it from living) with the reason; TimeoutError
  */
-export function ready(handle: unknown, options: WaitOptions = {}): Promise<void> {
-  const { client } = handleParts(handle, "ready()");
+export async function ready(handle: unknown, options: WaitOptions = {}): Promise<void> {
+  const { clients, client } = handleParts(handle, "ready()");
   checkOptions("ready()", { timeoutMs: milliseconds, signal: abortSignal }, options);
+  return clients.processRuntime.during(untilReady(client, options));
+}
+
+function untilReady(client: HandleParts["client"], { signal, timeoutMs }: WaitOptions): Promise<void> {
   return new Promise<void>((resolve, reject) => {
-    const { signal, timeoutMs } = options;
     let timer: NodeJS.Timeout | undefined;
     const end = (settle: () => void): void => {
       clearTimeout(timer);

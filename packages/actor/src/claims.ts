@@ -32,6 +32,8 @@ export class Claims {
 
   /** Resolves when all claims that were sent are answered. */
   async sent(): Promise<void> {
+    // Those with nothing to wait for ask in this very turn.
+    await new Promise((turn) => setImmediate(turn));
     await settle([...this.pending.values()].flatMap((claims) => [...claims].filter((claim) => claim.sent)));
   }
 }

@@ -36,12 +36,18 @@ import { holdOf, makeHandle, type ActorHandle, type HandleParts } from "./handle
 import { identityState, noIdentityState, type ActorIdentity } from "./identity.js";
 import { findMethod, methodInfo, methodNames, type ActorClassInfo } from "./metadata.js";
 
+/** A class whose instances are actors. */
 export interface RemoteClass<A extends unknown[], T> {
   /**
    * Creates an actor and returns its handle at once; `ready(handle)` tells when and whether it lives.
-   * @throws SerializationError for an argument that can't be sent; NotInitializedError
+   * @throws SerializationError for an argument that can't be sent; NotInitializedError; InvalidOptionError for options
+   * that need each other
    */
   remote(...args: RemoteArgs<A>): ActorHandle<T>;
+  /**
+   * The same class with other options for the actors made of the result.
+   * @throws InvalidOptionError
+   */
   options(options: ActorOptions): RemoteClass<A, T>;
   /** Its name on the wire. */
   readonly remoteName: string;
@@ -91,7 +97,7 @@ export class RemoteClassImpl {
     };
     const ready = argumentsOf(runtime, encoded);
     let asked = (): void => {};
-    const claim = this.claim(clients, client, parts, ready, () => asked());
+    const claim = runtime.during(this.claim(clients, client, parts, ready, () => asked()));
     if (options.name !== undefined)
       asked = clients.claims.add(options.namespace ?? runtime.job.namespace, options.name, claim);
     return makeHandle(parts);

@@ -20,6 +20,7 @@ import { ObjectRefStream } from "./stream.js";
 
 /** An argument: a value, or a reference to one (which arrives as the value). */
 export type RemoteArg<T> = T | ObjectRef<T>;
+/** The same for all arguments of a function. */
 export type RemoteArgs<A extends readonly unknown[]> = { [K in keyof A]: RemoteArg<A[K]> };
 /** What `.remote()` returns for a function that returns `R`. */
 export type RemoteResult<R> =
@@ -30,17 +31,25 @@ export type RemoteResult<R> =
       : ObjectRef<Awaited<R>>;
 /** The same with `returns: n`: a reference for each item of the array. */
 export type RemoteResults<R> =
-  Awaited<R> extends readonly unknown[]
-    ? { -readonly [K in keyof Awaited<R>]: ObjectRef<Awaited<R>[K]> }
-    : never;
+  unknown extends Awaited<R>
+    ? ObjectRef[]
+    : Awaited<R> extends readonly unknown[]
+      ? RefsOf<Awaited<R>>
+      : never;
+// Over a type parameter, so that tuples stay tuples.
+type RefsOf<T extends readonly unknown[]> = { -readonly [K in keyof T]: ObjectRef<T[K]> };
 
+/** A function that runs in a worker. */
 export interface RemoteFunction<A extends unknown[], R, Result = RemoteResult<R>> {
   /**
    * Submits the task and returns at once.
    * @throws SerializationError for an argument that can't be sent; NotInitializedError
    */
   remote(...args: RemoteArgs<A>): Result;
-  /** The same function with other options for the calls made on the result. */
+  /**
+   * The same function with other options for the calls made on the result.
+   * @throws InvalidOptionError
+   */
   options<const O extends TaskOptions>(
     options: O,
   ): RemoteFunction<A, R, O extends { returns: number } ? RemoteResults<R> : Result>;

@@ -1,0 +1,157 @@
+/** How long actors live, and what they hold meanwhile. */
+import { expect } from "chai";
+import { availableResources, get, kill, ready, shutdown, type ActorHandle, type ObjectRef } from "stingray";
+import {
+  RemoteBoss,
+  RemoteCounter,
+  RemoteDiarist,
+  RemoteGreedy,
+  RemoteMortal,
+  callAndForget,
+  makeCounter,
+  type Counter,
+} from "./fixtures/actors.js";
+import {
+  TestCluster,
+  collectGarbage,
+  eventually,
+  isRunning,
+  linesOf,
+  rejection,
+} from "./support/actor-cluster.js";
+
+describe("the life of an actor", function () {
+  this.timeout(20_000);
+  let test: TestCluster;
+
+  before(async () => {
+    test = await TestCluster.start();
+  });
+  after(() => test.end());
+
+  const gone = (pid: number, why: string): Promise<unknown> =>
+    eventually(() => {
+      collectGarbage();
+      return !isRunning(pid);
+    }, why);
+
+  it("ends when its last handle is gone, after its pending calls, with onDeactivate", async () => {
+    const file = test.file("scope");
+    const pending = await (async (): Promise<ObjectRef<void>[]> => {
+      const diarist = RemoteDiarist.remote(file);
+      await ready(diarist);
+      return Array.from({ length: 5 }, (_, i) => diarist.note.remote(`note ${i}`));
+    })();
+    await get(pending);
+    await eventually(() => {
+      collectGarbage();
+      return linesOf(file).at(-1)?.startsWith("deactivated");
+    }, "it is deactivated");
+    expect(linesOf(file).slice(2)).to.deep.equal([
+      ...Array.from({ length: 5 }, (_, i) => `note ${i}`),
+      "deactivated: out-of-scope",
+    ]);
+  });
+
+  it("does not end while somebody else has a handle", async () => {
+    const holder = RemoteCounter.remote();
+    const { pid, kept } = await (async () => {
+      const counter = RemoteCounter.remote(1);
+      return { pid: await get(counter.pid.remote()), kept: holder.echo.remote([counter]) };
+    })();
+    await get(kept);
+    for (let i = 0; i < 10; i++) {
+      collectGarbage();
+      await get(holder.value.remote());
+    }
+    expect(isRunning(pid)).to.equal(true);
+    const [back] = (await get(kept)) as [ActorHandle<Counter>];
+    expect(await get(back.add.remote(1))).to.equal(2);
+  });
+
+  it("ends when the value with its handle is gone", async () => {
+    const pid = await (async () => {
+      const ref = makeCounter.remote(3);
+      const counter = await get(ref);
+      return get(counter.pid.remote());
+    })();
+    await gone(pid, "it ends with the reference to the result that had its handle");
+  });
+
+  it("does not end while a call is pending whose handle was dropped", async () => {
+    expect(await get(callAndForget.remote(test.file("forgotten")))).to.equal("answered");
+  });
+
+  it("ends with the actor that made it", async () => {
+    const boss = RemoteBoss.remote();
+    const counter = await get(boss.hire.remote(1));
+    const pid = await get(counter.pid.remote());
+    await kill(boss);
+    await eventually(() => !isRunning(pid), "it ends with its creator");
+    expect((await rejection(get(counter.value.remote()))).message).to.contain("created it");
+  });
+
+  it("ends with its job, without leaving processes, however it was made", async () => {
+    const pids = await get(RemoteBoss.remote().family.remote(2));
+    const mortal = RemoteMortal.options({ maxRestarts: Infinity }).remote();
+    pids.push(await get(mortal.pid.remote()));
+    const detached = RemoteCounter.options({ name: "d", lifetime: "detached" }).remote(1);
+    pids.push(await get(detached.pid.remote()));
+    const file = test.file("job");
+    const diarist = RemoteDiarist.remote(file);
+    await ready(diarist);
+    await shutdown();
+    for (const pid of pids) expect(isRunning(pid), `process ${pid}`).to.equal(false);
+    await test.end();
+    test = await TestCluster.start();
+  });
+});
+
+describe("the resources of actors", function () {
+  this.timeout(30_000);
+  let test: TestCluster;
+
+  before(async () => {
+    test = await TestCluster.start();
+  });
+  after(() => test.end());
+
+  const free = async (cpus: number): Promise<unknown> =>
+    eventually(async () => (await availableResources())["CPU"] === cpus, `${cpus} CPUs are free`);
+
+  it("are a CPU to be placed and none to run: twenty live on two CPUs", async () => {
+    const counters = Array.from({ length: 20 }, (_, i) => RemoteCounter.remote(i));
+    expect(await get(counters.map((counter) => counter.value.remote()))).to.deep.equal(
+      Array.from({ length: 20 }, (_, i) => i),
+    );
+    await free(2);
+    await Promise.all(counters.map((counter) => kill(counter)));
+  });
+
+  it("that are declared are held for life: no more than fit live at a time", async () => {
+    const greedy = Array.from({ length: 4 }, () => RemoteGreedy.remote());
+    const alive = new Set<number>();
+    const watched = greedy.map((one, i) => ready(one).then(() => alive.add(i)));
+    await eventually(() => alive.size === 2, "two have room");
+    await free(0);
+    const [first] = alive;
+    await kill(greedy[first ?? 0]);
+    await eventually(() => alive.size === 3, "a third one takes its place");
+    await free(0);
+    for (const i of alive) await kill(greedy[i]);
+    await Promise.all(watched);
+    await Promise.all(greedy.map((one) => kill(one)));
+    await free(2);
+  });
+
+  it("come back when the process is lost, also in the middle of a restart", async () => {
+    const mortal = RemoteMortal.options({ cpus: 2, maxRestarts: 1 }).remote();
+    await ready(mortal);
+    await free(0);
+    process.kill(await get(mortal.pid.remote()), "SIGKILL");
+    await eventually(() => get(mortal.pid.remote()).catch(() => undefined), "it is back");
+    await free(0);
+    await kill(mortal);
+    await free(2);
+  });
+});
