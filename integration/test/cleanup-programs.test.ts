@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
-import { eventually, Sandbox } from "./support/sandbox.js";
+import { eventually } from "./support/eventually.js";
+import { Sandbox } from "./support/sandbox.js";
 import type { Program } from "./support/program.js";
 
 const PROGRAM = "life-program.js";

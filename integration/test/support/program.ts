@@ -1,6 +1,6 @@
 /** A program that runs, and what it has printed so far. */
 import type { ChildProcess } from "node:child_process";
-import { eventually } from "./sandbox.js";
+import { eventually } from "./eventually.js";
 
 export interface Ended {
   code: number | null;

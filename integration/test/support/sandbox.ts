@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { EmbeddedBroker } from "@stingray/broker/server";
 import { Program } from "./program.js";
+import { eventually, isRunning } from "./eventually.js";
 
 /** Every process that a test starts inherits it, so that none can hide. */
 const MARK = "STINGRAY_LIFE_TEST";
@@ -17,37 +18,6 @@ const FIXTURES = fileURLToPath(new URL("../fixtures/", import.meta.url));
 const KEPT = ["STINGRAY_NATS_SERVER", "STINGRAY_CACHE"];
 const REMAINS_MS = 5_000;
 const NODE_ID = /^n[0-9a-z]{12}$/;
-
-/** Resolves when `check` returns something true; fails with the last reason after `timeoutMs`. */
-export async function eventually<T>(
-  check: () => T | Promise<T>,
-  what: string,
-  timeoutMs = 15_000,
-): Promise<Exclude<T, false | 0 | "" | null | undefined>> {
-  const deadline = performance.now() + timeoutMs;
-  let reason: unknown;
-  for (;;) {
-    try {
-      const value = await check();
-      if (value) return value as Exclude<T, false | 0 | "" | null | undefined>;
-      reason = value;
-    } catch (error) {
-      reason = error;
-    }
-    if (performance.now() > deadline)
-      throw new Error(`${what}: not within ${timeoutMs} ms (${String(reason)})`, { cause: reason });
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
-/** Whether a process runs; one that ended and was not yet collected does not. */
-export function isRunning(pid: number): boolean {
-  try {
-    return !/^\d+ \(.*\) [ZX] /s.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
-  } catch {
-    return false;
-  }
-}
 
 export class Sandbox {
   /** Temporary files of everything that runs here lie in it; the runtime directory, too. */
@@ -138,6 +108,16 @@ export class Sandbox {
       }
     }
     return found;
+  }
+
+  /** The parent's pid; 0 where there is no such process. */
+  parentOf(pid: number): number {
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+      return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+    } catch {
+      return 0;
+    }
   }
 
   /** Remembers the nodes and the ports of brokers that are there now, to ask for them in the end. */

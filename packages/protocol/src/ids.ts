@@ -76,6 +76,8 @@ const is = (shape: RegExp, value: unknown): boolean => typeof value === "string"
 
 /** Checks for what comes from outside. They look at the shape only, not at whether the thing exists. */
 export const isProcessId = (value: unknown): value is ProcessId => is(PROCESS, value);
+/** Of the processes, a node agent. */
+export const isAgentId = (value: unknown): value is ProcessId => isProcessId(value) && value.startsWith("g");
 export const isObjectId = (value: unknown): value is ObjectId => is(OBJECT, value);
 export const isTaskId = (value: unknown): value is TaskId => is(TASK, value);
 export const isNodeId = (value: unknown): value is NodeId => is(NODE, value);

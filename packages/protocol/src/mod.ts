@@ -13,6 +13,7 @@ export {
   ownerOf,
   taskOf,
   isProcessId,
+  isAgentId,
   isObjectId,
   isTaskId,
   isNodeId,

@@ -138,6 +138,7 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
         peers
           .channel(copy.agent as ProcessId, copy.node as NodeId)
           .request(AgentMethods.storeRead, part, { timeoutMs: READ_MS }),
+      passOn: (copier, freed) => peers.send(copier, [Op.StoreFree, freed]),
       jobOf: (process) => get(t.POOL).get(process)?.env?.job.job ?? get(t.JOBS).jobOfDriver(process),
     });
   });

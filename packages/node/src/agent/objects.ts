@@ -1,6 +1,6 @@
 /** The object store of the node as other processes see it: room for new objects, copies from other nodes, reads. */
 import type { NodeStore } from "@stingray/objectstore";
-import { ObjectLostError, ProtocolError, toError, type ProcessId } from "@stingray/protocol";
+import { ObjectLostError, ProtocolError, isAgentId, toError, type ProcessId } from "@stingray/protocol";
 
 /** Bytes per request of a transfer, and requests in flight at a time. */
 const CHUNK = 512 * 1024;
@@ -15,6 +15,8 @@ export interface ObjectHooks {
     copy: { node: string; agent: string },
     part: { object: string; offset: number; length: number },
   ): Promise<{ bytes: Uint8Array; size: number }>;
+  /** Tells another agent that the objects are freed. */
+  passOn(agent: ProcessId, freed: readonly string[]): void;
   /** The job that a process works for, as far as known. */
   jobOf(process: ProcessId): string | undefined;
 }
@@ -24,6 +26,8 @@ export class Objects {
   /** By job, so that nothing of it stays when it is over. */
   private readonly byJob = new Map<string, Set<string>>();
   private readonly jobs = new Map<string, string>();
+  /** Agents that copied an object from here. Its owner does not know of their copies, so they are told by us. */
+  private readonly copiedBy = new Map<string, Set<ProcessId>>();
 
   constructor(
     private readonly store: NodeStore,
@@ -48,9 +52,17 @@ export class Objects {
     this.store.seal(object, size);
   }
 
+  /** Here, and wherever it was copied to from here. */
   free(objects: readonly string[]): void {
     this.store.free(objects);
-    for (const object of objects) this.forget(object);
+    const elsewhere = new Map<ProcessId, string[]>();
+    for (const object of objects) {
+      this.forget(object);
+      for (const agent of this.copiedBy.get(object) ?? [])
+        elsewhere.set(agent, [...(elsewhere.get(agent) ?? []), object]);
+      this.copiedBy.delete(object);
+    }
+    for (const [agent, copied] of elsewhere) this.hooks.passOn(agent, copied);
   }
 
   /** A process is gone: what it had not finished goes. */
@@ -65,12 +77,22 @@ export class Objects {
   }
 
   /** @throws ObjectLostError where this node does not have it (any more) */
-  read(object: string, offset: number, length: number): { bytes: Uint8Array; size: number } {
+  read(
+    object: string,
+    offset: number,
+    length: number,
+    reader: ProcessId,
+  ): { bytes: Uint8Array; size: number } {
     const size = this.sealedSize(object);
     if (size === undefined) {
       throw new ObjectLostError(
         `object ${object} is not in the store of this node: ask another copy, or its owner`,
       );
+    }
+    if (isAgentId(reader)) {
+      let agents = this.copiedBy.get(object);
+      if (agents === undefined) this.copiedBy.set(object, (agents = new Set()));
+      agents.add(reader);
     }
     const wanted = Math.max(0, Math.min(length, MAX_READ, size - offset));
     return { bytes: this.store.read(object, offset, wanted), size };

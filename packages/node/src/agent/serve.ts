@@ -186,7 +186,9 @@ function serveStore(get: t.Get): void {
   inbox.serve(AgentMethods.storePull, ({ object, size, copies }, channel) =>
     objects.pull(object, size, copies, from(channel)),
   );
-  inbox.serve(AgentMethods.storeRead, ({ object, offset, length }) => objects.read(object, offset, length));
+  inbox.serve(AgentMethods.storeRead, ({ object, offset, length }, channel) =>
+    objects.read(object, offset, length, from(channel)),
+  );
   inbox.on(Op.StoreSealed, storeSealed, ([, object, size]) => objects.seal(object, size));
   inbox.on(Op.StoreFree, storeFree, ([, freed]) => objects.free(freed));
 }
