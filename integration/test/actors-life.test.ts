@@ -101,6 +101,7 @@ describe("the life of an actor", function () {
     const diarist = RemoteDiarist.remote(file);
     await ready(diarist);
     await shutdown();
+    expect(linesOf(file).at(-1)).to.equal("deactivated: job-ended");
     for (const pid of pids) expect(isRunning(pid), `process ${pid}`).to.equal(false);
     await test.end();
     test = await TestCluster.start();

@@ -48,7 +48,7 @@ const RemoteOther = remote({ maxRestarts: 1 }, Other);
 
 /** True where the types are the same. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
-const same = <A, B>(_: Same<A, B>): void => {};
+const same = <A, B>(asExpected: Same<A, B>): void => void asExpected;
 
 async function typesOnly(): Promise<void> {
   same<typeof RemoteAccount, RemoteClass<[owner: string, balance?: number], Account>>(true);

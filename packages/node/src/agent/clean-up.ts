@@ -1,9 +1,12 @@
 /** What is done on the nodes when a job is over. */
-import { Agent as AgentMethods, type JobId } from "@stingray/protocol";
+import { Agent as AgentMethods, type JobId, type ProcessId } from "@stingray/protocol";
 import * as t from "./tokens.js";
 
 /** How long another node may take, in milliseconds. Drivers wait for it. */
 const CLEAN_UP_MS = 3_000;
+
+/** What the actors of an ended job may take for their `onDeactivate`, in milliseconds. */
+const DEACTIVATE_MS = 2_000;
 
 /** Ends what the job has on this node, detached actors excepted; resolves when its last output was sent. */
 export async function cleanUpHere(get: t.Get, job: JobId): Promise<void> {
@@ -13,10 +16,18 @@ export async function cleanUpHere(get: t.Get, job: JobId): Promise<void> {
   const spec =
     get(t.TABLES).jobCache.get(job)?.value.spec ?? pool.all().find((w) => w.env?.job.job === job)?.env?.job;
   outputs.endBegins(job);
+  const leaving = host.toDeactivate(job).flatMap((worker) => pool.get(worker) ?? []);
   host.forgetJob(job);
   get(t.ACTOR_PLACER).endJob(job);
   get(t.SCHEDULER).jobEnded(job);
-  await pool.endJob(job, (worker) => host.on(worker)?.spec.detached === true, "job-ended");
+  // Asked to end, then SIGTERM, then SIGKILL, half of the time apart.
+  for (const worker of leaving) worker.end("job-ended", DEACTIVATE_MS / 2);
+  const spared = (worker: ProcessId): boolean =>
+    host.on(worker)?.spec.detached === true || leaving.some(({ id }) => id === worker);
+  await Promise.all([
+    pool.endJob(job, spared, "job-ended"),
+    ...leaving.flatMap((worker) => [worker.whenGone(), worker.drained()]),
+  ]);
   outputs.endDone(spec, job);
   get(t.OBJECTS).freeJob(job);
   get(t.HEARTBEATS).changed();

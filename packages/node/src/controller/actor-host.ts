@@ -187,6 +187,16 @@ export class ActorHost {
       .catch((error: unknown) => this.hooks.failed(`write down the end of ${describe(inc.spec)}`, error));
   }
 
+  /** The workers whose actors end with the job and have an `onDeactivate` to be run before. */
+  toDeactivate(job: string): ProcessId[] {
+    const found: ProcessId[] = [];
+    for (const { spec, state, worker } of this.hosted.values()) {
+      const mine = spec.job === job && !spec.detached && state === "alive";
+      if (mine && worker !== undefined && Object.hasOwn(spec.methods, "onDeactivate")) found.push(worker);
+    }
+    return found;
+  }
+
   /** The job is over: its actors here end with their processes and do not come back. */
   forgetJob(job: string): void {
     for (const inc of this.hosted.values()) {
