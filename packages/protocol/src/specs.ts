@@ -12,7 +12,7 @@ export interface JobSpec {
   driverNode?: string | undefined;
   pid: number;
   hostname: string;
-  /** Absolute path of the driver's entry module; workers import it. */
+  /** The driver's main module, which workers load ahead: relative to `root`, or a file URL. Empty: none. */
   entry: string;
   /** Directory that module paths are relative to, and the working directory of workers. */
   root: string;
