@@ -78,6 +78,8 @@ const is = (shape: RegExp, value: unknown): boolean => typeof value === "string"
 export const isProcessId = (value: unknown): value is ProcessId => is(PROCESS, value);
 /** Of the processes, a node agent. */
 export const isAgentId = (value: unknown): value is ProcessId => isProcessId(value) && value.startsWith("g");
+/** Of the processes, a driver: it may outlive the node agent of its machine. */
+export const isDriverId = (value: unknown): value is ProcessId => isProcessId(value) && value.startsWith("d");
 export const isObjectId = (value: unknown): value is ObjectId => is(OBJECT, value);
 export const isTaskId = (value: unknown): value is TaskId => is(TASK, value);
 export const isNodeId = (value: unknown): value is NodeId => is(NODE, value);

@@ -162,6 +162,12 @@ export const Worker = {
   ),
 } as const;
 
+/** Served by every driver and worker. */
+export const Process = {
+  /** Still there? Asked by the home agent of a driver whose end shows nowhere else: it has no socket to the agent. */
+  ping: method<object, object>("process.ping", empty, empty),
+} as const;
+
 /** Served by every process for the objects that it owns. */
 export const Owner = {
   /** As ObjectBorrow, answered when noted, for a sender that must not let go before. */

@@ -14,6 +14,7 @@ export {
   taskOf,
   isProcessId,
   isAgentId,
+  isDriverId,
   isObjectId,
   isTaskId,
   isNodeId,
@@ -145,7 +146,7 @@ export { wireErrorCheck } from "./messages/wire-error.js";
 export type { WireError } from "./messages/wire-error.js";
 export { jobSpec, actorSpec, nodeView } from "./specs.js";
 export type { JobSpec, ActorSpec, MethodSpec, NodeView } from "./specs.js";
-export { OUT_OF_SCOPE, Agent, Worker, Owner, Join } from "./methods.js";
+export { OUT_OF_SCOPE, Agent, Worker, Owner, Process, Join } from "./methods.js";
 export type { Method } from "./methods.js";
 export { encodeError, decodeError } from "./wire-errors.js";
 export {

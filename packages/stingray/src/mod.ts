@@ -14,6 +14,8 @@ export {
   isObjectRef,
 } from "@stingray/task";
 export { registerSerializer } from "@stingray/objectstore";
+export type { SerializerCodec } from "@stingray/objectstore";
+export type { BrokerAuth, BrokerTls } from "@stingray/broker/connect";
 export { nodes, clusterResources, availableResources, Cluster } from "./cluster.js";
 export { inject } from "./inject.js";
 export {
@@ -56,6 +58,7 @@ export type {
   RemoteFunction,
   RemoteResult,
   RemoteResults,
+  Values,
   WaitOptions,
 } from "@stingray/task";
 export type {

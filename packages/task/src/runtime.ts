@@ -3,6 +3,7 @@ import { registerWireType } from "@stingray/objectstore";
 import {
   NotInitializedError,
   Op,
+  Process,
   ProtocolError,
   isNodeId,
   isObjectId,
@@ -115,6 +116,7 @@ export class Runtime {
     runtime.table.serve(inbox);
     runtime.calls.serve(inbox);
     runtime.submitter.serve(inbox);
+    inbox.serve(Process.ping, () => ({}));
     inbox.onChannelClosed((channel, reason) => {
       const process = channel.peer.process ?? (channel.peer.endpoint as ProcessId);
       runtime.table.processGone(process, reason.message);

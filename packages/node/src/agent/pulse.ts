@@ -3,10 +3,8 @@
  * notice it. Any answer, an error too, is a sign of life; a driver that is busy may take its time, and only the
  * broker's word that nobody listens (which closes the channel) counts.
  */
-import { record, type Method, type ProcessId } from "@stingray/protocol";
+import { Process, type ProcessId } from "@stingray/protocol";
 import type { Peers } from "./peers.js";
-
-const ping: Method<object, object> = { name: "ping", ask: record({}), answer: record({}) };
 
 export class Pulse {
   private timer: NodeJS.Timeout | undefined;
@@ -29,7 +27,7 @@ export class Pulse {
     for (const driver of this.drivers()) {
       const channel = this.peers.channel(driver);
       if (channel.closed !== undefined || channel.link === "socket") continue;
-      channel.request(ping, {}, { timeoutMs: this.periodMs * 2 }).catch(() => undefined);
+      channel.request(Process.ping, {}, { timeoutMs: this.periodMs * 2 }).catch(() => undefined);
     }
   }
 }
