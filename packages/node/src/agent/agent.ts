@@ -114,7 +114,7 @@ export class Agent implements AsyncDisposable {
     old.config.log(
       `the cluster declared this node (${old.config.node}) dead: ${reason}; it comes back under a new id`,
     );
-    const { node: _node, ...options } = this.options;
+    const { node: _node, replaces: _replaces, ...options } = this.options;
     while (!this.stopped) {
       try {
         this.life = await AgentLife.start(resolveAgentOptions(options), (why) => this.lost(why));

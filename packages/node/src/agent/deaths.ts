@@ -4,6 +4,7 @@ import type { LeaseScheduler } from "@stingray/scheduler";
 import {
   ConnectionError,
   WorkerCrashedError,
+  isDriverId,
   type ExitReport,
   type NodeId,
   type ProcessId,
@@ -64,8 +65,11 @@ export class Deaths {
 
   nodeGone(node: NodeId, reason: string): void {
     this.hooks.nodeRemoved(node);
-    for (const process of this.peers.on(node))
-      this.processGone(process, `its node ${node} is dead: ${reason}`);
+    for (const process of this.peers.on(node)) {
+      // A driver may outlive its node's agent and turn to us. That it is gone, its channel tells.
+      if (isDriverId(process)) this.peers.forget(process);
+      else this.processGone(process, `its node ${node} is dead: ${reason}`);
+    }
   }
 
   /** The channel to a process broke for good. */

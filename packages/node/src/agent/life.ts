@@ -12,7 +12,7 @@ import { toError, type NodeId } from "@stingray/protocol";
 import type { DependencyContainer } from "tsyringe";
 import { ActorBook } from "../controller/actor-book.js";
 import { CONTROLLER_TIMES } from "../controller/controller.js";
-import { subscribeDeaths, subscribeHeartbeats } from "../feed/mod.js";
+import { publishDeath, subscribeDeaths, subscribeHeartbeats } from "../feed/mod.js";
 import { trace } from "../trace.js";
 import { agentContainer } from "./container.js";
 import { farewell } from "./farewell.js";
@@ -149,7 +149,11 @@ export class AgentLife {
       } else if ("error" in event) config.log(event.error.message);
     });
     const feeds = [
-      subscribeHeartbeats(nc, config.subjects, (heartbeat) => heartbeats.received(heartbeat)),
+      subscribeHeartbeats(nc, config.subjects, (heartbeat) => {
+        // The death of a node is that of its agent, too.
+        c.resolve(t.PEERS).note(heartbeat.agent, heartbeat.node);
+        heartbeats.received(heartbeat);
+      }),
       subscribeDeaths(nc, config.subjects, (death) => deaths.told(death)),
     ];
     this.undo.push(() => {
@@ -169,6 +173,7 @@ export class AgentLife {
       epoch: 1,
     };
     await nodes.put(config.node, this.own);
+    if (config.replaces !== undefined) await this.reportDead(nc, config.replaces);
     nodeCache.onChange(({ key, row }) => this.nodeChanged(key as NodeId, row?.value));
     const stopJoin = serveJoin(nc, config.subjects, config);
     const pulse = new Pulse(c.resolve(t.PEERS), () => c.resolve(t.JOBS).watched(), config.heartbeatMs);
@@ -185,6 +190,16 @@ export class AgentLife {
       .lease("controller", config.node, { ttlMs: CONTROLLER_TERM_MS })
       .run(this.reigning.signal, (_epoch, signal) => c.resolve(t.CONTROLLER).reign(signal))
       .catch((error: unknown) => c.resolve(t.FAILED)("compete for the controller role", error));
+  }
+
+  /** Whoever started this agent saw the process of that one end; its workers ended with it. */
+  private async reportDead(nc: NatsConnection, node: NodeId): Promise<void> {
+    const { nodes } = this.c.resolve(t.TABLES);
+    const row = await nodes.get(node);
+    if (row === undefined || row.value.state === "DEAD") return;
+    const reason = `its agent ended; node ${this.config.node} is in its place`;
+    const written = await nodes.update(node, { ...row.value, state: "DEAD", reason }, row.revision);
+    if (written.ok) publishDeath(nc, this.config.subjects, { kind: "node", id: node, reason });
   }
 
   private nodeChanged(node: NodeId, row: NodeRow | undefined): void {

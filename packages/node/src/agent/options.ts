@@ -62,6 +62,8 @@ export interface AgentOptions {
   log?: ((line: string) => void) | undefined;
   /** What to do when the cluster has declared this node dead: come back under a new id, or stop. @defaultValue "rejoin" */
   whenDeclaredDead?: "rejoin" | "stop" | undefined;
+  /** The node whose agent was seen to end on this machine, and in whose place this one is: nobody need wait for its heartbeat. */
+  replaces?: NodeId | undefined;
 }
 
 /** All of it, with defaults filled in. One per life of a node: a rejoining agent gets new ids. */
@@ -88,6 +90,7 @@ export interface AgentConfig {
   readonly driverGraceMs: number;
   readonly job: JobSpec | undefined;
   readonly log: (line: string) => void;
+  readonly replaces: NodeId | undefined;
 }
 
 /** @throws InvalidOptionError naming the option that makes no sense */
@@ -130,6 +133,7 @@ export function resolveAgentOptions(o: AgentOptions): AgentConfig {
     driverGraceMs: amount("driverGraceMs", o.driverGraceMs ?? (o.job === undefined ? 3_000 : 0)),
     job: o.job,
     log: o.log ?? (() => undefined),
+    replaces: o.replaces,
   };
 }
 

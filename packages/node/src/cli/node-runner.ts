@@ -84,7 +84,7 @@ export class NodeRunner {
     await this.broker?.stop();
   }
 
-  private async begin(agent: AgentProcess, node: NodeId): Promise<AgentReady> {
+  private async begin(agent: AgentProcess, node: NodeId, replaces?: NodeId): Promise<AgentReady> {
     const { plan } = this;
     this.agent = agent;
     agent.begin({
@@ -102,6 +102,7 @@ export class NodeRunner {
       resources: plan.resources,
       labels: plan.labels,
       whenDeclaredDead: "stop",
+      replaces,
     });
     const ready = await agent.ready(START_TIMEOUT_MS);
     await announceNode(plan.runtimeDir, {
@@ -138,7 +139,8 @@ export class NodeRunner {
     this.log(`the node agent ended (${how}); starting again`);
     const next = AgentProcess.fork({ log: this.log, main: this.plan.agentMain });
     try {
-      const ready = await this.begin(next, newNodeId());
+      const before = state.kind === "exited" ? state.ready?.node : undefined;
+      const ready = await this.begin(next, newNodeId(), before);
       this.log(`back as node ${ready.node} (agent pid ${next.pid})`);
     } catch (thrown) {
       await next.stop(0);

@@ -4,7 +4,15 @@
  * two agents that both believe to hold the role do no harm.
  */
 import type { JobRow, NodeRow, Row, Table, TableCache } from "@stingray/gcs-kv";
-import { ActorDiedError, WorkerCrashedError, encodeError, type JobId, type NodeId } from "@stingray/protocol";
+import {
+  ActorDiedError,
+  WorkerCrashedError,
+  encodeError,
+  isDriverId,
+  type ActorSpec,
+  type JobId,
+  type NodeId,
+} from "@stingray/protocol";
 import type { ActorBook, ActorEntry } from "./actor-book.js";
 import { describe } from "./actor-directory.js";
 import type { Liveness } from "./liveness.js";
@@ -115,9 +123,13 @@ export class Controller {
 
   /** Nearly all are: there may be very many, so nothing is awaited to see it. */
   private isWell({ value }: ActorEntry, living: ReadonlySet<string>): boolean {
-    const { detached, creatorNode } = value.spec;
     if (value.state === "DEAD" || value.agent === undefined || !living.has(value.agent)) return false;
-    return detached || creatorNode === undefined || !this.isDeadNode(creatorNode);
+    return !this.diedWithCreator(value.spec);
+  }
+
+  /** A driver does not die with the agent of its machine; the end of its job tells of it. */
+  private diedWithCreator({ detached, creator, creatorNode }: ActorSpec): boolean {
+    return !detached && creatorNode !== undefined && !isDriverId(creator) && this.isDeadNode(creatorNode);
   }
 
   private async mendActor(
@@ -131,9 +143,8 @@ export class Controller {
       if (lasts(`dead ${actor}`, this.times.keepDeadMs)) await this.actors.remove(entry);
       return;
     }
-    const { detached, creatorNode } = row.spec;
-    if (!detached && creatorNode !== undefined && this.isDeadNode(creatorNode)) {
-      const why = `node ${creatorNode} died, and with it the process that created ${describe(row.spec)}`;
+    if (this.diedWithCreator(row.spec)) {
+      const why = `node ${row.spec.creatorNode} died, and with it the process that created ${describe(row.spec)}`;
       await this.hooks.endActor(
         actor,
         new ActorDiedError(`${why}. Make it detached if it is to live longer`),

@@ -1,6 +1,7 @@
 /** The worker process: runs tasks, or hosts an actor, for the agent that started it. */
 import { readFileSync } from "node:fs";
-import { Agent, Op, PROTOCOL_VERSION, Worker, workerExit } from "@stingray/protocol";
+import type { NatsConnection } from "@nats-io/nats-core";
+import { Agent, Op, PROTOCOL_VERSION, Subjects, Worker, workerExit } from "@stingray/protocol";
 import type { Transport } from "@stingray/broker";
 import { ActorHost, registerHandles } from "@stingray/actor/internal";
 import { processState } from "@stingray/task/internal";
@@ -78,9 +79,9 @@ async function attachBroker(config: WorkerConfig, transport: Transport): Promise
   const { connectBroker } = await import("@stingray/broker/connect");
   for (;;) {
     try {
-      transport.attachBroker(
-        await connectBroker({ ...config.broker, name: `stingray worker ${config.worker}` }),
-      );
+      const nc = await connectBroker({ ...config.broker, name: `stingray worker ${config.worker}` });
+      transport.attachBroker(nc);
+      await dieWithNode(nc, config);
       return;
     } catch (error) {
       if (config.links === "nats") throw error;
@@ -88,6 +89,16 @@ async function attachBroker(config: WorkerConfig, transport: Transport): Promise
       await new Promise((later) => setTimeout(later, 2_000).unref());
     }
   }
+}
+
+/** An agent that is stopped can't end its workers when the cluster gives their work to others: they see to it themselves. */
+async function dieWithNode(nc: NatsConnection, config: WorkerConfig): Promise<void> {
+  const { subscribeDeaths } = await import("../feed/feed.js");
+  subscribeDeaths(nc, new Subjects(config.subjectRoot, config.cluster), ({ kind, id, reason }) => {
+    if (kind !== "node" || id !== config.node) return;
+    process.stderr.write(`stingray: node ${id} was declared dead (${reason}); this worker ends\n`);
+    process.exit(1);
+  });
 }
 
 main().catch((error: unknown) => {
