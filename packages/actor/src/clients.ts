@@ -45,9 +45,9 @@ export class ActorClients {
     });
     runtime.onCancel((sequence) => {
       for (const client of this.clients.values()) {
-        const call = client.find(sequence);
+        const call = client.calls.find(sequence);
         if (call === undefined) continue;
-        client.cancel(call);
+        client.calls.cancel(call);
         return Promise.resolve(true);
       }
       return Promise.resolve(false);
@@ -152,7 +152,7 @@ export class ActorClients {
       if (error instanceof StingrayError && error.retryable) return;
       client.apply({
         kind: "refused",
-        error: new ActorDiedError(`actor ${client.name} (${client.id}) is not known: ${error.message}`, {
+        error: new ActorDiedError(`actor ${client.className} (${client.id}) is not known: ${error.message}`, {
           cause: error,
         }),
       });

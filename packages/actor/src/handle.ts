@@ -171,7 +171,7 @@ class ActorMethodImpl {
         `this handle of actor ${client.className} is from before shutdown(); get a new one`,
       );
     }
-    client.admit();
+    client.calls.admit();
     const runtime = clients.processRuntime;
     const encoded = runtime.values.encodeArgs(args);
     const { table } = runtime;
@@ -180,7 +180,7 @@ class ActorMethodImpl {
     const results: ObjectEntry[] = [];
     for (let i = 0; i < returns; i++) results.push(table.own(sequence, i));
     const stream: StreamState | undefined =
-      returns < 0 ? new StreamState((count) => client.current.consumed(call, count)) : undefined;
+      returns < 0 ? new StreamState((count) => client.calls.consumed(call, count)) : undefined;
     const call: ActorCallState = new ActorCallState(
       sequence,
       this.method,
@@ -195,7 +195,7 @@ class ActorMethodImpl {
     );
     const refs = stream === undefined ? results.map((entry) => table.handle(entry)) : undefined;
     this.cancelOn(this.given.signal, client, call);
-    client.submit(call);
+    client.calls.submit(call);
     if (stream !== undefined) return new ObjectRefStream(stream, sequence);
     return returns === 1 ? refs?.[0] : refs;
   }
@@ -216,7 +216,7 @@ class ActorMethodImpl {
       call.cancelled = true;
       return;
     }
-    const onAbort = (): void => client.current.cancel(call);
+    const onAbort = (): void => client.calls.cancel(call);
     signal.addEventListener("abort", onAbort, { once: true });
     call.onEnd = () => signal.removeEventListener("abort", onAbort);
   }

@@ -1,0 +1,278 @@
+/**
+ * The calls of one actor by this process: in the order of submission, sent to the incarnation that is alive, and what
+ * becomes of them when it is lost. Delivery is at most once, or at least once within `maxTaskRetries`.
+ */
+import {
+  ActorUnavailableError,
+  Op,
+  PendingCallsLimitError,
+  TaskCancelledError,
+  TaskStatus,
+  type ActorId,
+  type TaskDone,
+  type TaskYield,
+  type ValueDesc,
+} from "@stingray/protocol";
+import type { Channel } from "@stingray/broker";
+import {
+  Fifo,
+  decodeThrown,
+  encodeThrown,
+  shouldRetry,
+  stateOf,
+  type Runtime,
+} from "@stingray/task/internal";
+import type { ActorCallState } from "./call.js";
+
+/** What the calls need to know of their actor. */
+export interface CalledActor {
+  readonly id: ActorId;
+  readonly className: string;
+  readonly maxPendingCalls: number;
+  /** To the incarnation that is alive. */
+  readonly channel: Channel | undefined;
+  /** Set once it is dead for good. */
+  readonly deathCause: Error | undefined;
+  /** What it waits for while it is not alive, where that is known. */
+  readonly waitReason: string | undefined;
+  /** No call is pending any more. */
+  idle(): void;
+}
+
+export class ActorCalls {
+  private readonly queue = new Fifo<ActorCallState>();
+  private readonly sent = new Map<number, ActorCallState>();
+  private waitsForArguments: ActorCallState | undefined;
+
+  constructor(
+    private readonly runtime: Runtime,
+    private readonly actor: CalledActor,
+  ) {}
+
+  get pending(): number {
+    return this.queue.length + this.sent.size;
+  }
+
+  /** @throws PendingCallsLimitError */
+  admit(): void {
+    const { pending } = this;
+    if (pending < this.actor.maxPendingCalls) return;
+    throw new PendingCallsLimitError(
+      `actor ${this.actor.className} has ${pending} calls of this process pending, its maxPendingCalls; wait for some before calling again`,
+      { detail: { pending } },
+    );
+  }
+
+  submit(call: ActorCallState): void {
+    this.runtime.calls.add(call.sequence, {
+      channel: () => this.actor.channel,
+      onDone: (message) => this.done(call, message),
+      onYield: (message) => this.yielded(call, message),
+    });
+    if (call.cancelled) {
+      this.fail(call, this.cancelledError(call));
+      return;
+    }
+    const { deathCause } = this.actor;
+    if (deathCause !== undefined) {
+      this.fail(call, deathCause);
+      return;
+    }
+    for (const slot of call.args.slots ?? []) if (slot.kind === "object") this.runtime.table.ask(slot.entry);
+    this.queue.push(call);
+    this.pump();
+  }
+
+  /** Sends what can be sent; a call whose arguments are not there yet holds up those behind it, to keep the order. */
+  pump(): void {
+    for (let { channel } = this.actor; channel !== undefined; { channel } = this.actor) {
+      const call = this.queue.peek();
+      if (call === undefined) return;
+      if (!call.argumentsReady) {
+        this.pumpWhenReady(call);
+        return;
+      }
+      this.queue.shift();
+      const error = call.argumentError;
+      if (error !== undefined) this.endWithError(call, error);
+      else this.send(call, channel);
+    }
+  }
+
+  private pumpWhenReady(call: ActorCallState): void {
+    if (this.waitsForArguments === call) return;
+    this.waitsForArguments = call;
+    let left = 0;
+    const ready = (): void => {
+      if (--left > 0) return;
+      this.waitsForArguments = undefined;
+      this.pump();
+    };
+    const waiting = (call.args.slots ?? []).filter((slot) => slot.kind === "object" && !slot.entry.ready);
+    left = waiting.length;
+    for (const slot of waiting) if (slot.kind === "object") slot.entry.whenReady(ready);
+  }
+
+  private send(call: ActorCallState, channel: Channel): void {
+    call.phase = "sent";
+    this.sent.set(call.sequence, call);
+    const { table } = this.runtime;
+    const args =
+      call.args.whole ??
+      (call.args.slots ?? []).map((slot): ValueDesc =>
+        slot.kind === "bytes" ? [0, slot.bytes] : table.describe(slot.entry),
+      );
+    if (call.options === undefined)
+      channel.send([Op.ActorCall, call.sequence, call.method, args, call.returns, call.attempt]);
+    else
+      channel.send([
+        Op.ActorCall,
+        call.sequence,
+        call.method,
+        args,
+        call.returns,
+        call.attempt,
+        call.options,
+      ]);
+    // A stream that is sent again begins anew, for a reader that has some of it already.
+    if (call.consumed !== 0) channel.send([Op.TaskConsumed, call.sequence, call.consumed]);
+  }
+
+  private done(call: ActorCallState, message: TaskDone): void {
+    const [, , status, results] = message;
+    const { channel } = this.actor;
+    if (call.phase !== "sent" || channel === undefined) return;
+    if (status === TaskStatus.Dropped && !call.cancelled) {
+      // The actor is ending. What becomes of it, and so of the call, the next view tells.
+      call.returned = true;
+      return;
+    }
+    this.sent.delete(call.sequence);
+    if (status === TaskStatus.Ok) {
+      this.runtime.calls.settle(call.results, message, channel);
+      this.ended(call);
+    } else if (status === TaskStatus.Cancelled || call.cancelled) {
+      this.fail(call, this.cancelledError(call));
+    } else {
+      const bytes =
+        results[0]?.[0] === 2
+          ? results[0][1]
+          : encodeThrown(new ActorUnavailableError("an actor sent a failure without an error"));
+      if (call.retriesLeft && shouldRetry(call.retryOn, decodeThrown(bytes))) {
+        call.attempt++;
+        this.send(call, channel);
+      } else this.endWithError(call, bytes);
+    }
+  }
+
+  private yielded(call: ActorCallState, message: TaskYield): void {
+    const [, sequence, index, item, refs] = message;
+    const { stream } = call;
+    const { channel } = this.actor;
+    if (stream === undefined || channel === undefined || index !== stream.received) return;
+    const { table } = this.runtime;
+    const entry = table.own(sequence, index);
+    const ref = table.handle(entry);
+    if (refs !== undefined && refs.length > 0)
+      this.runtime.calls.hold([entry], refs, channel, { call: sequence, index });
+    table.settle(entry, stateOf(item));
+    stream.push(ref);
+  }
+
+  consumed(call: ActorCallState, count: number): void {
+    const { channel } = this.actor;
+    call.consumed = count;
+    if (call.phase === "sent" && channel !== undefined) channel.send([Op.TaskConsumed, call.sequence, count]);
+    else if (count < 0 && call.phase === "queued") this.cancel(call);
+  }
+
+  cancel(call: ActorCallState): void {
+    if (call.phase === "ended") return;
+    call.cancelled = true;
+    if (call.phase === "queued" || call.returned) {
+      this.queue.remove(call);
+      this.fail(call, this.cancelledError(call));
+      this.pump();
+    } else this.actor.channel?.send([Op.TaskCancel, call.sequence, true]);
+  }
+
+  private cancelledError(call: ActorCallState): TaskCancelledError {
+    return new TaskCancelledError(`${this.actor.className}.${call.method} was cancelled`);
+  }
+
+  find(sequence: number): ActorCallState | undefined {
+    const sent = this.sent.get(sequence);
+    if (sent !== undefined) return sent;
+    const all = this.queue.drain();
+    for (const call of all) this.queue.push(call);
+    return all.find((call) => call.sequence === sequence);
+  }
+
+  /** What was sent and not answered may or may not have run. What is sent again goes in the order of submission. */
+  incarnationLost(): void {
+    const calls = [...this.sent.values()].sort((a, b) => b.sequence - a.sequence);
+    this.sent.clear();
+    for (const call of calls) this.lost(call);
+  }
+
+  private lost(call: ActorCallState): void {
+    if (call.cancelled || call.consumed < 0) this.fail(call, this.cancelledError(call));
+    else if (call.returned || call.retriesLeft) {
+      if (!call.returned) call.attempt++;
+      call.returned = false;
+      call.phase = "queued";
+      this.queue.unshift(call);
+    } else {
+      const { waitReason: why } = this.actor;
+      this.fail(
+        call,
+        new ActorUnavailableError(
+          `actor ${this.actor.className} (${this.actor.id}) was lost while it had the call ${call.method}; it is being restarted, and the call may or may ` +
+            `not have run. Calls with maxTaskRetries are sent again${why === undefined ? "" : ` (${why})`}`,
+          { detail: { actor: this.actor.id } },
+        ),
+      );
+    }
+  }
+
+  /** The actor is dead. */
+  failAll(error: Error): void {
+    for (const call of this.sent.values()) this.fail(call, error);
+    this.sent.clear();
+    for (const call of this.queue.drain()) this.fail(call, error);
+  }
+
+  /** Those that were not sent, taken out. */
+  takeQueued(): ActorCallState[] {
+    return this.queue.drain();
+  }
+
+  private fail(call: ActorCallState, error: Error): void {
+    this.endWithError(call, encodeThrown(error));
+  }
+
+  private endWithError(call: ActorCallState, bytes: Uint8Array): void {
+    const { table } = this.runtime;
+    if (call.phase !== "ended" && call.stream !== undefined) {
+      const entry = table.own(call.sequence, call.stream.received);
+      const ref = table.handle(entry);
+      table.settle(entry, { kind: "error", bytes });
+      call.stream.push(ref);
+    }
+    for (const entry of call.results) table.settle(entry, { kind: "error", bytes });
+    this.ended(call);
+  }
+
+  private ended(call: ActorCallState): void {
+    if (call.phase === "ended") return;
+    call.phase = "ended";
+    call.onEnd?.();
+    call.onEnd = undefined;
+    call.holder = undefined;
+    this.sent.delete(call.sequence);
+    this.runtime.calls.remove(call.sequence);
+    call.stream?.end();
+    this.runtime.values.release(call.args.pinned);
+    if (this.pending === 0) this.actor.idle();
+  }
+}
