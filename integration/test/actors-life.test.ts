@@ -1,12 +1,22 @@
 /** How long actors live, and what they hold meanwhile. */
 import { expect } from "chai";
-import { availableResources, get, kill, ready, shutdown, type ActorHandle, type ObjectRef } from "stingray";
+import {
+  availableResources,
+  get,
+  kill,
+  nodes,
+  ready,
+  shutdown,
+  type ActorHandle,
+  type ObjectRef,
+} from "stingray";
 import {
   RemoteBoss,
   RemoteCounter,
   RemoteDiarist,
   RemoteGreedy,
   RemoteMortal,
+  RemoteRecorder,
   callAndForget,
   makeCounter,
   type Counter,
@@ -83,12 +93,15 @@ describe("the life of an actor", function () {
   });
 
   it("ends with the actor that made it", async () => {
-    const boss = RemoteBoss.remote();
-    const counter = await get(boss.hire.remote(1));
-    const pid = await get(counter.pid.remote());
-    await kill(boss);
-    await eventually(() => !isRunning(pid), "it ends with its creator");
-    expect((await rejection(get(counter.value.remote()))).message).to.contain("created it");
+    for (const end of ["kill", "death"] as const) {
+      const boss = RemoteBoss.remote();
+      const counter = await get(boss.hire.remote(1));
+      const pid = await get(counter.pid.remote());
+      if (end === "kill") await kill(boss);
+      else await rejection(get(boss.die.remote()));
+      await eventually(() => !isRunning(pid), `it ends with the ${end} of its creator`);
+      expect((await rejection(get(counter.value.remote()))).message).to.contain("created it");
+    }
   });
 
   it("ends with its job, without leaving processes, however it was made", async () => {
@@ -154,5 +167,59 @@ describe("the resources of actors", function () {
     await free(0);
     await kill(mortal);
     await free(2);
+  });
+});
+
+describe("actors on several nodes", function () {
+  this.timeout(30_000);
+  let test: TestCluster;
+
+  before(async () => {
+    test = await TestCluster.start({ nodes: [{ cpus: 1 }, { cpus: 1 }], cpus: undefined });
+  });
+  after(() => test.end());
+
+  it("go where there is room, and are called from everywhere", async () => {
+    const greedy = [RemoteGreedy.remote(), RemoteGreedy.remote()];
+    const pids = await get(greedy.map((one) => one.pid.remote()));
+    expect(new Set(pids).size).to.equal(2);
+    await eventually(async () => !(await availableResources())["CPU"], "both nodes are full");
+    await Promise.all(greedy.map((one) => kill(one)));
+  });
+
+  it("keep their order, their handles and their large values across nodes", async () => {
+    const found = await nodes();
+    expect(found).to.have.length(2);
+    const [a, b] = found.map(({ node }) => ({ scheduling: { node } }));
+    const here = RemoteRecorder.options(a ?? {}).remote();
+    const there = RemoteRecorder.options(b ?? {}).remote();
+    const boss = RemoteBoss.options(b ?? {}).remote();
+    for (const recorder of [here, there]) {
+      const refs = Array.from({ length: 100 }, (_, i) =>
+        recorder.note.remote("driver", i, i % 10 === 0 ? new Uint8Array(200_000) : i),
+      );
+      await get(refs);
+      const seen = (await get(recorder.seen.remote())).map(([, n]) => n);
+      expect(seen).to.deep.equal(Array.from({ length: 100 }, (_, i) => i));
+    }
+    const counter = RemoteCounter.options(a ?? {}).remote(1);
+    expect(await get(boss.hireFor.remote(counter, 2))).to.equal(3);
+    const large = (await get(counter.echo.remote(new Float64Array(50_000).fill(2)))) as Float64Array;
+    expect(large[49_999]).to.equal(2);
+  });
+
+  it("come back wherever their process was lost", async () => {
+    const found = await nodes();
+    for (const { node } of found) {
+      const mortal = RemoteMortal.options({
+        scheduling: { node },
+        maxRestarts: 1,
+        maxTaskRetries: 2,
+      }).remote();
+      const pid = await get(mortal.pid.remote());
+      process.kill(pid, "SIGKILL");
+      await eventually(async () => (await get(mortal.pid.remote())) !== pid, "it comes back");
+      await kill(mortal);
+    }
   });
 });

@@ -2,6 +2,8 @@
 import { inspect } from "node:util";
 import { expect } from "chai";
 import {
+  ActorDiedError,
+  ActorUnavailableError,
   InvalidArgumentError,
   InvalidOptionError,
   ObjectRef,
@@ -12,6 +14,7 @@ import {
   TaskTimeoutError,
   cancel,
   get,
+  getActor,
   isActorHandle,
   put,
   ready,
@@ -22,16 +25,19 @@ import {
   RemoteBoss,
   RemoteCounter,
   RemoteDerived,
+  RemoteDurableRecorder,
   RemoteFlaky,
   RemoteGauge,
   RemoteHeir,
   RemoteIntrospective,
+  RemoteMortal,
   RemoteRecorder,
   RemoteStreamer,
   addFrom,
   failAfter,
   makeCounter,
   valueAfter,
+  type Counter,
 } from "../fixtures/actors.js";
 import { TestCluster, eventually, linesOf, rejection } from "./actor-cluster.js";
 
@@ -174,6 +180,22 @@ export function describeActors(links: "auto" | "nats"): void {
         expect(await get(counter.callHidden.remote())).to.equal("hidden");
       });
 
+      it("refuses at the actor what a caller should not have sent", async () => {
+        const counter = RemoteCounter.remote(1);
+        const parts: unknown = Reflect.get(counter, Symbol.for("stingray.actor.handle"));
+        const { methods } = parts as { methods: Record<string, { returns: number }> };
+        const handle = counter as unknown as Record<string, ActorHandle<{ m(): void }>["m"]>;
+        for (const name of ["constructor", "hasOwnProperty", "__proto__", "accessor", "#hidden", "nothing"]) {
+          Object.defineProperty(methods, name, { value: { returns: 1 } });
+          const method = handle[name];
+          if (method === undefined) throw new Error(`no ${name}`);
+          const error = await rejection(get(method.remote()));
+          expect(error, name).to.be.instanceOf(InvalidArgumentError);
+          expect(error.message).to.contain(`no method "${name}"`);
+        }
+        expect(await get(counter.add.remote())).to.equal(2);
+      });
+
       it("refuses wrong options", async () => {
         const unknownOption: object = { retries: 1 };
         const counter = RemoteCounter.remote(1);
@@ -239,6 +261,17 @@ export function describeActors(links: "auto" | "nats"): void {
         expect(() => counter.add.remote(1)).to.throw(PendingCallsLimitError);
         expect(await get([first, second])).to.deep.equal([1, 2]);
         expect(await get(counter.add.remote(1))).to.equal(3);
+      });
+
+      it("takes maxPendingCalls along with handles and names", async () => {
+        const counter = RemoteCounter.options({ maxPendingCalls: 1, name: `limited ${links}` }).remote(0);
+        await ready(counter);
+        const pid = await get(counter.pid.remote());
+        const found = await getActor<Counter>(`limited ${links}`);
+        const slow = found.add.remote(valueAfter.remote(1, 50));
+        expect(() => counter.add.remote(1)).to.throw(PendingCallsLimitError);
+        expect(await get(slow)).to.equal(1);
+        expect(await get(found.pid.remote())).to.equal(pid);
       });
 
       it("tries methods that throw again as retryOn says, and not otherwise", async () => {
@@ -362,6 +395,27 @@ export function describeActors(links: "auto" | "nats"): void {
         await cancel(ref);
         expect(await get(ref)).to.equal(1);
         expect(await get(counter.add.remote(1))).to.equal(2);
+      });
+    });
+
+    describe("a process that dies", () => {
+      it("comes back, and takes the calls with retries in their order", async () => {
+        const file = test.file(`restart-${links}`);
+        const options = { maxRestarts: 1, maxTaskRetries: 1 };
+        const recorder = RemoteDurableRecorder.options(options).remote(file, 10);
+        const refs = Array.from({ length: 30 }, (_, i) => recorder.note.remote("driver", i));
+        expect(await get(refs)).to.deep.equal(Array.from({ length: 30 }, (_, i) => i));
+        const lines = linesOf(file);
+        const second = lines.slice(lines.lastIndexOf("start") + 1).map((line) => Number(line.split(" ")[1]));
+        expect(second.at(0)).to.be.lessThan(11);
+        expect(second).to.deep.equal(Array.from({ length: second.length }, (_, i) => 30 - second.length + i));
+      });
+
+      it("fails what is in flight without retries, and all that comes when it stays away", async () => {
+        const mortal = RemoteMortal.options({ maxRestarts: 1 }).remote();
+        expect(await rejection(get(mortal.die.remote()))).to.be.instanceOf(ActorUnavailableError);
+        expect(await rejection(get(mortal.die.remote()))).to.be.instanceOf(ActorDiedError);
+        expect(await rejection(get(mortal.pid.remote()))).to.be.instanceOf(ActorDiedError);
       });
     });
 
