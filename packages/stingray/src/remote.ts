@@ -31,7 +31,7 @@ export function remote(first: unknown, second?: unknown): unknown {
   const [options, target] = typeof first === "function" ? [{}, first] : [first, second];
   if (typeof target !== "function") {
     throw new InvalidArgumentError(
-      `remote() takes a function or a class, with options before it if any; got ${describe(target)}`,
+      `remote() takes a function or a class, with options before it if any; got ${describe(second === undefined ? first : second)}`,
     );
   }
   if (isClass(target))

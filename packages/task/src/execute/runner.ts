@@ -117,7 +117,8 @@ export class CallRunner {
     tookUs: number,
     finished: Finished,
   ): void {
-    if (call.timedOut) {
+    // Ended by its signal: what a body returns then is no result that anybody asked for.
+    if (call.timedOut || call.cancelled) {
       this.fail(call, call.abort.signal.reason, tookUs, finished);
       return;
     }

@@ -1,0 +1,3 @@
+import { describeTasks } from "./support/task-suite.js";
+
+describeTasks("nats");
