@@ -13,6 +13,8 @@ import { endWhenIdle, endWithProcess } from "./process-end.js";
 /** Time for the cluster to end the job, in milliseconds. */
 const JOB_END_MS = 15_000;
 const DRAIN_MS = 1_000;
+/** A driver that is between two agents does not wait longer than this for the second to tell it of the job's end. */
+const HOME_MS = 2_000;
 
 interface Driver {
   readonly cluster: Cluster;
@@ -150,7 +152,9 @@ async function run(
       release();
       processState.runtime = undefined;
       try {
-        await runtime.home.request(Agent.jobEnd, { job: job.job }, { timeoutMs: JOB_END_MS });
+        // Without an agent it is ended by those that are left, or there is nothing left of it.
+        if (await runtime.home.reached(HOME_MS))
+          await runtime.home.request(Agent.jobEnd, { job: job.job }, { timeoutMs: JOB_END_MS });
       } catch (error) {
         if (!runtime.failed)
           warn(

@@ -105,6 +105,17 @@ export class Home {
     return this.channelNow.request(method, ask, o);
   }
 
+  /** Whether there is an agent, now or within `ms` milliseconds. */
+  async reached(ms: number): Promise<boolean> {
+    if (this.moving !== undefined) {
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)));
+      await Promise.race([this.moving, late]);
+      clearTimeout(timer);
+    }
+    return this.channelNow !== undefined;
+  }
+
   /** No more moves: the process is leaving. */
   stop(): void {
     this.ended ??= new ConnectionError("this process has left the cluster");
