@@ -42,6 +42,10 @@ function handleParts(handle: unknown, where: string): HandleParts {
   const parts = partsOf(handle);
   if (parts === undefined)
     throw new InvalidArgumentError(`${where} takes the handle of an actor, got ${describe(handle)}`);
+  if (ActorClients.of(where) !== parts.clients)
+    throw new InvalidArgumentError(
+      `${where}: this handle of actor ${parts.client.className} is from before shutdown(); get a new one`,
+    );
   return parts;
 }
 

@@ -10,6 +10,7 @@ import {
   isActorId,
   isNodeId,
   isObjectId,
+  nameForMessages,
   type CallOptions,
   type MethodSpec,
   type RetryOn,
@@ -27,6 +28,7 @@ import { ActorCallState } from "./call.js";
 import type { ActorClient } from "./client.js";
 import { ActorClients } from "./clients.js";
 import type { ActorIdentity } from "./identity.js";
+import { otherMethods } from "./metadata.js";
 
 /** A method of an actor as its handle has it. */
 export interface ActorMethod<A extends unknown[], R, Result = RemoteResult<R>> {
@@ -84,6 +86,10 @@ export function isActorHandle(value: unknown): boolean {
 }
 
 class HandleTarget {
+  static {
+    nameForMessages(this, "ActorHandle");
+  }
+
   readonly [INTERNAL]: HandleParts;
   readonly methodCache = new Map<string, ActorMethodImpl>();
 
@@ -145,6 +151,10 @@ export function makeHandle<T>(parts: HandleParts): ActorHandle<T> {
 }
 
 class ActorMethodImpl {
+  static {
+    nameForMessages(this, "ActorMethod");
+  }
+
   constructor(
     private readonly parts: HandleParts,
     private readonly method: string,
@@ -156,13 +166,19 @@ class ActorMethodImpl {
     return new ActorMethodImpl(this.parts, this.method, { ...this.given, ...options });
   }
 
+  [WIRE](): never {
+    throw new InvalidArgumentError(
+      `the method ${this.method} of a handle can't be sent: send the handle, and call the method there`,
+    );
+  }
+
   remote(...args: unknown[]): unknown {
     const { clients, methods, maxTaskRetries, retryOn } = this.parts;
     const client = this.parts.client.current;
     const spec = Object.hasOwn(methods, this.method) ? methods[this.method] : undefined;
     if (spec === undefined) {
       throw new InvalidArgumentError(
-        `actor ${client.className} has no method "${this.method}" that can be called; it has ${Object.keys(methods).join(", ") || "none"}`,
+        `actor ${client.className} has no method "${this.method}" that can be called; ${otherMethods(this.method, Object.keys(methods))}`,
       );
     }
     const current = ActorClients.of(`${client.className}.${this.method}.remote()`);

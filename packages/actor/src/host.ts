@@ -26,7 +26,7 @@ import {
 } from "@stingray/task/internal";
 import { ActorSelf } from "./self.js";
 import { Mailbox, type QueuedCall } from "./mailbox.js";
-import { findMethod, methodInfo, methodNames, type Method } from "./metadata.js";
+import { findMethod, methodInfo, methodNames, otherMethods, type Method } from "./metadata.js";
 
 /** After this long without a turn of the event loop, answers are flushed and messages let in. Milliseconds. */
 const TURN_MS = 1;
@@ -168,7 +168,7 @@ export class ActorHost implements CallHost {
   private refusal(name: string, method: object | undefined, group: string | undefined): Error | undefined {
     if (method === undefined) {
       return new InvalidArgumentError(
-        `actor ${this.spec.className} has no method "${name}" that can be called; it has ${methodNames(this.cls).join(", ") || "none"}`,
+        `actor ${this.spec.className} has no method "${name}" that can be called; ${otherMethods(name, methodNames(this.cls))}`,
       );
     }
     if (group !== undefined && !this.mailbox.has(group)) {

@@ -5,6 +5,7 @@ import {
   METHOD_RULES,
   checkOptions,
   describe,
+  nearestOf,
   type ActorOptions,
   type MethodOptions,
 } from "@stingray/protocol";
@@ -115,6 +116,13 @@ export interface MethodInfo extends MethodOptions {
 export function methodInfo(fn: Method): MethodInfo {
   const options = (fn as { [METHOD]?: MethodOptions })[METHOD] ?? {};
   return { ...options, results: options.returns ?? (isGenerator(fn) ? -1 : 1) };
+}
+
+/** For messages: which methods there are instead of the one that was asked for. */
+export function otherMethods(name: string, names: readonly string[]): string {
+  if (names.length === 0) return "it has none";
+  const nearest = nearestOf(name, names);
+  return `${nearest === undefined ? "" : `did you mean "${nearest}"? `}it has ${names.join(", ")}`;
 }
 
 /** All callable methods of a class, a subclass's own first. */

@@ -1,14 +1,17 @@
 /** `remote(Class)`: making actors. */
+import { WIRE } from "@stingray/objectstore";
 import {
   ACTOR_RULES,
   ActorDiedError,
   Agent,
+  InvalidArgumentError,
   InvalidOptionError,
   OUT_OF_SCOPE,
   StingrayError,
   checkOptions,
   countFromWire,
   countOnWire,
+  nameForMessages,
   newActorId,
   resourceMap,
   shapeOf,
@@ -60,6 +63,10 @@ const RUNNING_CPUS = 0;
 const CLAIM_DEADLINE_MS = 30_000;
 
 export class RemoteClassImpl {
+  static {
+    nameForMessages(this, "RemoteClass");
+  }
+
   constructor(
     private readonly info: ActorClassInfo,
     private readonly given: ActorOptions,
@@ -67,6 +74,12 @@ export class RemoteClassImpl {
 
   get remoteName(): string {
     return this.info.definition.name;
+  }
+
+  [WIRE](): never {
+    throw new InvalidArgumentError(
+      `the remote class ${this.remoteName} can't be sent: import its module where it is needed`,
+    );
   }
 
   options(options: ActorOptions): RemoteClassImpl {

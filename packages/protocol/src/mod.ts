@@ -170,6 +170,8 @@ export {
   nested,
   checkOptions,
   describe,
+  nearestOf,
+  nameForMessages,
 } from "./option-check.js";
 export type { OptionRule, OptionRules } from "./option-check.js";
 export {

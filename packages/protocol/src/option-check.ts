@@ -97,12 +97,32 @@ export function checkOptions(where: string, rules: OptionRules, given: unknown):
 
 function suggestion(name: string, rules: OptionRules): string {
   const names = Object.keys(rules);
+  const nearest = nearestOf(name, names);
+  return nearest === undefined ? `; the options are ${names.join(", ")}` : `; did you mean "${nearest}"?`;
+}
+
+/** The one of the names that was probably meant; undefined where none is near. */
+export function nearestOf(name: string, names: readonly string[]): string | undefined {
+  const given = name.toLowerCase();
   const [nearest] = names
-    .map((n) => ({ n, d: distance(name.toLowerCase(), n.toLowerCase()) }))
+    .map((n) => ({ n, lower: n.toLowerCase() }))
+    .map(({ n, lower }) => ({ n, d: distance(given, lower), related: isRelated(given, lower) }))
+    .filter(({ d, related }) => related || d <= Math.max(2, Math.floor(name.length / 2)))
     .sort((a, b) => a.d - b.d);
-  if (nearest !== undefined && nearest.d <= Math.max(2, Math.floor(name.length / 3)))
-    return `; did you mean "${nearest.n}"?`;
-  return `; the options are ${names.join(", ")}`;
+  return nearest?.n;
+}
+
+/** Shortest text that says something where it is part of another. */
+const TELLING = 3;
+
+/** Another form of the same word (`maxRetry`, `maxRetries`), or the word with something put before it. */
+function isRelated(a: string, b: string): boolean {
+  const shorter = a.length < b.length ? a : b;
+  if (shorter.length < TELLING) return false;
+  if (a.includes(b) || b.includes(a)) return true;
+  let shared = 0;
+  while (shared < shorter.length && a[shared] === b[shared]) shared++;
+  return shared >= TELLING && shared >= shorter.length - 2;
 }
 
 /** A value for a message: short, never throwing. */
@@ -112,9 +132,16 @@ export function describe(value: unknown): string {
   if (Array.isArray(value)) return `an array of ${value.length}`;
   if (typeof value === "object" && value !== null) {
     const name: unknown = Object.getPrototypeOf(value)?.constructor?.name;
-    return typeof name === "string" && name !== "Object" ? `a ${name}` : "an object";
+    return typeof name === "string" && name !== "Object" ? withArticle(name) : "an object";
   }
   return String(value);
+}
+
+const withArticle = (name: string): string => `${/^[AEIOU]/i.test(name) ? "an" : "a"} ${name}`;
+
+/** What instances of a class of ours are called in messages, where users know them by another name. */
+export function nameForMessages(cls: abstract new (...args: never[]) => object, name: string): void {
+  Object.defineProperty(cls, "name", { value: name });
 }
 
 /** Levenshtein distance. */

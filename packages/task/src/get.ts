@@ -1,4 +1,5 @@
 /** `put`, `get`, `wait`, `asCompleted` and `cancel`: what users do with references. */
+import { types } from "node:util";
 import { encode } from "@stingray/objectstore";
 import {
   GetTimeoutError,
@@ -85,10 +86,7 @@ export async function get(refs: ObjectRef | readonly ObjectRef[], options?: Wait
     return runtime.values.read(entry);
   }
   if (!Array.isArray(refs)) {
-    throw new InvalidArgumentError(
-      `get() takes an ObjectRef or an array of them, got ${describe(refs)}` +
-        (isObjectRefStream(refs) ? "; iterate a stream with `for await`, and get each reference" : ""),
-    );
+    throw new InvalidArgumentError(`get() takes an ObjectRef or an array of them, got ${whatInstead(refs)}`);
   }
   const entries = refs.map((ref: unknown, i) => usable(ref, `get()[${i}]`));
   const pending = entries.filter((entry) => !entry.ready);
@@ -99,12 +97,18 @@ export async function get(refs: ObjectRef | readonly ObjectRef[], options?: Wait
 
 function usable(ref: unknown, where: string): ObjectEntry {
   if (!isObjectRef(ref))
-    throw new InvalidArgumentError(`${where}: expected an ObjectRef, got ${describe(ref)}`);
-  if (ref.released)
-    throw new InvalidArgumentError(
-      `${where}: reference ${ref.id} was released; keep a reference as long as its value is needed`,
-    );
+    throw new InvalidArgumentError(`${where}: expected an ObjectRef, got ${whatInstead(ref)}`);
+  const { unusable } = ref;
+  if (unusable !== undefined) throw new InvalidArgumentError(`${where}: ${unusable}`);
   return ref.entry;
+}
+
+/** What was given in place of a reference, and how one is got from it. */
+function whatInstead(value: unknown): string {
+  if (isObjectRefStream(value))
+    return "an ObjectRefStream; iterate it with `for await`, and get each reference";
+  if (types.isPromise(value)) return "a Promise; await it first, it may be one of a reference";
+  return describe(value);
 }
 
 /** Resolves when all are ready. While it waits, the task that waits makes room for others. */
@@ -193,7 +197,7 @@ export async function wait<T>(
   const runtime = runtimeFor("wait()");
   checkOptions("wait()", { ...WAIT_RULES, count: finiteNumber, fetch: optionBool }, options);
   if (!Array.isArray(refs))
-    throw new InvalidArgumentError(`wait() takes an array of ObjectRefs, got ${describe(refs)}`);
+    throw new InvalidArgumentError(`wait() takes an array of ObjectRefs, got ${whatInstead(refs)}`);
   const entries = refs.map((ref: unknown, i) => usable(ref, `wait()[${i}]`));
   if (entries.length === 0) return [[], []];
   const count = options.count ?? 1;

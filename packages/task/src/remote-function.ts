@@ -1,4 +1,5 @@
 /** `remote(fn)`: a function that runs elsewhere. */
+import { WIRE } from "@stingray/objectstore";
 import {
   DEFAULT_MAX_RETRIES,
   DEFAULT_TASK_CPUS,
@@ -7,6 +8,7 @@ import {
   TASK_RULES,
   checkOptions,
   describe,
+  nameForMessages,
   shapeOf,
   type TaskOptions,
   type TaskRunOptions,
@@ -81,6 +83,10 @@ function settingsOf(definition: RemoteDefinition, o: TaskOptions): TaskSettings 
 }
 
 class RemoteFunctionImpl {
+  static {
+    nameForMessages(this, "RemoteFunction");
+  }
+
   private settings: TaskSettings | undefined;
 
   constructor(
@@ -105,6 +111,12 @@ class RemoteFunctionImpl {
     if (settings.returns !== 1) return task.results.map((entry) => table.handle(entry));
     const [entry] = task.results;
     return entry === undefined ? undefined : table.handle(entry);
+  }
+
+  [WIRE](): never {
+    throw new InvalidArgumentError(
+      `the remote function ${this.remoteName} can't be sent: import its module where it is needed`,
+    );
   }
 
   options(options: TaskOptions): RemoteFunctionImpl {

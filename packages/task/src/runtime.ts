@@ -218,7 +218,9 @@ export class Runtime {
   /** Ends what waits with NotInitializedError, gives everything back, and takes the runtime out of use. */
   stop(): void {
     if (processState.runtime === this) processState.runtime = undefined;
-    const error = new NotInitializedError("shutdown() was called while this was waiting");
+    const error = new NotInitializedError(
+      "shutdown() has ended this, or the cluster that it belongs to: wait for what is needed before, or call `await init()` and make it again",
+    );
     this.home.stop();
     this.fail(error);
     this.flushFrees();

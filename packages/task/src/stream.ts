@@ -1,4 +1,7 @@
 /** The results of a generator: a reference per yield, in order, as soon as each is there. */
+import { WIRE } from "@stingray/objectstore";
+import { InvalidArgumentError } from "@stingray/protocol";
+import type { ObjectEntry } from "./objects/entry.js";
 import type { ObjectRef } from "./objects/object-ref.js";
 
 /** What the submitter keeps of a stream while it runs. */
@@ -9,6 +12,8 @@ export class StreamState {
   private taken = 0;
   /** Index of the next item expected; items of a repeated attempt below it are dropped. */
   received = 0;
+  /** Items that lie in stores and are still referred to: an attempt that repeats them must not free them. */
+  readonly stored = new Map<number, ObjectEntry>();
 
   /** @param consumed tells the producer how many items were taken in all; -1: no more are wanted */
   constructor(private readonly consumed: (count: number) => void) {}
@@ -36,6 +41,11 @@ export class StreamState {
 
   get isEnded(): boolean {
     return this.ended;
+  }
+
+  /** What the producer must know of its reader: how many items were taken, or -1 where no more are wanted. */
+  get progress(): number {
+    return this.ended ? -1 : this.taken;
   }
 
   async next(): Promise<ObjectRef | undefined> {
@@ -93,6 +103,13 @@ export class ObjectRefStream<T = unknown> implements AsyncIterable<ObjectRef<T>>
   /** The next reference, or undefined after the last. */
   next(): Promise<ObjectRef<T> | undefined> {
     return this.state.next() as Promise<ObjectRef<T> | undefined>;
+  }
+
+  /** @internal */
+  [WIRE](): never {
+    throw new InvalidArgumentError(
+      "a stream of references can't be sent: iterate it with `for await` here, and send the references",
+    );
   }
 
   /** Stops the producer and frees what was not read. */

@@ -1,5 +1,6 @@
 /** Writers of the objects that are neither plain nor arrays, by prototype. */
 import { types } from "node:util";
+import { StingrayError } from "@stingray/protocol";
 import { arrowKindOf, arrowPieces } from "./arrow.js";
 import type { Encoder } from "./encoder.js";
 import { writeError } from "./errors.js";
@@ -126,7 +127,13 @@ export function writeSpecial(encoder: Encoder, object: object, prototype: object
 }
 
 function writeWire(encoder: Encoder, object: { [WIRE](): WireForm }): void {
-  const form = object[WIRE]();
+  let form: WireForm;
+  try {
+    form = object[WIRE]();
+  } catch (thrown) {
+    // It says itself why it can't be sent now; only its place is missing.
+    throw thrown instanceof StingrayError ? encoder.failure(thrown.message, thrown) : thrown;
+  }
   encoder.tag(Tag.Wire);
   encoder.string(form.tag);
   if (form.refs !== undefined) encoder.addRefs(form.refs);

@@ -182,7 +182,12 @@ export class CallRunner {
   }
 
   private async yield(call: IncomingCall, index: number, value: unknown): Promise<void> {
-    const encoded = encode(value, { path: `result[${index}]` });
+    let encoded: Encoded;
+    try {
+      encoded = encode(value, { path: `result[${index}]` });
+    } catch (error) {
+      throw new UnsendableItem(error);
+    }
     const refs = encoded.refs.length > 0 ? this.handOver(call, encoded.refs, index) : undefined;
     const desc = await this.links.values.describeResult(() => call.resultId(index), encoded);
     call.channel.send(
@@ -211,6 +216,7 @@ export class CallRunner {
         finished,
       );
     } else {
+      if (thrown instanceof UnsendableItem) return this.answerError(call, thrown.error, tookUs, finished);
       const error = toError(thrown);
       const left = error === call.actor?.exitError;
       this.answerError(call, left ? error : taskError(call.name, error), tookUs, finished);
@@ -238,6 +244,16 @@ export class CallRunner {
     if (refs === undefined) call.channel.send([Op.TaskDone, call.sequence, status, results, us]);
     else call.channel.send([Op.TaskDone, call.sequence, status, results, us, refs]);
     finished(tookUs);
+  }
+}
+
+/** Takes the error about an item of a stream past those that the generator throws: it is not one of user code. */
+class UnsendableItem extends Error {
+  readonly error: Error;
+
+  constructor(thrown: unknown) {
+    super("an item of a stream can't be sent");
+    this.error = toError(thrown);
   }
 }
 

@@ -17,6 +17,15 @@ function iteratorOf(name: string, result: unknown): Items {
   throw new InvalidArgumentError(`${name} was called for a stream but returned nothing to iterate`);
 }
 
+/** Lets the producer clean up. What it throws then would hide why it was ended. */
+async function close(items: Items): Promise<void> {
+  try {
+    await items.return?.();
+  } catch {
+    // see above
+  }
+}
+
 export async function runStream(
   call: IncomingCall,
   result: unknown,
@@ -28,7 +37,12 @@ export async function runStream(
   for (let index = 0; ; index++) {
     const next = await items.next();
     if (next.done === true) return;
-    await emit(index, next.value);
+    try {
+      await emit(index, next.value);
+    } catch (error) {
+      await close(items);
+      throw error;
+    }
     while (index + 1 - call.consumed >= limit && call.consumed >= 0 && !call.cancelled) {
       call.channel.flush();
       await new Promise<void>((resume) => (call.consumedWaiter = resume));

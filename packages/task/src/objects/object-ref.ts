@@ -1,6 +1,7 @@
 /** The handle of an object: what `.remote()` and `put` return and `get` takes. */
 import { WIRE } from "@stingray/objectstore";
-import type { ObjectId } from "@stingray/protocol";
+import { InvalidArgumentError, type ObjectId } from "@stingray/protocol";
+import { processState } from "../process-state.js";
 import type { ObjectEntry } from "./entry.js";
 import type { ObjectTable } from "./table.js";
 
@@ -58,8 +59,20 @@ export class ObjectRef<T = unknown> implements Disposable {
     return !this.live;
   }
 
+  /** @internal Why it can't be used now; undefined where it can. */
+  get unusable(): string | undefined {
+    if (!this.live)
+      return `reference ${this.id} was released; keep a reference as long as its value is needed`;
+    const runtime = processState.runtime;
+    if (runtime !== undefined && runtime.table !== this.table)
+      return `reference ${this.id} is of the cluster that shutdown() ended; make its value again in this one`;
+    return undefined;
+  }
+
   /** @internal How it travels inside values. */
   [WIRE](): { tag: string; data: unknown; refs: string[] } {
+    const { unusable } = this;
+    if (unusable !== undefined) throw new InvalidArgumentError(unusable);
     this.table.publish(this.entry);
     const { id, ownerNode } = this.entry;
     return { tag: REF_TAG, data: ownerNode === undefined ? [id] : [id, ownerNode], refs: [id] };

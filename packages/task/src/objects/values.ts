@@ -2,6 +2,7 @@
 import { decode, encode, type Encoded } from "@stingray/objectstore";
 import {
   Agent,
+  InvalidArgumentError,
   ObjectLostError,
   Op,
   SerializationError,
@@ -67,7 +68,10 @@ export interface ValueLinks {
 export class Values {
   constructor(private readonly links: ValueLinks) {}
 
-  /** @throws SerializationError with the path of what can't be sent */
+  /**
+   * @throws SerializationError with the path of what can't be sent; InvalidArgumentError for a reference that can't be
+   * used. Nothing is held then.
+   */
   encodeArgs(args: readonly unknown[]): EncodedArgs {
     let split = false;
     for (const arg of args) if (isObjectRef(arg)) split = true;
@@ -77,21 +81,29 @@ export class Values {
         return { whole: encoded.bytes(), slots: undefined, pinned: this.pinIds(encoded.refs) };
     }
     const pinned: ObjectEntry[] = [];
-    const slots = args.map((arg, i): ArgSlot => {
-      if (isObjectRef(arg)) {
-        this.links.table.pin(arg.entry);
-        pinned.push(arg.entry);
-        return { kind: "object", entry: arg.entry };
-      }
-      const encoded = encode(arg, { path: `args[${i}]` });
-      pinned.push(...this.pinIds(encoded.refs));
-      if (encoded.size <= INLINE_LIMIT || this.links.store() === undefined)
-        return { kind: "bytes", bytes: encoded.bytes() };
-      const entry = this.putSnapshot(encoded);
-      pinned.push(entry);
-      return { kind: "object", entry };
-    });
-    return { whole: undefined, slots, pinned };
+    try {
+      return { whole: undefined, slots: args.map((arg, i) => this.encodeArg(arg, i, pinned)), pinned };
+    } catch (error) {
+      this.release(pinned);
+      throw error;
+    }
+  }
+
+  private encodeArg(arg: unknown, i: number, pinned: ObjectEntry[]): ArgSlot {
+    if (isObjectRef(arg)) {
+      const { unusable } = arg;
+      if (unusable !== undefined) throw new InvalidArgumentError(`args[${i}]: ${unusable}`);
+      this.links.table.pin(arg.entry);
+      pinned.push(arg.entry);
+      return { kind: "object", entry: arg.entry };
+    }
+    const encoded = encode(arg, { path: `args[${i}]` });
+    pinned.push(...this.pinIds(encoded.refs));
+    if (encoded.size <= INLINE_LIMIT || this.links.store() === undefined)
+      return { kind: "bytes", bytes: encoded.bytes() };
+    const entry = this.putSnapshot(encoded);
+    pinned.push(entry);
+    return { kind: "object", entry };
   }
 
   private pinIds(ids: readonly string[]): ObjectEntry[] {
