@@ -37,7 +37,10 @@ async function main(): Promise<void> {
   registerHandles();
   executor.serve(inbox);
   let actor: ActorHost | undefined;
+  let attached: Promise<void> | undefined;
+  const attach = (): Promise<void> => (attached ??= attachBroker(config, runtime.transport));
   inbox.serve(Worker.bind, async ({ spec, runtimeEnv }) => {
+    if (spec.driverNode !== config.node) void attach();
     const job = runtimeEnv.workingDir === undefined ? spec : { ...spec, root: runtimeEnv.workingDir };
     runtime.bind(job);
     await enterEnvironment(job, runtimeEnv, () => c.resolve(USER_CONTAINER));
@@ -45,6 +48,7 @@ async function main(): Promise<void> {
     return {};
   });
   inbox.serve(Worker.startActor, async ({ spec, epoch, gpus }) => {
+    if (spec.creatorNode !== config.node) void attach();
     setGpus(gpus);
     actor = await ActorHost.start(runtime, spec, epoch, gpus);
     return {};
@@ -60,7 +64,7 @@ async function main(): Promise<void> {
   };
   inbox.on(Op.WorkerExit, workerExit, ([, reason]) => void leave(reason));
   process.on("SIGTERM", () => void leave("the node stops"));
-  if (config.links === "nats") await attachBroker(config, runtime.transport);
+  if (config.links === "nats") await attach();
   await runtime.home.request(
     Agent.workerReady,
     { worker: config.worker, pid: process.pid, version: PROTOCOL_VERSION },
@@ -68,11 +72,10 @@ async function main(): Promise<void> {
   );
   trace("worker", "ready");
   // Not needed before this worker talks to another node: it must not delay the first task.
-  if (config.links !== "nats")
-    setTimeout(() => void attachBroker(config, runtime.transport), ATTACH_AFTER_MS);
+  setTimeout(() => void attach(), ATTACH_AFTER_MS);
 }
 
-/** Milliseconds after which a worker of a node with local links connects to the broker, too. */
+/** Milliseconds after which a worker that works for its own node connects to the broker, too. */
 const ATTACH_AFTER_MS = 500;
 
 async function attachBroker(config: WorkerConfig, transport: Transport): Promise<void> {
