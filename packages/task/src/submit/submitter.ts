@@ -24,7 +24,7 @@ import {
 } from "@stingray/protocol";
 import type { Channel, Endpoint } from "@stingray/broker";
 import type { Home } from "../home.js";
-import type { ObjectEntry } from "../objects/entry.js";
+import type { ObjectEntry, ObjectState } from "../objects/entry.js";
 import type { ObjectTable } from "../objects/table.js";
 import { stateOf } from "../objects/table.js";
 import { decodeThrown, encodeThrown, type EncodedArgs, type Values } from "../objects/values.js";
@@ -235,6 +235,9 @@ export class Submitter implements ShapeQueueHost {
         task.attempt,
         settings.run,
       ]);
+    // An attempt begins at the first item: it must know how far the reader is, or it waits for what was said before.
+    const progress = task.stream?.progress ?? 0;
+    if (progress !== 0) lease.channel.send([Op.TaskConsumed, task.sequence, progress]);
     const limit = settings.run?.timeoutMs;
     if (limit !== undefined) {
       task.timer = setTimeout(() => {
@@ -291,13 +294,24 @@ export class Submitter implements ShapeQueueHost {
   private yielded(task: PendingTask, message: TaskYield): void {
     const [, call, index, item, refs] = message;
     const { stream, lease } = task;
-    if (stream === undefined || lease === undefined || index !== stream.received) return;
+    if (stream === undefined || lease === undefined || index > stream.received) return;
     const { table } = this.links;
     const entry = table.own(task.sequence, index);
     const ref = table.handle(entry);
     if (refs !== undefined && refs.length > 0)
       this.links.calls.hold([entry], refs, lease.channel, { call, index });
-    table.settle(entry, stateOf(item));
+    const state = stateOf(item);
+    if (index < stream.received) {
+      ref.release();
+      const repeated = unlessKept(state, stream.stored.get(index));
+      if (repeated !== undefined) table.settle(entry, repeated); // frees it, since nothing holds the entry
+      return;
+    }
+    if (state.kind === "stored") {
+      stream.stored.set(index, entry);
+      entry.onFree = () => stream.stored.delete(index);
+    }
+    table.settle(entry, state);
     stream.push(ref);
   }
 
@@ -456,4 +470,13 @@ export class Submitter implements ShapeQueueHost {
     for (const { lease } of [...this.leases.values()]) this.giveBack(lease, lease.inFlight.size === 0);
     for (const queue of this.shapes.values()) queue.stop();
   }
+}
+
+/** What is to be freed of an item that came again: all of it, but for copies that are those of the item in use. */
+function unlessKept(state: ObjectState, kept: ObjectEntry | undefined): ObjectState | undefined {
+  if (state.kind !== "stored" || kept?.state.kind !== "stored") return state;
+  const [size, copies] = state.location;
+  const inUse = new Set(kept.state.location[1].map(([node]) => node));
+  const others = copies.filter(([node]) => !inUse.has(node));
+  return others.length === 0 ? undefined : { kind: "stored", location: [size, others] };
 }
