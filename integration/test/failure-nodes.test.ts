@@ -1,11 +1,11 @@
-/** Nodes that die, stall and come back while a program runs: it finishes with the right results. */
+/** A node that dies while a program runs: it finishes with the right results. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
-import { get, nodes, ready } from "stingray";
-import { Tally, makeNumbers, rest, square, sum, where } from "./fixtures/life-tasks.js";
-import { ClusterByHand, type HandMade } from "./support/by-hand.js";
-import { eventually, isRunning } from "./support/eventually.js";
+import { get, ready } from "stingray";
+import { Tally, square, where } from "./fixtures/life-tasks.js";
+import { ClusterByHand } from "./support/by-hand.js";
+import { eventually } from "./support/eventually.js";
 
 const TASKS = 60;
 const SQUARES = Array.from({ length: TASKS }, (_, i) => i * i);
@@ -32,17 +32,9 @@ describe("a node that fails", function () {
       });
   const tallyOn = (node: string): ReturnType<typeof Tally.remote> =>
     Tally.options({ maxRestarts: 3, maxTaskRetries: 20, scheduling: { node, soft: true } }).remote(notes());
-  async function home(): Promise<[home: HandMade, other: HandMade]> {
-    const joined = await cluster.join();
-    const mine = cluster.started.find(({ node }) => node === joined.nodeId);
-    const other = cluster.started.find((made) => made !== mine);
-    if (mine === undefined || other === undefined) throw new Error("the driver has no node on this machine");
-    return [mine, other];
-  }
-
   for (const which of ["the driver's own", "another"] as const)
     it(`loses no result when it is killed: ${which}`, async () => {
-      const [mine, other] = await home();
+      const [mine, other] = await cluster.joinOne();
       const victim = which === "another" ? other : mine;
       const tally = tallyOn(victim.node);
       await ready(tally);
@@ -65,37 +57,4 @@ describe("a node that fails", function () {
       await cluster.sees(2);
       expect((await get(where.remote())).pid).to.be.greaterThan(0);
     });
-
-  it("is replaced by its command under a new id, with room for new work", async () => {
-    const [, other] = await home();
-    process.kill(cluster.agentOf(other), "SIGKILL");
-    const replaced = await eventually(
-      async () =>
-        (await nodes()).find(
-          ({ node, state }) => state === "ALIVE" && cluster.started.every((s) => s.node !== node),
-        ),
-      "a new node is there",
-    );
-    expect((await get(where.options({ scheduling: { node: replaced.node } }).remote())).node).to.equal(
-      replaced.node,
-    );
-  });
-
-  it("has its lost objects made again", async () => {
-    const [, other] = await home();
-    const made = makeNumbers.options({ scheduling: { node: other.node, soft: true } }).remote(1 << 18);
-    const on = sum.options({ scheduling: { node: other.node, soft: true } });
-    expect((await get(on.remote(made))).node).to.equal(other.node);
-    process.kill(cluster.agentOf(other), "SIGKILL");
-    expect((await get(made)).length).to.equal(1 << 18);
-  });
-
-  it("may lose a worker at any moment", async () => {
-    await home();
-    const values = squares(40);
-    const { pid } = await get(rest.remote(1));
-    process.kill(pid, "SIGKILL");
-    expect(await values).to.deep.equal(SQUARES);
-    expect(isRunning(pid)).to.equal(false);
-  });
 });

@@ -58,6 +58,15 @@ export class ClusterByHand {
     return cluster;
   }
 
+  /** The same; tells which node is this process's own, and another one. */
+  async joinOne(): Promise<[own: HandMade, other: HandMade]> {
+    const { nodeId } = await this.join();
+    const own = this.started.find(({ node }) => node === nodeId);
+    const other = this.started.find((made) => made !== own);
+    if (own === undefined || other === undefined) throw new Error("there are no two nodes here");
+    return [own, other];
+  }
+
   /** Waits until exactly so many nodes live. */
   async sees(count: number, timeoutMs?: number): Promise<string[]> {
     return eventually(

@@ -1,0 +1,48 @@
+/** What comes after the end of a node or a worker: a node in its place, its objects made again, its tasks run again. */
+import { expect } from "chai";
+import { get, nodes } from "stingray";
+import { makeNumbers, rest, square, sum, where } from "./fixtures/life-tasks.js";
+import { ClusterByHand } from "./support/by-hand.js";
+import { eventually, isRunning } from "./support/eventually.js";
+
+describe("a node whose agent was killed", function () {
+  this.timeout(60_000);
+  let cluster: ClusterByHand;
+  beforeEach(async () => {
+    cluster = await ClusterByHand.start([], []);
+  });
+  afterEach(() => cluster.end());
+
+  it("is replaced by its command under a new id, with room for new work", async () => {
+    const [, other] = await cluster.joinOne();
+    process.kill(cluster.agentOf(other), "SIGKILL");
+    const replaced = await eventually(
+      async () =>
+        (await nodes()).find(
+          ({ node, state }) => state === "ALIVE" && cluster.started.every((s) => s.node !== node),
+        ),
+      "a new node is there",
+    );
+    expect((await get(where.options({ scheduling: { node: replaced.node } }).remote())).node).to.equal(
+      replaced.node,
+    );
+  });
+
+  it("has its lost objects made again", async () => {
+    const [, other] = await cluster.joinOne();
+    const made = makeNumbers.options({ scheduling: { node: other.node, soft: true } }).remote(1 << 18);
+    const on = sum.options({ scheduling: { node: other.node, soft: true } });
+    expect((await get(on.remote(made))).node).to.equal(other.node);
+    process.kill(cluster.agentOf(other), "SIGKILL");
+    expect((await get(made)).length).to.equal(1 << 18);
+  });
+
+  it("may lose a worker at any moment", async () => {
+    await cluster.joinOne();
+    const values = get(Array.from({ length: 60 }, (_, i) => square.remote(i, 40)));
+    const { pid } = await get(rest.remote(1));
+    process.kill(pid, "SIGKILL");
+    expect(await values).to.deep.equal(Array.from({ length: 60 }, (_, i) => i * i));
+    expect(isRunning(pid)).to.equal(false);
+  });
+});
