@@ -2,7 +2,6 @@
 import {
   InvalidArgumentError,
   Op,
-  RuntimeEnvError,
   TaskStatus,
   actorCall,
   taskCancel,
@@ -69,17 +68,7 @@ export class ActorHost implements CallHost {
     gpus: readonly number[],
   ): Promise<ActorHost> {
     const key = { module: spec.module, name: spec.className, hash: spec.hash };
-    let cls: Constructor;
-    try {
-      cls = (await findDefinition(key, runtime.job.root)).target as Constructor;
-    } catch (thrown) {
-      const error = toError(thrown);
-      if ("code" in error && error.code === "FUNCTION_NOT_FOUND") throw error;
-      throw new RuntimeEnvError(
-        `${spec.module} threw while it was loaded for actor ${spec.className}: ${error.name}: ${error.message}`,
-        { cause: error },
-      );
-    }
+    const cls = (await findDefinition(key, runtime.job.root)).target as Constructor;
     const { values } = await runtime.values.decodeArgs(spec.args);
     const mailbox = new Mailbox(spec.maxConcurrency, spec.concurrencyGroups);
     const self = new ActorSelf(runtime, spec, epoch, gpus);

@@ -6,6 +6,8 @@ import type { NodeId, ProcessId } from "@stingray/protocol";
 import type { BrokerOptions } from "@stingray/broker/connect";
 
 export interface WorkerConfig {
+  /** Of the protocol, as the agent speaks it: a mixed installation shows here, before any socket is opened. */
+  version: number;
   worker: ProcessId;
   node: NodeId;
   /** The agent that started it. */

@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { isAbsolute, relative, resolve, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { FunctionNotFoundError, InvalidArgumentError } from "@stingray/protocol";
+import { FunctionNotFoundError, InvalidArgumentError, RuntimeEnvError, toError } from "@stingray/protocol";
 import { processState } from "./process-state.js";
 
 export type Callable = (...args: never[]) => unknown;
@@ -108,8 +108,14 @@ export function moduleUrl(module: string, root: string): string {
   return /^[a-z]+:/i.test(module) ? module : pathToFileURL(resolve(root, module)).href;
 }
 
-/** Time that a module may take to define what a task needs, in milliseconds. */
+/** Time that a module may take to define what a task needs, unless {@link LOAD_SETTING} says otherwise. Milliseconds. */
 const LOAD_DEADLINE_MS = 60_000;
+/** The environment variable with another one. */
+const LOAD_SETTING = "STINGRAY_LOAD_TIMEOUT_MS";
+/** Longer ones run at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+/** After this long it is said that a module is being loaded, so that nobody wonders. Milliseconds. */
+const SLOW_MS = 5_000;
 /** The same once `init()` was reached: a module that imports the one blocked there can't finish loading. */
 const AFTER_INIT_MS = 5_000;
 
@@ -123,13 +129,14 @@ const loads = new Map<string, Load>();
 /**
  * Finds a definition, importing its module if need be. The import of a module that calls `await init()` never
  * settles in a worker; what it defined above that line is there all the same.
- * @throws FunctionNotFoundError where it is not there, or its source differs; whatever the module threw while loading
+ * @throws FunctionNotFoundError where it is not there, or its source differs; RuntimeEnvError where the module threw
+ * while it was loaded, or was not loaded in time
  */
 export async function findDefinition(key: DefinitionKey, root: string): Promise<RemoteDefinition> {
   const url = moduleUrl(key.module, root);
   const found = findLoaded(key, root);
   if (found !== undefined) return found;
-  await loadUntil(url, () => processState.definitions.has(keyOf(url, key.name)));
+  await loadUntil(key, url, () => processState.definitions.has(keyOf(url, key.name)));
   const loaded = findLoaded(key, root);
   if (loaded !== undefined) return loaded;
   const known = [...processState.definitions.values()].filter((d) => d.module === url).map((d) => d.name);
@@ -164,15 +171,31 @@ function load(url: string): Load {
   return entry;
 }
 
-/** Imports a module and resolves when `enough` is true, when the module is loaded, or when it reached `init()`. */
-async function loadUntil(url: string, enough: () => boolean): Promise<void> {
+function loadDeadline(): number {
+  const given = Number(process.env[LOAD_SETTING]);
+  return given > 0 ? Math.min(given, MAX_TIMER_MS) : LOAD_DEADLINE_MS;
+}
+
+/**
+ * Imports a module and resolves when `enough` is true, when the module is loaded, or when it reached `init()`.
+ * @throws RuntimeEnvError where it threw, or did not finish in time
+ */
+async function loadUntil({ module, name }: DefinitionKey, url: string, enough: () => boolean): Promise<void> {
   const loading = load(url);
+  const deadline = loadDeadline();
   let timer: NodeJS.Timeout | undefined;
   let listener: (() => void) | undefined;
+  const slow = setTimeout(() => {
+    process.stderr.write(
+      `stingray: ${module}, needed for "${name}", has been loading for ${SLOW_MS} ms; it gets ${deadline} ms\n`,
+    );
+  }, SLOW_MS).unref();
   try {
     await Promise.race([
-      loading.done,
-      new Promise<void>((done) => {
+      loading.done.catch((error: unknown) => {
+        throw loadFailure({ module, name }, toError(error));
+      }),
+      new Promise<void>((done, late) => {
         listener = () => {
           if (enough()) done();
           else if (loading.reachedInit) setImmediate(done);
@@ -180,13 +203,36 @@ async function loadUntil(url: string, enough: () => boolean): Promise<void> {
         };
         processState.listeners.add(listener);
         listener();
-        timer ??= setTimeout(done, LOAD_DEADLINE_MS);
+        timer ??= setTimeout(() => late(loadTooLong({ module, name }, deadline)), deadline);
       }),
     ]);
   } finally {
     clearTimeout(timer);
+    clearTimeout(slow);
     if (listener !== undefined) processState.listeners.delete(listener);
   }
+}
+
+type Needed = Pick<DefinitionKey, "module" | "name">;
+
+/** A module that threw while loading: its own error is the cause, and its place is named. */
+function loadFailure({ module, name }: Needed, cause: Error): RuntimeEnvError {
+  const failure = new RuntimeEnvError(
+    `${module} threw while it was loaded in a worker for "${name}": ${cause.name}: ${cause.message}`,
+    { cause, detail: { module, name } },
+  );
+  const frames = cause.stack?.split("\n").filter((line) => /^\s+at /.test(line)) ?? [];
+  failure.stack = [`${failure.name}: ${failure.message}`, ...frames].join("\n");
+  return failure;
+}
+
+function loadTooLong({ module, name }: Needed, deadline: number): RuntimeEnvError {
+  return new RuntimeEnvError(
+    `${module} did not finish loading within ${deadline} ms in a worker that needs it for "${name}": something that ` +
+      `it awaits at its top level does not come. Define "${name}" above that line, or give it more time with ` +
+      `runtimeEnv: { envVars: { ${LOAD_SETTING}: "<milliseconds>" } }`,
+    { detail: { module, name } },
+  );
 }
 
 /** Imports a module in the background, so that it is there when the first task comes. Failures show there. */

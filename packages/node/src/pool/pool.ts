@@ -19,7 +19,7 @@ import { WorkerProcess, type WorkerTimes } from "./worker-process.js";
 
 export interface PoolOptions {
   /** What every worker is told, but its own id. */
-  config: Omit<WorkerConfig, "worker">;
+  config: Omit<WorkerConfig, "worker" | "version">;
   /** Unbound workers kept ready for the next job. */
   prestart: number;
   /** Arguments of `node` for unbound workers. @defaultValue none */

@@ -1,10 +1,11 @@
 /** Starts a worker process: `node [execArgv] <worker main>`, its configuration as one line on its standard input. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { PROTOCOL_VERSION } from "@stingray/protocol";
 import type { WorkerConfig } from "../worker-config.js";
 
 export interface SpawnOptions {
-  config: WorkerConfig;
+  config: Omit<WorkerConfig, "version">;
   execArgv: readonly string[];
   envVars: Readonly<Record<string, string>>;
   /** The worker's main program. @defaultValue the one of this package */
@@ -28,6 +29,7 @@ export function spawnWorker(o: SpawnOptions): ChildProcess {
   });
   // A process that ends before it has read its configuration breaks the pipe; its exit is what gets reported.
   child.stdin.on("error", () => undefined);
-  child.stdin.end(`${JSON.stringify(o.config)}\n`);
+  const config: WorkerConfig = { ...o.config, version: PROTOCOL_VERSION };
+  child.stdin.end(`${JSON.stringify(config)}\n`);
   return child;
 }

@@ -36,6 +36,8 @@ export class WorkerProcess {
   private readonly timers = new Set<NodeJS.Timeout>();
   private readonly up = settleable();
   private readonly gone = settleable();
+  /** Why it will never be up, as it was told to those who waited for that. */
+  private neverUp: StingrayError | undefined;
   private binding: Promise<void> | undefined;
   /** Of which job and environment, from the moment that it was chosen for it. */
   env: WorkerEnv | undefined;
@@ -167,12 +169,14 @@ export class WorkerProcess {
     if (reason !== undefined) report.reason = reason;
     else if (error !== undefined) report.reason = `could not be started: ${error.message}`;
     this.step({ kind: "exit", report });
-    this.up.reject(this.startError(error));
+    this.neverUp = this.startError(error);
+    this.up.reject(this.neverUp);
     this.hooks.exited(this, report);
     this.gone.resolve();
   }
 
   private startError(cause: Error | undefined): StingrayError {
+    if (cause !== undefined && cause === this.neverUp) return this.neverUp;
     if (cause instanceof RuntimeEnvError && this.current.kind !== "exited") return cause;
     const report = this.current.kind === "exited" ? this.current.report : undefined;
     const lines = report?.stderr ?? this.capture.stderrTail();

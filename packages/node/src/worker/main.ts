@@ -1,7 +1,7 @@
 /** The worker process: runs tasks, or hosts an actor, for the agent that started it. */
 import { readFileSync } from "node:fs";
 import type { NatsConnection } from "@nats-io/nats-core";
-import { Agent, Op, PROTOCOL_VERSION, Subjects, Worker, workerExit } from "@stingray/protocol";
+import { Agent, Op, PROTOCOL_VERSION, ProtocolError, Subjects, Worker, workerExit } from "@stingray/protocol";
 import type { Transport } from "@stingray/broker";
 import { ActorHost, registerHandles } from "@stingray/actor/internal";
 import { processState } from "@stingray/task/internal";
@@ -21,6 +21,12 @@ async function main(): Promise<void> {
   trace("worker", "modules loaded");
   const config = JSON.parse(readFileSync(0, "utf8")) as WorkerConfig;
   dieWithParent(config.parentPid);
+  if (config.version !== PROTOCOL_VERSION) {
+    throw new ProtocolError(
+      `this worker speaks version ${PROTOCOL_VERSION} of the protocol, its agent version ${String(config.version)}: ` +
+        "run the same release of stingray everywhere on this machine",
+    );
+  }
   processState.isWorker = true;
   markOutput(process.stdout);
   markOutput(process.stderr);

@@ -5,7 +5,6 @@
 import { join } from "node:path";
 import {
   Op,
-  RuntimeEnvError,
   TaskStatus,
   taskCancel,
   taskConsumed,
@@ -29,7 +28,6 @@ import { encodeThrown } from "../objects/values.js";
 import type { Home } from "../home.js";
 import { IncomingCall, type CallHost } from "./call.js";
 import type { CallRunner } from "./runner.js";
-import { taskError } from "./runner.js";
 
 /** After this long without a turn of the event loop, answers are flushed and messages let in. Milliseconds. */
 const TURN_MS = 1;
@@ -202,7 +200,7 @@ export class Executor implements CallHost {
     else {
       findDefinition(loaded.key, this.links.job().root).then(
         (definition) => this.run(call, (loaded.definition = definition)),
-        (error: unknown) => this.failed(call, loadFailure(loaded.key, toError(error))),
+        (error: unknown) => this.failed(call, toError(error)),
       );
     }
   }
@@ -308,17 +306,4 @@ export class Executor implements CallHost {
     const end = performance.now() + deadlineMs;
     while (this.calls.size > 0 && performance.now() < end) await new Promise((turn) => setTimeout(turn, 5));
   }
-}
-
-/** A module that threw while loading: its own error is the cause, and its place is named. */
-function loadFailure(key: DefinitionKey, error: Error): Error {
-  if ("code" in error && typeof error.code === "string" && error.code === "FUNCTION_NOT_FOUND") return error;
-  const failure = new RuntimeEnvError(
-    `${key.module} threw while it was loaded in a worker for "${key.name}": ${error.name}: ${error.message}`,
-    {
-      cause: error,
-    },
-  );
-  failure.stack = taskError(key.name, error).stack ?? "";
-  return failure;
 }
