@@ -91,6 +91,7 @@ export type { ValueDesc, Location } from "./messages/values.js";
 export {
   taskDefine,
   taskRun,
+  taskStarted,
   taskCancel,
   taskConsumed,
   TaskStatus,
@@ -102,6 +103,7 @@ export type {
   TaskDefine,
   TaskRun,
   TaskRunOptions,
+  TaskStarted,
   TaskCancel,
   TaskConsumed,
   TaskDone,

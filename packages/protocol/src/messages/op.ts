@@ -19,6 +19,7 @@ export const Op = {
   // tasks: worker -> submitter
   TaskDone: 20,
   TaskYield: 21,
+  TaskStarted: 22,
   // actors: caller -> mailbox (answered with TaskDone / TaskYield)
   ActorCall: 15,
   // objects: any process -> owner

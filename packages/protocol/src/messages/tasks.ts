@@ -103,6 +103,13 @@ export const taskYield = tuple<
 >(oneOf(Op.TaskYield), uint, uint, valueDesc, optional(list(text)));
 export type TaskYield = Checked<typeof taskYield>;
 
+/**
+ * `[22, call]`: the body of a task with a `timeoutMs` begins. Its submitter, which ends the worker of a task that does
+ * not stop by itself, counts from here: not from the sending, since loading a module and fetching arguments take time.
+ */
+export const taskStarted = tuple<[op: 22, call: number]>(oneOf(Op.TaskStarted), uint);
+export type TaskStarted = Checked<typeof taskStarted>;
+
 /** `[15, call, method, args, returns, attempt, options]`: call a method of the actor whose mailbox this is. */
 export const actorCall = tuple<
   [

@@ -54,7 +54,6 @@ export class CallRunner {
    * (then `finished` was called); else it goes on in the background.
    */
   run(call: IncomingCall, body: Body, finished: Finished): void {
-    this.startTimer(call);
     if (call.args instanceof Uint8Array) {
       let decoded: { values: unknown[]; revived: ObjectEntry[] };
       try {
@@ -63,22 +62,43 @@ export class CallRunner {
         this.fail(call, error, 0, finished);
         return;
       }
-      this.invoke(call, body, decoded.values, decoded.revived, finished);
+      this.begin(call, body, decoded.values, decoded.revived, finished);
       return;
     }
     this.links.values.decodeArgs(call.args).then(
-      ({ values, revived }) => this.invoke(call, body, values, revived, finished),
+      ({ values, revived }) => this.begin(call, body, values, revived, finished),
       (error: unknown) => this.answerError(call, toError(error), 0, finished),
     );
   }
 
-  private startTimer(call: IncomingCall): void {
+  /** Its module is loaded and its arguments are here: from now on its time counts. */
+  private begin(
+    call: IncomingCall,
+    body: Body,
+    args: unknown[],
+    revived: ObjectEntry[],
+    finished: Finished,
+  ): void {
     const limit = call.options?.timeoutMs;
-    if (limit === undefined) return;
+    if (limit === undefined) {
+      this.invoke(call, body, args, revived, finished);
+      return;
+    }
     call.timer = setTimeout(() => {
       call.timedOut = true;
       call.abort.abort(new TaskTimeoutError(`${call.name} took longer than its timeoutMs (${limit} ms)`));
     }, limit).unref();
+    if (call.lease === "") {
+      this.invoke(call, body, args, revived, finished); // of an actor, which nobody ends for one call
+      return;
+    }
+    call.channel.send([Op.TaskStarted, call.sequence]);
+    call.channel.flush();
+    // Through the broker it leaves when this turn ends, and the body may be one that never yields.
+    setImmediate(() => {
+      if (call.cancelled) this.fail(call, call.abort.signal.reason, 0, finished);
+      else this.invoke(call, body, args, revived, finished);
+    });
   }
 
   private invoke(

@@ -7,6 +7,7 @@ import {
   Owner,
   ownerOf,
   taskDone,
+  taskStarted,
   taskYield,
   type NodeId,
   type ObjectId,
@@ -23,6 +24,8 @@ export interface WaitingCall {
   readonly channel: () => Channel | undefined;
   onDone(message: TaskDone): void;
   onYield(message: TaskYield): void;
+  /** Of tasks with a time limit: it counts from now. */
+  onStarted?(): void;
 }
 
 export class CallTable {
@@ -38,6 +41,10 @@ export class CallTable {
     inbox.on(Op.TaskYield, taskYield, (message, channel) => {
       const call = this.calls.get(message[1]);
       if (call !== undefined && call.channel() === channel) call.onYield(message);
+    });
+    inbox.on(Op.TaskStarted, taskStarted, ([, sequence], channel) => {
+      const call = this.calls.get(sequence);
+      if (call !== undefined && call.channel() === channel) call.onStarted?.();
     });
   }
 

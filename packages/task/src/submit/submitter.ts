@@ -103,17 +103,21 @@ export class Submitter implements ShapeQueueHost {
     const stream = settings.returns < 0 ? new StreamState((count) => this.consumed(task, count)) : undefined;
     task = new PendingTask(sequence, settings, args, results, stream, parent);
     this.tasks.set(sequence, task);
-    const waiting: WaitingCall = {
-      channel: () => task.lease?.channel,
-      onDone: (message) => this.done(task, message),
-      onYield: (message) => this.yielded(task, message),
-    };
-    this.links.calls.add(sequence, waiting);
+    this.links.calls.add(sequence, this.waitingCall(task));
     if (parent !== undefined) this.adopt(parent, task);
     if (this.stopped !== undefined) this.fail(task, this.stopped);
     else if (args.slots === undefined) this.queueFor(task).add(task);
     else this.awaitArguments(task);
     return task;
+  }
+
+  private waitingCall(task: PendingTask): WaitingCall {
+    return {
+      channel: () => task.lease?.channel,
+      onDone: (message) => this.done(task, message),
+      onYield: (message) => this.yielded(task, message),
+      onStarted: () => this.started(task),
+    };
   }
 
   private adopt(parent: string, task: PendingTask): void {
@@ -238,14 +242,18 @@ export class Submitter implements ShapeQueueHost {
     // An attempt begins at the first item: it must know how far the reader is, or it waits for what was said before.
     const progress = task.stream?.progress ?? 0;
     if (progress !== 0) lease.channel.send([Op.TaskConsumed, task.sequence, progress]);
-    const limit = settings.run?.timeoutMs;
-    if (limit !== undefined) {
-      task.timer = setTimeout(() => {
-        task.timedOut = true;
-        void this.kill(lease, "timeout");
-      }, limit + TIMEOUT_GRACE_MS).unref();
-    }
     return true;
+  }
+
+  /** The body of a task with a time limit has begun: a worker that does not end it by itself is ended. */
+  private started(task: PendingTask): void {
+    const { lease } = task;
+    const limit = task.settings.run?.timeoutMs;
+    if (lease === undefined || limit === undefined || task.phase !== "sent") return;
+    task.timer = setTimeout(() => {
+      task.timedOut = true;
+      void this.kill(lease, "timeout");
+    }, limit + TIMEOUT_GRACE_MS).unref();
   }
 
   private functionIndex(channel: Channel, definition: RemoteDefinition): number {
@@ -398,11 +406,7 @@ export class Submitter implements ShapeQueueHost {
     if (!task.to("waiting")) return false;
     for (const entry of task.results) entry.reset();
     this.tasks.set(task.sequence, task);
-    this.links.calls.add(task.sequence, {
-      channel: () => task.lease?.channel,
-      onDone: (message) => this.done(task, message),
-      onYield: () => {},
-    });
+    this.links.calls.add(task.sequence, this.waitingCall(task));
     this.awaitArguments(task);
     return true;
   }
