@@ -40,7 +40,8 @@ export async function joinCluster(
   } catch (cause) {
     throw new ConnectionError(
       `no node of the cluster "${subjects.cluster}" answers on ${nc.getServer()}: start one with ` +
-        `\`stingray start --address ${nc.getServer()}\`, or check the name of the cluster`,
+        `\`stingray start --address ${nc.getServer()}\`, or check the name of the cluster, ` +
+        `and that the same release of stingray runs everywhere (this one speaks version ${PROTOCOL_VERSION} of the protocol)`,
       { cause },
     );
   }

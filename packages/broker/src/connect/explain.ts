@@ -38,9 +38,11 @@ export function isRefusal(error: unknown): boolean {
 }
 
 export function refusal(target: Target, cause: unknown): AuthError {
+  const what =
+    target.auth === undefined ? "wants credentials and got none" : `refused ${describeAuth(target.auth)}`;
   return new AuthError(
-    `the broker at ${urlsOf(target)} refused ${describeAuth(target.auth)}: ` +
-      "check the auth option (or STINGRAY_ADDRESS) against the users in the server's configuration",
+    `the broker at ${urlsOf(target)} ${what}: check the auth option (or STINGRAY_TOKEN, STINGRAY_USER and ` +
+      "STINGRAY_PASSWORD, STINGRAY_CREDS) against the users in the server's configuration",
     { cause, detail: { servers: target.addresses.map((address) => address.url) } },
   );
 }

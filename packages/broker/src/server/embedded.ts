@@ -166,7 +166,8 @@ function quote(text: string): string {
 async function explain(error: unknown, port: number): Promise<unknown> {
   if (!(error instanceof ConnectionError) || !(await isTaken(port))) return error;
   return new ConnectionError(
-    `port ${port} on ${HOST} is taken by another process: stop that one, or give another port (none for a free one)`,
+    `port ${port} on ${HOST} is taken by another process: stop that one or choose another port (stingray start --port); ` +
+      `if it is the broker to join, give its address instead (--address)`,
     { cause: error, detail: { port } },
   );
 }

@@ -78,7 +78,8 @@ async function join(nc: NatsConnection, subjects: Subjects): Promise<PeerAddress
   } catch (cause) {
     throw new ConnectionError(
       `no node of the cluster "${subjects.cluster}" answers on ${subject}: ` +
-        `start one with stingray start --address …, or name the right --cluster`,
+        `start one with stingray start --address …, or name the right --cluster, ` +
+        `and see that the same release of stingray runs everywhere (this one speaks version ${PROTOCOL_VERSION} of the protocol)`,
       { cause },
     );
   }
