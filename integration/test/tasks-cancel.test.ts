@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { expect } from "chai";
 import {
   InvalidArgumentError,
-  ObjectRef,
+  type ObjectRef,
   TaskCancelledError,
   TaskError,
   availableResources,

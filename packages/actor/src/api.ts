@@ -11,6 +11,7 @@ import {
   milliseconds,
   optionBool,
   optionText,
+  timerMs,
   type ActorOptions,
 } from "@stingray/protocol";
 import type { WaitOptions } from "@stingray/task";
@@ -130,7 +131,8 @@ export async function ready(handle: unknown, options: WaitOptions = {}): Promise
   return clients.processRuntime.during(untilReady(client, options));
 }
 
-function untilReady(client: HandleParts["client"], { signal, timeoutMs }: WaitOptions): Promise<void> {
+function untilReady(client: HandleParts["client"], { signal, ...limit }: WaitOptions): Promise<void> {
+  const timeoutMs = timerMs(limit.timeoutMs);
   return new Promise<void>((resolve, reject) => {
     let timer: NodeJS.Timeout | undefined;
     const end = (settle: () => void): void => {

@@ -11,6 +11,7 @@ import {
   isNodeId,
   isObjectId,
   nameForMessages,
+  timerMs,
   type CallOptions,
   type MethodSpec,
   type RetryOn,
@@ -218,8 +219,8 @@ class ActorMethodImpl {
 
   private runOptions(spec: MethodSpec): TaskRunOptions | undefined {
     const options: TaskRunOptions = {};
-    if (this.given.timeoutMs !== undefined && this.given.timeoutMs !== Infinity)
-      options.timeoutMs = this.given.timeoutMs;
+    const timeoutMs = timerMs(this.given.timeoutMs);
+    if (timeoutMs !== undefined) options.timeoutMs = timeoutMs;
     if (this.given.backpressure !== undefined) options.backpressure = this.given.backpressure;
     const group = this.given.concurrencyGroup ?? spec.group;
     if (group !== undefined) options.group = group;

@@ -158,6 +158,7 @@ export {
   optionBool,
   wholeNumber,
   positiveWhole,
+  timerMs,
   count,
   positiveCount,
   milliseconds,

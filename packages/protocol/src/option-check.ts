@@ -30,6 +30,11 @@ export const positiveCount: OptionRule = (v) =>
 /** Milliseconds above 0. */
 export const milliseconds: OptionRule = (v) =>
   typeof v === "number" && v > 0 && !Number.isNaN(v) ? undefined : "milliseconds, more than 0";
+/** The longest that a timer counts; a longer one would fire at once. Milliseconds. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+/** A time limit as a timer can keep it: undefined where there is none, or one of more than 24 days. */
+export const timerMs = (limit: number | undefined): number | undefined =>
+  limit !== undefined && limit <= MAX_TIMER_MS ? limit : undefined;
 export const finiteNumber: OptionRule = (v) => (Number.isFinite(v) ? undefined : "a number");
 export const amounts: OptionRule = (v) =>
   isPlainObject(v) && Object.values(v).every((x) => amount(x) === undefined)

@@ -12,6 +12,7 @@ import {
   ownerOf,
   positiveWhole,
   finiteNumber,
+  timerMs,
   type OptionRules,
 } from "@stingray/protocol";
 import { currentExecution } from "./context.js";
@@ -91,8 +92,20 @@ export async function get(refs: ObjectRef | readonly ObjectRef[], options?: Wait
   const entries = refs.map((ref: unknown, i) => usable(ref, `get()[${i}]`));
   const pending = entries.filter((entry) => !entry.ready);
   if (pending.length > 0) await allReady(runtime, pending, options);
-  const found = entries.map((entry) => runtime.values.read(entry));
-  return Promise.all(found);
+  return Promise.all(readAll(runtime, entries));
+}
+
+/** Their values, or promises of those that lie in a store. */
+function readAll(runtime: Runtime, entries: readonly ObjectEntry[]): unknown[] {
+  const found: unknown[] = [];
+  try {
+    for (const entry of entries) found.push(runtime.values.read(entry));
+  } catch (error) {
+    // What is being read is not waited for any more, and may fail, too.
+    for (const value of found) if (types.isPromise(value)) value.catch(() => {});
+    throw error;
+  }
+  return found;
 }
 
 function usable(ref: unknown, where: string): ObjectEntry {
@@ -157,7 +170,8 @@ function someReady(
     }
     let left = count;
     let timer: NodeJS.Timeout | undefined;
-    const limited = options?.timeoutMs !== undefined || signal !== undefined || count < entries.length;
+    const timeoutMs = timerMs(options?.timeoutMs);
+    const limited = timeoutMs !== undefined || signal !== undefined || count < entries.length;
     const onReady = (): void => {
       if (--left === 0) end(resolve);
     };
@@ -168,15 +182,25 @@ function someReady(
       settle();
     };
     const onAbort = (): void => end(() => reject(signal?.reason));
-    if (options?.timeoutMs !== undefined) {
-      timer = setTimeout(() => end(late === undefined ? resolve : () => reject(late())), options.timeoutMs);
-    }
+    if (timeoutMs !== undefined)
+      timer = setTimeout(() => end(late === undefined ? resolve : () => reject(late())), timeoutMs);
     signal?.addEventListener("abort", onAbort);
     for (const entry of entries) {
       runtime.table.ask(entry);
       entry.whenReady(onReady);
     }
   });
+}
+
+/** While a task waits, others may have its place. */
+async function makingRoom(waiting: Promise<void>): Promise<void> {
+  const execution = currentExecution();
+  execution?.block();
+  try {
+    await waiting;
+  } finally {
+    execution?.resume();
+  }
 }
 
 /**
@@ -209,13 +233,7 @@ export async function wait<T>(
   if (new Set(entries).size < entries.length)
     throw new InvalidArgumentError("wait(): a reference is repeated; give each once");
   if (entries.filter((e) => e.ready).length < count) {
-    const execution = currentExecution();
-    execution?.block();
-    try {
-      await someReady(runtime, entries, count, options, undefined);
-    } finally {
-      execution?.resume();
-    }
+    await makingRoom(someReady(runtime, entries, count, options, undefined));
   }
   const ready: ObjectRef<T>[] = [];
   const pending: ObjectRef<T>[] = [];
@@ -231,11 +249,31 @@ export async function wait<T>(
 export async function* asCompleted<T>(
   refs: Iterable<ObjectRef<T>>,
 ): AsyncGenerator<ObjectRef<T>, void, void> {
-  let left = [...refs];
-  while (left.length > 0) {
-    const [ready, pending] = await wait(left, { count: 1 });
-    yield* ready;
-    left = pending;
+  const { table } = runtimeFor("asCompleted()");
+  const all = [...refs];
+  const entries = all.map((ref: unknown, i) => usable(ref, `asCompleted()[${i}]`));
+  if (new Set(entries).size < entries.length)
+    throw new InvalidArgumentError("asCompleted(): a reference is repeated; give each once");
+  const ready: ObjectRef<T>[] = [];
+  let wake: (() => void) | undefined;
+  const watches = all.map((ref, i) => ({
+    entry: entries[i] as ObjectEntry,
+    onReady: () => {
+      ready.push(ref);
+      wake?.();
+    },
+  }));
+  try {
+    for (const { entry, onReady } of watches) {
+      table.ask(entry);
+      entry.whenReady(onReady);
+    }
+    for (let next = 0; next < all.length; next++) {
+      if (next === ready.length) await makingRoom(new Promise<void>((resolve) => (wake = resolve)));
+      yield ready[next] as ObjectRef<T>;
+    }
+  } finally {
+    for (const { entry, onReady } of watches) entry.forget(onReady);
   }
 }
 

@@ -10,6 +10,7 @@ import {
   describe,
   nameForMessages,
   shapeOf,
+  timerMs,
   type TaskOptions,
   type TaskRunOptions,
 } from "@stingray/protocol";
@@ -68,7 +69,8 @@ function settingsOf(definition: RemoteDefinition, o: TaskOptions): TaskSettings 
   const shape = shapeOf(o, DEFAULT_TASK_CPUS);
   const maxRetries = o.maxRetries ?? DEFAULT_MAX_RETRIES;
   const run: TaskRunOptions = {};
-  if (o.timeoutMs !== undefined && o.timeoutMs !== Infinity) run.timeoutMs = o.timeoutMs;
+  const timeoutMs = timerMs(o.timeoutMs);
+  if (timeoutMs !== undefined) run.timeoutMs = timeoutMs;
   if (o.backpressure !== undefined) run.backpressure = o.backpressure;
   return {
     definition,
