@@ -17,6 +17,7 @@ import {
   RemoteGreedy,
   RemoteMortal,
   RemoteRecorder,
+  RemoteSlowConstructor,
   callAndForget,
   makeCounter,
   type Counter,
@@ -86,6 +87,16 @@ describe("the life of an actor", function () {
       return get(counter.pid.remote());
     })();
     await gone(pid, "it ends with the reference to the result that had its handle");
+  });
+
+  it("does not end while somebody waits for it to be ready", async () => {
+    let waits = true;
+    const waiting = ready(RemoteSlowConstructor.remote()).finally(() => (waits = false));
+    while (waits) {
+      collectGarbage();
+      await new Promise((turn) => setImmediate(turn));
+    }
+    await waiting;
   });
 
   it("does not end while a call is pending whose handle was dropped", async () => {

@@ -126,9 +126,21 @@ function settledClaim(client: HandleParts["client"]): Promise<void> {
  * @throws ActorDiedError (or what else keeps it from living) with the reason; TimeoutError
  */
 export async function ready(handle: unknown, options: WaitOptions = {}): Promise<void> {
-  const { clients, client } = handleParts(handle, "ready()");
+  const parts = handleParts(handle, "ready()");
   checkOptions("ready()", { timeoutMs: milliseconds, signal: abortSignal }, options);
-  return clients.processRuntime.during(untilReady(client, options));
+  try {
+    await parts.clients.processRuntime.during(untilReady(parts.client, options));
+  } finally {
+    keepAlive(parts);
+  }
+}
+
+/**
+ * Until this is called, what is given can't be garbage collected: an actor must not end for want of handles while
+ * somebody waits for it.
+ */
+function keepAlive(parts: HandleParts): void {
+  void parts;
 }
 
 function untilReady(client: HandleParts["client"], { signal, ...limit }: WaitOptions): Promise<void> {
