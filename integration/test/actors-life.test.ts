@@ -90,9 +90,9 @@ describe("the life of an actor", function () {
   });
 
   it("does not end while somebody waits for it to be ready", async () => {
-    let waits = true;
-    const waiting = ready(RemoteSlowConstructor.remote()).finally(() => (waits = false));
-    while (waits) {
+    const now = { waits: true };
+    const waiting = ready(RemoteSlowConstructor.remote()).finally(() => (now.waits = false));
+    while (now.waits) {
       collectGarbage();
       await new Promise((turn) => setImmediate(turn));
     }
