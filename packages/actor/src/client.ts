@@ -44,6 +44,9 @@ export class ActorClient implements CalledActor {
     this.own = new ActorCalls(runtime, this);
   }
 
+  /** How many views an agent has sent by itself. An answer that was on its way with them is not newer than they are. */
+  pushed = 0;
+
   get state(): ClientState {
     return this.current.stateNow;
   }

@@ -37,7 +37,10 @@ export class ActorClients {
   private serve(): void {
     const { runtime } = this;
     runtime.transport.inbox.on(Op.ActorState, actorState, ([, view]) => {
-      this.clients.get(view.actor as ActorId)?.apply({ kind: "view", view });
+      const client = this.clients.get(view.actor as ActorId);
+      if (client === undefined) return;
+      client.pushed++;
+      client.apply({ kind: "view", view });
     });
     runtime.home.onMoved(() => {
       for (const client of this.clients.values())
@@ -139,12 +142,14 @@ export class ActorClients {
   /** Asks the home agent for the actor's state, now and on every change. */
   private async watch(client: ActorClient): Promise<void> {
     try {
+      const { pushed } = client;
       const view = await this.runtime.home.request(
         Agent.actorWatch,
         { actor: client.id },
         { timeoutMs: 30_000 },
       );
-      client.apply({ kind: "view", view });
+      // What came right behind the answer was handled before this line, and tells all that the answer does.
+      if (client.pushed === pushed) client.apply({ kind: "view", view });
     } catch (thrown) {
       if (processState.runtime !== this.runtime) return;
       const error = toError(thrown);
