@@ -83,6 +83,7 @@ export class Runtime {
     this.table = new ObjectTable({
       process: o.process,
       node: o.node,
+      isWorker: processState.isWorker,
       channelTo,
       freeStored: (id, location) => this.freeStored(id, location),
     });
@@ -224,6 +225,7 @@ export class Runtime {
     this.home.stop();
     this.fail(error);
     this.flushFrees();
+    this.table.stop();
     this.store?.close();
   }
 }

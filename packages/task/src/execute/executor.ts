@@ -2,7 +2,6 @@
  * Runs the tasks that submitters stream to this worker: one at a time, in the order they came, over all leases. A
  * task that awaits values makes room for the next, so that nested tasks can't starve.
  */
-import { join } from "node:path";
 import {
   Op,
   TaskStatus,
@@ -26,6 +25,7 @@ import {
 } from "../registry.js";
 import { encodeThrown } from "../objects/values.js";
 import type { Home } from "../home.js";
+import { markPath } from "../submit/cancel-mark.js";
 import { IncomingCall, type CallHost } from "./call.js";
 import type { CallRunner } from "./runner.js";
 
@@ -265,7 +265,7 @@ export class Executor implements CallHost {
   // -- cancellation ---------------------------------------------------------------------------------------------
 
   cancelMark(call: IncomingCall): string | undefined {
-    return join(this.links.socketDir, `cancel-${call.taskId}`);
+    return markPath(this.links.socketDir, call.taskId);
   }
 
   private cancel(channel: Channel, sequence: number, recursive: boolean): void {

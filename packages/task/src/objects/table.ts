@@ -20,6 +20,7 @@ import {
   type ValueDesc,
 } from "@stingray/protocol";
 import type { Channel, Endpoint } from "@stingray/broker";
+import { Collector } from "./collector.js";
 import { ObjectEntry, type ObjectState } from "./entry.js";
 import { ObjectRef } from "./object-ref.js";
 
@@ -27,6 +28,8 @@ export interface TableLinks {
   readonly process: ProcessId;
   readonly node: NodeId | undefined;
   channelTo(process: ProcessId, node: NodeId | undefined): Channel;
+  /** A worker's references are collected also when it rests. */
+  readonly isWorker: boolean;
   /** Gives back the copies of a large value. */
   freeStored(id: ObjectId, location: Location): void;
 }
@@ -37,8 +40,14 @@ export class ObjectTable {
   private lastSequence = 0;
   /** Owned entries that are alive, published or not. */
   private owned = 0;
+  private readonly collector: Collector;
 
-  constructor(private readonly links: TableLinks) {}
+  constructor(private readonly links: TableLinks) {
+    this.collector = new Collector({
+      atRest: links.isWorker,
+      alive: () => this.owned + this.entries.size,
+    });
+  }
 
   /** Sequence numbers of tasks and puts of this process. */
   nextSequence(): number {
@@ -51,6 +60,7 @@ export class ObjectTable {
   }
 
   handle<T>(entry: ObjectEntry): ObjectRef<T> {
+    this.collector.made();
     return new ObjectRef<T>(this, entry);
   }
 
@@ -153,6 +163,7 @@ export class ObjectTable {
   private sweep(entry: ObjectEntry): void {
     if (entry.held || entry.freed) return;
     entry.freed = true;
+    if (entry.state.kind === "stored") this.collector.went(entry.state.location[0]);
     if (entry.published) this.entries.delete(entry.id);
     if (entry.owned) {
       this.owned--;
@@ -173,10 +184,18 @@ export class ObjectTable {
 
   /** The value of an owned object is known. A value that nobody holds any more, or that came twice, is discarded. */
   settle(entry: ObjectEntry, state: ObjectState): void {
-    if (entry.freed || !entry.settle(state)) {
+    if (!entry.freed && entry.settle(state)) {
+      if (state.kind === "stored") this.collector.came(state.location[0]);
+    } else {
       if (state.kind === "stored") this.links.freeStored(entry.id, state.location);
       else if (state.kind === "slab") state.value.free();
     }
+  }
+
+  /** The value was lost and is being made again. */
+  reset(entry: ObjectEntry): void {
+    if (entry.state.kind === "stored") this.collector.went(entry.state.location[0]);
+    entry.reset();
   }
 
   /** Asks the owner of a borrowed object for its value, once. */
@@ -223,7 +242,10 @@ export class ObjectTable {
     });
     inbox.on(Op.ObjectValue, objectValue, ([, id, desc]) => {
       const entry = this.entries.get(id as ObjectId);
-      if (entry !== undefined && !entry.owned) entry.settle(stateOf(desc));
+      const state = stateOf(desc);
+      // Its copies are the owner's to free: one that came twice is forgotten.
+      if (entry === undefined || entry.owned || !entry.settle(state)) return;
+      if (state.kind === "stored") this.collector.came(state.location[0]);
     });
     inbox.on(Op.ObjectBorrow, objectBorrow, ([, id], channel) => this.borrowed(id as ObjectId, channel));
     inbox.on(Op.ObjectRelease, objectRelease, ([, id, count], channel) => {
@@ -256,6 +278,11 @@ export class ObjectTable {
       if (!entry.owned && entry.owner === process)
         entry.settle(lost(`object ${entry.id} is lost with its owner, process ${process}: ${why}`));
     }
+  }
+
+  /** The process leaves. */
+  stop(): void {
+    this.collector.stop();
   }
 
   get processId(): ProcessId {

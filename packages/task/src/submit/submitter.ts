@@ -1,97 +1,62 @@
 /** Submits tasks: waits for their arguments, leases workers for their shapes, streams them there, retries, cancels. */
-import { rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import {
-  Agent,
-  Op,
   StingrayError,
   TaskStatus,
-  decodeError,
-  leaseFailed,
-  leaseGrant,
-  leaseLost,
-  leasePending,
-  leaseRevoke,
+  Op,
   taskIdOf,
-  type ExitReport,
-  type JobSpec,
-  type NodeId,
-  type ProcessId,
-  type Shape,
   type TaskDone,
+  type TaskId,
   type TaskYield,
-  type ValueDesc,
 } from "@stingray/protocol";
-import type { Channel, Endpoint } from "@stingray/broker";
-import type { Home } from "../home.js";
+import type { Endpoint } from "@stingray/broker";
 import type { ObjectEntry, ObjectState } from "../objects/entry.js";
 import type { ObjectTable } from "../objects/table.js";
 import { stateOf } from "../objects/table.js";
 import { decodeThrown, encodeThrown, type EncodedArgs, type Values } from "../objects/values.js";
-import { moduleOnWire, type RemoteDefinition } from "../registry.js";
 import { StreamState } from "../stream.js";
 import type { CallTable, WaitingCall } from "./calls.js";
+import { markPath, removeMark, setMark } from "./cancel-mark.js";
 import { cancelled, workerEnded } from "./failures.js";
-import { Lease } from "./lease.js";
+import type { Lease } from "./lease.js";
+import { LeasePool, type LeasePoolHost, type LeasePoolLinks } from "./lease-pool.js";
 import { shouldRetry, backoffMs } from "./retry.js";
-import { ShapeQueue, type ShapeQueueHost } from "./shape-queue.js";
+import type { ShapeQueue } from "./shape-queue.js";
 import { PendingTask, type TaskSettings } from "./task.js";
+import { TaskWire } from "./task-wire.js";
 
-/** How long to wait for an agent to say how a worker ended, after its channel closed. Milliseconds. */
-const REPORT_WAIT_MS = 2_000;
 /** Past its timeoutMs, a task has this long to end by its signal before its worker is ended. Milliseconds. */
 const TIMEOUT_GRACE_MS = 250;
 
-export interface SubmitterLinks {
+export interface SubmitterLinks extends LeasePoolLinks {
   readonly table: ObjectTable;
   readonly values: Values;
   readonly calls: CallTable;
-  job(): JobSpec;
-  home(): Home;
-  channelTo(process: ProcessId, node: NodeId | undefined): Channel;
   /** Where workers of this node look for marks of cancelled tasks. */
   readonly markDir: string | undefined;
-  /** Output for the user: something waits and why. */
-  readonly warn: (message: string) => void;
 }
 
-export class Submitter implements ShapeQueueHost {
-  private readonly shapes = new Map<string, ShapeQueue>();
-  private readonly leases = new Map<string, { lease: Lease; queue: ShapeQueue }>();
+export class Submitter implements LeasePoolHost {
   private readonly tasks = new Map<number, PendingTask>();
   private readonly children = new Map<string, Set<PendingTask>>();
-  private readonly defined = new WeakMap<Channel, Map<RemoteDefinition, number>>();
+  private readonly leases: LeasePool;
+  private readonly wire: TaskWire;
   private stopped: StingrayError | undefined;
 
-  constructor(private readonly links: SubmitterLinks) {}
+  constructor(private readonly links: SubmitterLinks) {
+    this.leases = new LeasePool(links, this);
+    this.wire = new TaskWire(
+      () => links.job().root,
+      (entry) => links.table.describe(entry),
+    );
+  }
 
   serve(inbox: Endpoint): void {
-    inbox.on(Op.LeaseGrant, leaseGrant, ([, key, id, worker, node, agent]) => {
-      this.granted(key, id, worker as ProcessId, node as NodeId, agent as ProcessId);
-    });
-    inbox.on(Op.LeaseRevoke, leaseRevoke, ([, id]) => {
-      const held = this.leases.get(id);
-      if (held !== undefined) held.queue.revoked(held.lease);
-    });
-    inbox.on(Op.LeaseLost, leaseLost, ([, id, , report]) => {
-      const held = this.leases.get(id);
-      if (held !== undefined) this.leaseLost(held.lease, held.queue, report);
-    });
-    inbox.on(Op.LeaseFailed, leaseFailed, ([, key, error]) => {
-      const queue = this.shapes.get(key);
-      for (const task of queue?.takeAll() ?? []) this.fail(task, decodeError(error));
-    });
-    inbox.on(Op.LeasePending, leasePending, ([, key, reason]) => {
-      const queue = this.shapes.get(key);
-      if (queue === undefined || queue.length === 0 || queue.pendingReason === reason) return;
-      queue.pendingReason = reason;
-      this.links.warn(`${queue.length} task(s) wait: ${reason}`);
-    });
+    this.leases.serve(inbox);
   }
 
   /** What an agent that takes over must be told. */
   homeMoved(): void {
-    for (const queue of this.shapes.values()) queue.repeatDemand();
+    this.leases.repeatDemands();
   }
 
   submit(settings: TaskSettings, args: EncodedArgs, parent: string | undefined): PendingTask {
@@ -152,54 +117,10 @@ export class Submitter implements ShapeQueueHost {
   }
 
   private queueFor(task: PendingTask): ShapeQueue {
-    const { shapeKey, shape } = task.settings;
-    let queue = this.shapes.get(shapeKey);
-    if (queue === undefined) this.shapes.set(shapeKey, (queue = new ShapeQueue(shapeKey, shape, this)));
-    return queue;
+    return this.leases.queue(task.settings.shapeKey, task.settings.shape);
   }
 
-  // -- leases ---------------------------------------------------------------------------------------------------
-
-  demand(key: string, shape: Shape, want: number): void {
-    this.links.home().send([Op.LeaseDemand, this.links.job().job, key, shape, want]);
-  }
-
-  private granted(key: string, id: string, worker: ProcessId, node: NodeId, agent: ProcessId): void {
-    const queue = this.shapes.get(key);
-    if (queue === undefined || this.stopped !== undefined) {
-      this.links.channelTo(agent, node).send([Op.LeaseReturn, id, true]);
-      return;
-    }
-    const channel = this.links.channelTo(worker, node);
-    const lease = new Lease(id, worker, node, agent, channel);
-    this.leases.set(id, { lease, queue });
-    channel.onClose(() => this.workerUnreachable(lease, queue));
-    queue.granted(lease);
-  }
-
-  giveBack(lease: Lease, usable: boolean): void {
-    this.leases.delete(lease.id);
-    this.links.channelTo(lease.agent, lease.node).send([Op.LeaseReturn, lease.id, usable]);
-  }
-
-  private workerUnreachable(lease: Lease, queue: ShapeQueue): void {
-    if (!this.leases.has(lease.id)) return;
-    lease.broken = true;
-    setTimeout(() => this.leaseLost(lease, queue, undefined), REPORT_WAIT_MS).unref();
-  }
-
-  private leaseLost(lease: Lease, queue: ShapeQueue, report: ExitReport | undefined): void {
-    if (!this.leases.delete(lease.id)) return;
-    lease.broken = true;
-    lease.report = report;
-    queue.dropped(lease);
-    const tasks = [...lease.inFlight].sort((a, b) => b.sequence - a.sequence);
-    lease.inFlight.clear();
-    for (const task of tasks) this.attemptLost(task, lease);
-    queue.pump();
-  }
-
-  private attemptLost(task: PendingTask, lease: Lease): void {
+  attemptLost(task: PendingTask, lease: Lease): void {
     clearTimeout(task.timer);
     const { definition, run } = task.settings;
     const reason = lease.report?.reason;
@@ -219,29 +140,7 @@ export class Submitter implements ShapeQueueHost {
       this.endWithError(task, error);
       return false;
     }
-    const { settings, args } = task;
-    const wireArgs =
-      args.whole ??
-      (args.slots ?? []).map((slot): ValueDesc =>
-        slot.kind === "bytes" ? [0, slot.bytes] : this.links.table.describe(slot.entry),
-      );
-    const fn = this.functionIndex(lease.channel, settings.definition);
-    if (settings.run === undefined)
-      lease.channel.send([Op.TaskRun, task.sequence, lease.id, fn, wireArgs, settings.returns, task.attempt]);
-    else
-      lease.channel.send([
-        Op.TaskRun,
-        task.sequence,
-        lease.id,
-        fn,
-        wireArgs,
-        settings.returns,
-        task.attempt,
-        settings.run,
-      ]);
-    // An attempt begins at the first item: it must know how far the reader is, or it waits for what was said before.
-    const progress = task.stream?.progress ?? 0;
-    if (progress !== 0) lease.channel.send([Op.TaskConsumed, task.sequence, progress]);
+    this.wire.send(task, lease);
     return true;
   }
 
@@ -252,21 +151,8 @@ export class Submitter implements ShapeQueueHost {
     if (lease === undefined || limit === undefined || task.phase !== "sent") return;
     task.timer = setTimeout(() => {
       task.timedOut = true;
-      void this.kill(lease, "timeout");
+      void this.leases.kill(lease, "timeout");
     }, limit + TIMEOUT_GRACE_MS).unref();
-  }
-
-  private functionIndex(channel: Channel, definition: RemoteDefinition): number {
-    let known = this.defined.get(channel);
-    if (known === undefined) this.defined.set(channel, (known = new Map()));
-    let index = known.get(definition);
-    if (index === undefined) {
-      index = known.size;
-      known.set(definition, index);
-      const module = moduleOnWire(definition.module, this.links.job().root);
-      channel.send([Op.TaskDefine, index, module, definition.name, definition.hash]);
-    }
-    return index;
   }
 
   private done(task: PendingTask, message: TaskDone): void {
@@ -350,7 +236,7 @@ export class Submitter implements ShapeQueueHost {
     this.queueFor(task).add(task, true);
   }
 
-  private fail(task: PendingTask, error: Error): void {
+  fail(task: PendingTask, error: Error): void {
     this.endWithError(task, encodeThrown(error));
   }
 
@@ -371,7 +257,7 @@ export class Submitter implements ShapeQueueHost {
     if (!task.to("ended")) return;
     clearTimeout(task.timer);
     this.tasks.delete(task.sequence);
-    if (task.mark !== undefined) rm(task.mark, { force: true }).catch(() => {}); // goes with its directory
+    removeMark(task);
     this.links.calls.remove(task.sequence);
     task.stream?.end();
     if (task.parent !== undefined) {
@@ -404,7 +290,7 @@ export class Submitter implements ShapeQueueHost {
     if (!task.retriesLeft || this.stopped !== undefined) return false;
     task.attempt++;
     if (!task.to("waiting")) return false;
-    for (const entry of task.results) entry.reset();
+    for (const entry of task.results) this.links.table.reset(entry);
     this.tasks.set(task.sequence, task);
     this.links.calls.add(task.sequence, this.waitingCall(task));
     this.awaitArguments(task);
@@ -427,16 +313,10 @@ export class Submitter implements ShapeQueueHost {
       return;
     }
     lease.channel.send([Op.TaskCancel, task.sequence, o.recursive]);
-    this.mark(task, lease);
-    if (o.force) await this.kill(lease, "cancelled");
-  }
-
-  /** For a body that never yields: it can't see a message, but it can look for a file. */
-  private mark(task: PendingTask, lease: Lease): void {
     const { markDir } = this.links;
-    if (markDir === undefined || lease.node !== this.links.home().node) return;
-    task.mark = join(markDir, `cancel-${this.taskId(task)}`);
-    writeFile(task.mark, "").catch(() => {}); // the signal and force are left
+    if (markDir !== undefined && lease.node === this.links.home().node)
+      setMark(task, markPath(markDir, this.taskId(task)));
+    if (o.force) await this.leases.kill(lease, "cancelled");
   }
 
   /** Cancels what a task of this process has submitted and what has not ended. */
@@ -448,18 +328,7 @@ export class Submitter implements ShapeQueueHost {
     );
   }
 
-  private async kill(lease: Lease, reason: string): Promise<void> {
-    lease.closing = true;
-    try {
-      await this.links
-        .channelTo(lease.agent, lease.node)
-        .request(Agent.leaseKill, { lease: lease.id, reason });
-    } catch {
-      // The agent is gone: so is the worker, soon, and the lease is lost by that.
-    }
-  }
-
-  taskId(task: PendingTask): string {
+  taskId(task: PendingTask): TaskId {
     return taskIdOf(this.links.table.processId, task.sequence);
   }
 
@@ -471,8 +340,7 @@ export class Submitter implements ShapeQueueHost {
   stop(error: StingrayError): void {
     this.stopped = error;
     for (const task of [...this.tasks.values()]) this.fail(task, error);
-    for (const { lease } of [...this.leases.values()]) this.giveBack(lease, lease.inFlight.size === 0);
-    for (const queue of this.shapes.values()) queue.stop();
+    this.leases.stop();
   }
 }
 

@@ -1,0 +1,157 @@
+/** The workers that this process has leased: asking agents for them, giving them back, learning that one is lost. */
+import {
+  Agent,
+  Op,
+  decodeError,
+  leaseFailed,
+  leaseGrant,
+  leaseLost,
+  leasePending,
+  leaseRevoke,
+  type ExitReport,
+  type JobSpec,
+  type NodeId,
+  type ProcessId,
+  type Shape,
+} from "@stingray/protocol";
+import type { Channel, Endpoint } from "@stingray/broker";
+import type { Home } from "../home.js";
+import { Lease } from "./lease.js";
+import { ShapeQueue } from "./shape-queue.js";
+import type { PendingTask } from "./task.js";
+
+/** How long to wait for an agent to say how a worker ended, after its channel closed. Milliseconds. */
+const REPORT_WAIT_MS = 2_000;
+
+export interface LeasePoolLinks {
+  job(): JobSpec;
+  home(): Home;
+  channelTo(process: ProcessId, node: NodeId | undefined): Channel;
+  /** Output for the user: something waits and why. */
+  readonly warn: (message: string) => void;
+}
+
+/** What becomes of tasks; the submitter's part. */
+export interface LeasePoolHost {
+  /** Puts a task on the wire. False where it turned out that it can't run; then it has ended. */
+  send(task: PendingTask, lease: Lease): boolean;
+  /** The task was on a worker that is gone; `lease.report` says how, if that is known. */
+  attemptLost(task: PendingTask, lease: Lease): void;
+  fail(task: PendingTask, error: Error): void;
+}
+
+interface Held {
+  readonly lease: Lease;
+  readonly queue: ShapeQueue;
+  /** Stops watching the worker's channel, which may outlive many leases. */
+  readonly forget: () => void;
+}
+
+export class LeasePool {
+  private readonly shapes = new Map<string, ShapeQueue>();
+  private readonly leases = new Map<string, Held>();
+  private stopped = false;
+
+  constructor(
+    private readonly links: LeasePoolLinks,
+    private readonly host: LeasePoolHost,
+  ) {}
+
+  serve(inbox: Endpoint): void {
+    inbox.on(Op.LeaseGrant, leaseGrant, ([, key, id, worker, node, agent]) => {
+      this.granted(key, id, worker as ProcessId, node as NodeId, agent as ProcessId);
+    });
+    inbox.on(Op.LeaseRevoke, leaseRevoke, ([, id]) => {
+      const held = this.leases.get(id);
+      if (held !== undefined) held.queue.revoked(held.lease);
+    });
+    inbox.on(Op.LeaseLost, leaseLost, ([, id, , report]) => this.lost(id, report));
+    inbox.on(Op.LeaseFailed, leaseFailed, ([, key, error]) => {
+      for (const task of this.shapes.get(key)?.takeAll() ?? []) this.host.fail(task, decodeError(error));
+    });
+    inbox.on(Op.LeasePending, leasePending, ([, key, reason]) => {
+      const queue = this.shapes.get(key);
+      if (queue === undefined || queue.length === 0 || queue.pendingReason === reason) return;
+      queue.pendingReason = reason;
+      this.links.warn(`${queue.length} task(s) wait: ${reason}`);
+    });
+  }
+
+  /** The queue of tasks of this shape, made when first asked for. */
+  queue(key: string, shape: Shape): ShapeQueue {
+    let queue = this.shapes.get(key);
+    if (queue === undefined) {
+      queue = new ShapeQueue(key, shape, {
+        send: (task, lease) => this.host.send(task, lease),
+        demand: (k, s, want) => this.links.home().send([Op.LeaseDemand, this.links.job().job, k, s, want]),
+        giveBack: (lease, usable) => this.giveBack(lease, usable),
+      });
+      this.shapes.set(key, queue);
+    }
+    return queue;
+  }
+
+  /** What an agent that takes over must be told. */
+  repeatDemands(): void {
+    for (const queue of this.shapes.values()) queue.repeatDemand();
+  }
+
+  private granted(key: string, id: string, worker: ProcessId, node: NodeId, agent: ProcessId): void {
+    const queue = this.shapes.get(key);
+    if (queue === undefined || this.stopped) {
+      this.links.channelTo(agent, node).send([Op.LeaseReturn, id, true]);
+      return;
+    }
+    const channel = this.links.channelTo(worker, node);
+    const lease = new Lease(id, worker, node, agent, channel);
+    this.leases.set(id, { lease, queue, forget: channel.onClose(() => this.unreachable(lease)) });
+    queue.granted(lease);
+  }
+
+  private giveBack(lease: Lease, usable: boolean): void {
+    this.leases.get(lease.id)?.forget();
+    this.leases.delete(lease.id);
+    this.links.channelTo(lease.agent, lease.node).send([Op.LeaseReturn, lease.id, usable]);
+  }
+
+  private unreachable(lease: Lease): void {
+    if (!this.leases.has(lease.id)) return;
+    lease.broken = true;
+    setTimeout(() => this.lost(lease.id, undefined), REPORT_WAIT_MS).unref();
+  }
+
+  private lost(id: string, report: ExitReport | undefined): void {
+    const held = this.leases.get(id);
+    if (held === undefined) return;
+    const { lease, queue, forget } = held;
+    this.leases.delete(id);
+    forget();
+    lease.broken = true;
+    lease.report = report;
+    queue.dropped(lease);
+    // The last one first: each that is tried again goes to the front of its queue.
+    const tasks = [...lease.inFlight].sort((a, b) => b.sequence - a.sequence);
+    lease.inFlight.clear();
+    for (const task of tasks) this.host.attemptLost(task, lease);
+    queue.pump();
+  }
+
+  /** Has the worker killed; the lease is lost by that, with this reason in its report. */
+  async kill(lease: Lease, reason: string): Promise<void> {
+    lease.closing = true;
+    try {
+      await this.links
+        .channelTo(lease.agent, lease.node)
+        .request(Agent.leaseKill, { lease: lease.id, reason });
+    } catch {
+      // The agent is gone: so is the worker, soon, and the lease is lost by that.
+    }
+  }
+
+  /** Gives back every worker and asks for no more. */
+  stop(): void {
+    this.stopped = true;
+    for (const { lease } of [...this.leases.values()]) this.giveBack(lease, lease.inFlight.size === 0);
+    for (const queue of this.shapes.values()) queue.stop();
+  }
+}
