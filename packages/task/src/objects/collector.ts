@@ -12,7 +12,7 @@ const WORTH_BYTES = 64 * 1024 * 1024;
 /** A worker rests when it has made no reference for this long. Milliseconds. */
 const REST_MS = 500;
 /** Of the time of a worker at rest, collections take at most one part in so many. */
-const SHARE = 50;
+const SHARE = 20;
 /** Finalizers have run by then. Milliseconds. */
 const FINALIZED_MS = 50;
 
