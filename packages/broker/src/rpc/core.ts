@@ -61,7 +61,7 @@ export class Core implements EndpointHost, Ways {
     );
     this.here = { link: loopback, refused: false, reconnectedAt: 0, wanted() {}, add() {}, remove() {} };
     this.broker = new NatsLink(this.process, options.subjects, this.stats.nats, {
-      frame: (buffer, link) => this.router.receive(buffer, 0, buffer.length, { link }),
+      frame: (buffer, link, at) => this.router.receive(buffer, 0, buffer.length, { link, at }),
       noResponders: (endpoint) => this.router.noResponders(endpoint),
       changed: () => {
         for (const remote of this.remotes.values()) remote.natsChanged();

@@ -17,7 +17,8 @@ const DEFAULT_MAX_PAYLOAD = 1024 * 1024;
 const NO_RESPONDERS = "503";
 
 export interface NatsEvents {
-  frame(buffer: Buffer, link: NatsLink): void;
+  /** @param at the endpoint on whose subject it came */
+  frame(buffer: Buffer, link: NatsLink, at: EndpointId): void;
   noResponders(endpoint: string): void;
   /** It came up, went down, or came up again after an unnoticed break. */
   changed(): void;
@@ -130,7 +131,7 @@ export class NatsLink implements Link {
     return this.subscribe(connection, this.subjects.endpoint(id), ({ data }) => {
       this.stats.framesIn++;
       this.stats.bytesIn += data.length;
-      this.events.frame(asBuffer(data), this);
+      this.events.frame(asBuffer(data), this, id);
     });
   }
 

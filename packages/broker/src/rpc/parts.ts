@@ -38,6 +38,8 @@ export interface Link {
 /** Where a frame came in. `process`: who is at the other end, where that is proven. */
 export interface Arrival {
   readonly link: Link;
+  /** The endpoint on whose subject it came. A frame for another one was misdirected, by mistake or on purpose. */
+  readonly at?: EndpointId | undefined;
   readonly process?: ProcessId | undefined;
 }
 

@@ -109,6 +109,8 @@ export class Router {
     const body = { buffer, start: itemEnd(), end };
     const { kind, seq, ack } = header;
     try {
+      if (this.isMisdirected(header.to, arrival))
+        throw new ProtocolError(`a frame for ${header.to} was sent to ${arrival.at ?? this.host.process}`);
       const stream =
         kind === Kind.Data || kind === Kind.Part || kind === Kind.Ping
           ? this.streamFor(header, arrival)
@@ -182,6 +184,11 @@ export class Router {
     return header.stream === stream.peerStream ? stream : undefined;
   }
 
+  /** A mailbox may have been here until now: only its subject, or its process, can tell. */
+  private isMisdirected(to: EndpointId, arrival: Arrival): boolean {
+    return arrival.at === undefined ? !isActor(to) && to !== this.host.process : to !== arrival.at;
+  }
+
   private isClosed(header: Header): boolean {
     const closed = this.closedStreams.get(streamKey(header.to, header.from, header.fromEpoch));
     return closed !== undefined && header.stream <= closed;
@@ -205,6 +212,8 @@ export class Router {
     this.host.stats.malformed++;
     this.host.malformed({ from: partial.from, to: partial.to, link: arrival.link.kind, ours: false, error });
     if (partial.from === undefined || partial.to === undefined) return;
+    // An answer would be in the name of an endpoint that lives elsewhere, and could close a channel that is well.
+    if (this.isMisdirected(partial.to, arrival)) return;
     this.answer(
       partial,
       Kind.Refused,

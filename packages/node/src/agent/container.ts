@@ -19,6 +19,7 @@ import { Deaths } from "./deaths.js";
 import { Heartbeats } from "./heartbeats.js";
 import { Jobs } from "./jobs.js";
 import { leaseEffects } from "./lease-effects.js";
+import { Malformed } from "./malformed.js";
 import { nodeBid, nodeState } from "./node-state.js";
 import { Objects } from "./objects.js";
 import { Outputs } from "./outputs.js";
@@ -41,6 +42,7 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
     return (what, error) =>
       log(`could not ${what}: ${error instanceof Error ? error.message : String(error)}`);
   });
+  provide(t.MALFORMED, (of) => new Malformed(of(t.CONFIG).log));
   provide(t.PEERS, (of) => new Peers(of(t.TRANSPORT).inbox));
   provide(t.ACCOUNT, (of) => new ResourceAccount(of(t.CONFIG).total));
   provide(t.VIEW, () => new ClusterView());

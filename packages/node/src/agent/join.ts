@@ -24,12 +24,15 @@ export function serveJoin(
   nc: NatsConnection,
   subjects: Subjects,
   self: { node: NodeId; agent: ProcessId },
+  onMalformed: (error: Error) => void = () => {},
 ): () => void {
   const subscription = nc.subscribe(subjects.capability("driver"), {
     queue: SCHEDULERS,
     callback: (error, message) => {
-      if (error !== null || message.reply === undefined || message.reply === "") return;
-      message.respond(cbor.encode(answer(message.data, subjects.cluster, self)));
+      if (error !== null) return;
+      const reply = answer(message.data, subjects.cluster, self, onMalformed);
+      // Nobody can be told of what has no reply subject.
+      if (message.reply !== undefined && message.reply !== "") message.respond(cbor.encode(reply));
     },
   });
   return () => {
@@ -37,7 +40,12 @@ export function serveJoin(
   };
 }
 
-function answer(data: Uint8Array, cluster: string, self: { node: NodeId; agent: ProcessId }): JoinReply {
+function answer(
+  data: Uint8Array,
+  cluster: string,
+  self: { node: NodeId; agent: ProcessId },
+  onMalformed: (error: Error) => void,
+): JoinReply {
   try {
     const ask = Join.ask(decode(data), "join");
     if (ask.version !== PROTOCOL_VERSION) {
@@ -48,6 +56,7 @@ function answer(data: Uint8Array, cluster: string, self: { node: NodeId; agent: 
     }
     return { cluster, agent: self.agent, node: self.node, version: PROTOCOL_VERSION };
   } catch (thrown) {
+    onMalformed(toError(thrown));
     const { stack: _stack, ...wire } = encodeError(thrown);
     return { error: wire };
   }

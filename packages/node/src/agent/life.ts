@@ -12,11 +12,18 @@ import { toError, type NodeId } from "@stingray/protocol";
 import type { DependencyContainer } from "tsyringe";
 import { ActorBook } from "../controller/actor-book.js";
 import { CONTROLLER_TIMES } from "../controller/controller.js";
-import { publishDeath, subscribeDeaths, subscribeHeartbeats } from "../feed/mod.js";
+import {
+  publishDeath,
+  subscribeDeaths,
+  subscribeHeartbeats,
+  type FeedHooks,
+  type Heartbeat,
+} from "../feed/mod.js";
 import { trace } from "../trace.js";
 import { agentContainer } from "./container.js";
 import { farewell } from "./farewell.js";
 import { serveJoin } from "./join.js";
+import { feedHooks, refusedFrames } from "./malformed.js";
 import type { AgentConfig } from "./options.js";
 import { Pulse } from "./pulse.js";
 import { serveAgent, serveWorkers } from "./serve.js";
@@ -80,8 +87,20 @@ export class AgentLife {
     const { agent, node, subjects, socketDir, secret, links } = config;
     const failed = get(t.FAILED);
     const onHandlerError = (error: unknown, where: string): void => failed(`handle ${where}`, error);
+    const malformed = get(t.MALFORMED);
+    this.undo.push(() => malformed.stop());
+    const onMalformed = refusedFrames(malformed);
     const [transport, store] = await Promise.all([
-      Transport.create({ process: agent, node, subjects, socketDir, secret, links, onHandlerError }),
+      Transport.create({
+        process: agent,
+        node,
+        subjects,
+        socketDir,
+        secret,
+        links,
+        onHandlerError,
+        onMalformed,
+      }),
       NodeStore.open({ dir: this.storeDir, capacity: config.objectStoreMemory, sweep: true }),
     ]);
     this.undo.push(() => store.close());
@@ -148,13 +167,16 @@ export class AgentLife {
         heartbeats.changed();
       } else if ("error" in event) config.log(event.error.message);
     });
+    const malformed = c.resolve(t.MALFORMED);
+    const hooks = (feed: string): FeedHooks => feedHooks(feed, malformed, c.resolve(t.FAILED));
+    const onHeartbeat = (heartbeat: Heartbeat): void => {
+      // The death of a node is that of its agent, too.
+      c.resolve(t.PEERS).note(heartbeat.agent, heartbeat.node);
+      heartbeats.received(heartbeat);
+    };
     const feeds = [
-      subscribeHeartbeats(nc, config.subjects, (heartbeat) => {
-        // The death of a node is that of its agent, too.
-        c.resolve(t.PEERS).note(heartbeat.agent, heartbeat.node);
-        heartbeats.received(heartbeat);
-      }),
-      subscribeDeaths(nc, config.subjects, (death) => deaths.told(death)),
+      subscribeHeartbeats(nc, config.subjects, onHeartbeat, hooks("heartbeats")),
+      subscribeDeaths(nc, config.subjects, (d) => deaths.told(d), hooks("deaths")),
     ];
     this.undo.push(() => {
       unwatch();
@@ -175,7 +197,9 @@ export class AgentLife {
     await nodes.put(config.node, this.own);
     if (config.replaces !== undefined) await this.reportDead(nc, config.replaces);
     nodeCache.onChange(({ key, row }) => this.nodeChanged(key as NodeId, row?.value));
-    const stopJoin = serveJoin(nc, config.subjects, config);
+    const stopJoin = serveJoin(nc, config.subjects, config, (error) =>
+      malformed.add("those who take in drivers", error),
+    );
     const pulse = new Pulse(c.resolve(t.PEERS), () => c.resolve(t.JOBS).watched(), config.heartbeatMs);
     heartbeats.start();
     pulse.start();

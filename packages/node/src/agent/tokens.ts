@@ -17,6 +17,7 @@ import type { WorkerPool } from "../pool/pool.js";
 import type { Deaths } from "./deaths.js";
 import type { Heartbeats } from "./heartbeats.js";
 import type { Jobs } from "./jobs.js";
+import type { Malformed } from "./malformed.js";
 import type { Objects } from "./objects.js";
 import type { AgentConfig } from "./options.js";
 import type { Outputs } from "./outputs.js";
@@ -57,6 +58,7 @@ export const BROKER = token<NatsConnection>("NatsConnection");
 export const TABLES = token<AgentTables>("AgentTables");
 export const ACTOR_BOOK = token<ActorBook>("ActorBook");
 // Made from those by factories:
+export const MALFORMED = token<Malformed>("Malformed");
 export const PEERS = token<Peers>("Peers");
 export const POOL = token<WorkerPool>("WorkerPool");
 export const OUTPUTS = token<Outputs>("Outputs");
