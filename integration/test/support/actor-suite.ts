@@ -16,6 +16,7 @@ import {
   get,
   getActor,
   isActorHandle,
+  kill,
   put,
   ready,
   wait,
@@ -298,8 +299,8 @@ export function describeActors(links: "auto" | "nats"): void {
 
       it("counts timeoutMs from the start of the call, not from its turn in the queue", async () => {
         const gauge = RemoteGauge.remote();
-        const busy = gauge.work.remote("a", 700);
-        const short = gauge.work.options({ timeoutMs: 100 }).remote("b", 1);
+        const busy = gauge.work.remote("a", 1_200);
+        const short = gauge.work.options({ timeoutMs: 600 }).remote("b", 1);
         await get([busy, short]);
       });
 
@@ -421,12 +422,14 @@ export function describeActors(links: "auto" | "nats"): void {
 
     it("answers wait() for results of actors", async () => {
       const counter = RemoteCounter.remote(0);
+      const mortal = RemoteMortal.remote();
+      const never = mortal.hang.remote();
       const now = counter.add.remote(1);
-      const then = counter.add.remote(valueAfter.remote(1, 300));
-      const [done, pending] = await wait([then, now], { count: 1, timeoutMs: 5_000 });
+      const [done, pending] = await wait<unknown>([never, now], { count: 1, timeoutMs: 10_000 });
       expect(done).to.deep.equal([now]);
-      expect(pending).to.deep.equal([then]);
-      expect(await get(then)).to.equal(2);
+      expect(pending).to.deep.equal([never]);
+      await kill(mortal);
+      expect(await wait([never])).to.deep.equal([[never], []]);
     });
   });
 }
