@@ -90,6 +90,11 @@ export class Sandbox {
     return this.run([join(FIXTURES, name), ...args], env);
   }
 
+  /** A program in TypeScript, run from its sources. */
+  source(path: string, args: readonly string[] = []): Program {
+    return this.run(["--import", import.meta.resolve("tsx"), path, ...args], { TSX_DISABLE_CACHE: "1" });
+  }
+
   /** Each has a process group of its own, as a shell gives it. */
   private run(args: readonly string[], env: Record<string, string>): Program {
     const child: ChildProcess = spawn(process.execPath, ["--enable-source-maps", ...args], {
