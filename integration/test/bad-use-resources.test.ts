@@ -1,4 +1,4 @@
-/** Requests that nothing fits: what waits says so and runs when it can; what can never run fails. And what workers print. */
+/** Requests that nothing fits: what waits says so and runs when it can; what can never run fails. */
 import { expect } from "chai";
 import {
   ActorDiedError,
@@ -15,7 +15,6 @@ import { RemoteTalker, echo, square, where } from "./fixtures/bad-use-tasks.js";
 import { refused, refusedNow } from "./support/bad-use.js";
 import { ClusterByHand } from "./support/by-hand.js";
 import { eventually } from "./support/eventually.js";
-import { Sandbox } from "./support/sandbox.js";
 
 const NOBODY = "n000000000000";
 
@@ -98,46 +97,5 @@ describe("requests that no node fits", function () {
     refusedNow(() => talker.look.remote(), PendingCallsLimitError, [/Talker/, /maxPendingCalls|1 call/]);
     expect(await get(first)).to.equal(1);
     await shutdown();
-  });
-});
-
-describe("what workers print", function () {
-  this.timeout(30_000);
-
-  it("reaches the program, each line with the name and the process that printed it", async () => {
-    const sandbox = new Sandbox();
-    try {
-      const program = sandbox.program("bad-use/prints.js");
-      await program.succeeds();
-      const pid = await program.says("task");
-      const actor = await program.says("actor");
-      expect(program.lines).to.include.members([
-        `(prints pid=${pid}) hello`,
-        `(prints pid=${pid}) world`,
-        `(Talker.say pid=${actor}) from the actor`,
-      ]);
-      const errors = program.stderr.split("\n");
-      expect(errors).to.include.members([
-        `(prints pid=${pid}) hello`,
-        `(prints pid=${pid}) world, as an error`,
-      ]);
-      expect(errors.some((line) => /^\(exits pid=\d+\) unfinished$/.test(line))).to.equal(true);
-      await sandbox.nothingRemains();
-    } finally {
-      await sandbox.end();
-    }
-  });
-
-  it("stays in the workers' log files with logToDriver: false", async () => {
-    const sandbox = new Sandbox();
-    try {
-      const program = sandbox.program("bad-use/prints.js", ["quiet"]);
-      await program.succeeds();
-      expect(program.stdout).not.to.match(/hello|from the actor/);
-      expect(program.stderr).to.equal("");
-      await sandbox.nothingRemains();
-    } finally {
-      await sandbox.end();
-    }
   });
 });
