@@ -1,7 +1,7 @@
 /** What comes after the end of a node or a worker: a node in its place, its objects made again, its tasks run again. */
 import { expect } from "chai";
-import { get, nodes } from "stingray";
-import { makeNumbers, rest, square, sum, where } from "./fixtures/life-tasks.js";
+import { availableResources, get, nodes } from "stingray";
+import { makeNumbers, square, sum, where } from "./fixtures/life-tasks.js";
 import { ClusterByHand } from "./support/by-hand.js";
 import { eventually, isRunning } from "./support/eventually.js";
 
@@ -39,10 +39,11 @@ describe("a node whose agent was killed", function () {
 
   it("may lose a worker at any moment", async () => {
     await cluster.joinOne();
-    const values = get(Array.from({ length: 60 }, (_, i) => square.remote(i, 40)));
-    const { pid } = await get(rest.remote(1));
+    const { pid } = await get(where.remote());
+    const values = get(Array.from({ length: 60 }, (_, i) => square.remote(i, 100)));
+    await eventually(async () => (await availableResources())["CPU"] === 0, "every worker is at work");
     process.kill(pid, "SIGKILL");
     expect(await values).to.deep.equal(Array.from({ length: 60 }, (_, i) => i * i));
-    expect(isRunning(pid)).to.equal(false);
+    await eventually(() => !isRunning(pid), "it is gone");
   });
 });
