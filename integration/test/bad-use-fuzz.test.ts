@@ -6,7 +6,7 @@ import { PROTOCOL_VERSION, Subjects, type ActorId, type NodeId, type ProcessId }
 import { Decoder, Encoder } from "cbor-x";
 import { expect } from "chai";
 import { availableResources, get, nodes, ready, type Cluster } from "stingray";
-import { Tally, square, where } from "./fixtures/life-tasks.js";
+import { Tally, rest, square, where } from "./fixtures/life-tasks.js";
 import { identity } from "./fixtures/bad-use-tasks.js";
 import { ClusterByHand } from "./support/by-hand.js";
 import { eventually, isRunning } from "./support/eventually.js";
@@ -167,6 +167,27 @@ describe("malformed messages", function () {
       send(agent, header(agent, PROTOCOL_VERSION, Kind.Data), [50, "not a job"]);
       await hears(Kind.Refused, /message 50/);
       expect(told.every(({ code }) => code === "PROTOCOL")).to.equal(true);
+    });
+
+    it("in the name of a worker, to close its channel, costs an attempt and no more", async () => {
+      const { id, owner } = await get(identity.remote());
+      const streams: number[] = [];
+      const watch = nc.subscribe(subjects.process(id as ProcessId), {
+        callback: (_, { data }) => {
+          const [head] = decoder.decodeMultiple(data) as unknown as unknown[][];
+          if (head?.[2] === owner) streams.push(Number(head[8]));
+        },
+      });
+      await eventually(
+        async () => (await get(identity.remote())).id === id && streams.length > 0,
+        "it is seen",
+      );
+      watch.unsubscribe();
+      const running = [rest.remote(300), rest.remote(300)];
+      const head = [PROTOCOL_VERSION, Kind.Reset, id, owner, 0, 0, 0, 0, 0, streams.at(-1)];
+      send(owner as ProcessId, head, { code: "CONNECTION", message: "there is no such channel" });
+      await get(running);
+      await eventually(async () => (await availableResources())["CPU"] === 4, "all CPUs are free again");
     });
 
     it("closes nobody's channel where it was meant for another process", async () => {

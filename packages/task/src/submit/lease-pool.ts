@@ -117,7 +117,12 @@ export class LeasePool {
   private unreachable(lease: Lease): void {
     if (!this.leases.has(lease.id)) return;
     lease.broken = true;
-    setTimeout(() => this.lost(lease.id, undefined), REPORT_WAIT_MS).unref();
+    setTimeout(() => {
+      if (!this.leases.has(lease.id)) return;
+      // Its agent may live, and the worker, too: nobody else would ever end what runs there, and free its place.
+      void this.kill(lease, "its submitter can't reach it any more");
+      this.lost(lease.id, undefined);
+    }, REPORT_WAIT_MS).unref();
   }
 
   private lost(id: string, report: ExitReport | undefined): void {
