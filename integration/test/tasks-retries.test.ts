@@ -185,6 +185,19 @@ describe("tasks that fail", function () {
     });
   });
 
+  it("do not take along the task that waits for them, which runs once", async () => {
+    for (const [how, name] of [
+      ["timeoutMs", "TaskTimeoutError"],
+      ["force", "TaskCancelledError"],
+      ["dies", "WorkerCrashedError"],
+    ] as const) {
+      const files = [newFile(), newFile()];
+      const refs = files.map((file) => tasks.survivor.remote(file, how));
+      expect(await get(refs)).to.deep.equal(refs.map(() => name));
+      for (const file of files) expect(linesOf(`${file}.survivor`)).to.have.length(1);
+    }
+  });
+
   it("by a result that can't be sent are not tried again, and say where", async () => {
     const error = await rejection(get(tasks.unsendable.options({ retryOn: [TypeError] }).remote()));
     expect(error).to.be.instanceOf(SerializationError);

@@ -147,9 +147,13 @@ export class LeaseBook {
       this.effects.revoke(process, lease.id);
   }
 
-  /** A worker with nothing to do because all it runs is blocked is better than one more process. */
+  /** Where there are many processes, a worker with nothing to do because all it runs is blocked is better than one more. */
   #canJoin(ask: Ask): boolean {
-    if (ask.kind === "reserve" || ask.shape.maxCalls !== undefined || ask.need.units("GPU") > 0) return false;
+    const { shape } = ask;
+    if (ask.kind === "reserve" || shape.maxCalls !== undefined || shape.alone === true) return false;
+    if (ask.need.units("GPU") > 0) return false;
+    const { busy, blocked } = this.workers.count();
+    if (busy + blocked + this.#starting + this.#waiting.size < this.limits.joinAbove) return false;
     return !this.workers.hasIdle(ask.env) && this.workers.blockedCarrier(ask.env) !== undefined;
   }
 

@@ -68,6 +68,12 @@ export interface LeaseLimits {
   maxWorkers: number;
   /** Workers beyond these, all of whose leases are blocked. Default: as `maxWorkers`. */
   maxBlockedWorkers: number;
+  /**
+   * Workers from which on a lease goes to a worker all of whose tasks wait, before another process is started. Such
+   * tasks share an event loop and a fate with those that they wait for: a last resort for deep nesting.
+   * Default: 4 per CPU, at least 8.
+   */
+  joinAbove: number;
   /** A lease is left to its holder for so long before it may be revoked for others. Default 100. */
   revokeAfterMs: number;
   /** A demand waits for so long before leases are revoked for it. Default 50. */
@@ -101,6 +107,7 @@ export function defaultLimits(cpus: number, given: Partial<LeaseLimits> = {}): L
   return {
     maxStarting: whole,
     maxBlockedWorkers: maxWorkers,
+    joinAbove: Math.min(maxWorkers, Math.max(8, 4 * whole)),
     revokeAfterMs: 100,
     waitBeforeRevokeMs: 50,
     infeasibleNoticeMs: 3_000,

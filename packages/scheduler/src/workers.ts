@@ -9,7 +9,7 @@ interface Carrier {
   /** A worker of an actor: for nobody else. */
   readonly reserved: boolean;
   usable: boolean;
-  /** It had GPUs or ends after some calls: nobody may join it. */
+  /** It had GPUs, ends after some calls, or may be ended for one: nobody may join it. */
   alone: boolean;
 }
 
@@ -24,7 +24,8 @@ export class WorkerBook {
 
   /** The lease is carried by the worker from now on. */
   attach(worker: ProcessId, lease: Lease): void {
-    const alone = lease.allocation.gpus.length > 0 || lease.ask.shape.maxCalls !== undefined;
+    const { shape } = lease.ask;
+    const alone = lease.allocation.gpus.length > 0 || shape.maxCalls !== undefined || shape.alone === true;
     const carrier = this.#carriers.get(worker);
     this.#forgetIdle(worker);
     if (carrier === undefined) {

@@ -88,38 +88,45 @@ describe("LeaseScheduler on one node", () => {
     await world.clock.until("the large one ran", () => large.done === 1, 10_000);
   });
 
-  it("runs recursion of depth 1,000 on two CPUs with few workers", async () => {
+  /** A task that waits for a task that waits for one …, each submitted by a process of its own. */
+  async function recursion(shape: Shape, levels: number): Promise<SimNode> {
     const node = world.node({ total: { CPU: 2 } });
     const job = newJobId();
     let depth = 0;
     let finished = false;
-    const call = (home: Submitter["id"] | undefined, done: () => void): void => {
-      const s = new Submitter(world, node, job, cpu, 1, home);
+    const call = (done: () => void): void => {
+      const s = new Submitter(world, node, job, shape, 1);
       s.work = (grant, end) => {
-        if (++depth === 1000) return end();
+        if (++depth === levels) {
+          end();
+          done();
+          return;
+        }
         node.scheduler.blocked(grant.lease);
-        call(undefined, () => {
+        call(() => {
           node.scheduler.unblocked(grant.lease);
           end();
           done();
         });
-        return undefined;
       };
-      if (depth === 999) {
-        const inner = s.work;
-        s.work = (grant, end) => {
-          inner(grant, end);
-          done();
-        };
-      }
       s.submit(1);
     };
-    call(undefined, () => (finished = true));
+    call(() => (finished = true));
     await world.clock.until("the outermost is done", () => finished);
-    expect(depth).to.equal(1000);
-    expect(node.mostWorkers).to.be.at.most(2);
+    expect(depth).to.equal(levels);
     await world.clock.advance(100);
     atRest(node);
+    return node;
+  }
+
+  it("runs recursion of depth 1,000 on two CPUs with few workers", async () => {
+    const node = await recursion(cpu, 1_000);
+    expect(node.mostWorkers).to.equal(8); // processes of their own, as long as there are not many
+  });
+
+  it("lets nobody share a worker whose shape wants it alone, however deep it waits", async () => {
+    const node = await recursion({ ...cpu, alone: true }, 40);
+    expect(node.mostWorkers).to.equal(40);
   });
 
   it("tells of a lost worker, of a failed start once, and of bad shapes at once", async () => {

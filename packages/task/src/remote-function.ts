@@ -72,6 +72,8 @@ function settingsOf(definition: RemoteDefinition, o: TaskOptions): TaskSettings 
   const timeoutMs = timerMs(o.timeoutMs);
   if (timeoutMs !== undefined) run.timeoutMs = timeoutMs;
   if (o.backpressure !== undefined) run.backpressure = o.backpressure;
+  const alone = timeoutMs !== undefined || maxRetries === 0;
+  if (alone) shape.alone = true;
   return {
     definition,
     shape,
@@ -80,7 +82,7 @@ function settingsOf(definition: RemoteDefinition, o: TaskOptions): TaskSettings 
     maxRetries,
     retryOn: o.retryOn ?? false,
     run: Object.keys(run).length > 0 ? run : undefined,
-    alone: run.timeoutMs !== undefined || maxRetries === 0 || o.maxCalls !== undefined,
+    alone: alone || o.maxCalls !== undefined,
   };
 }
 

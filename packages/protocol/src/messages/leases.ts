@@ -28,6 +28,8 @@ export interface Shape {
   priority?: number | undefined;
   /** The worker ends after this many tasks of this shape. */
   maxCalls?: number | undefined;
+  /** No process with leases of others: its tasks may have their worker ended, or must not end with that of others. */
+  alone?: boolean | undefined;
 }
 export interface RuntimeEnvSpec {
   envVars?: Record<string, string> | undefined;
@@ -61,6 +63,7 @@ export const shapeSpec = record<Shape>({
   labels: optional(mapOf(text)),
   priority: optional(number),
   maxCalls: optional(uint),
+  alone: optional(bool),
 });
 
 /**

@@ -18,7 +18,11 @@ export function workerEnded(
   report: ExitReport | undefined,
   node: string,
   attempts: number,
-  timeoutMs?: number,
+  task: {
+    /** Where the worker was ended for a task, it was another one. */
+    ofOther: boolean;
+    timeoutMs?: number | undefined;
+  } = { ofOther: false },
 ): StingrayError {
   const tries = attempts > 1 ? `, after ${attempts} attempts` : "";
   if (report === undefined) {
@@ -36,11 +40,18 @@ export function workerEnded(
     reason: reason ?? null,
     stderr,
   };
+  if (task.ofOther && (reason === "cancelled" || reason === "timeout")) {
+    const why = reason === "cancelled" ? "was cancelled by force" : "took longer than its timeoutMs";
+    return new WorkerCrashedError(
+      `the worker of ${name} (pid ${pid} on node ${node}) was ended for another task in it that ${why}${tries}`,
+      { detail },
+    );
+  }
   if (reason === "cancelled")
     return new TaskCancelledError(`${name} was cancelled and its worker (pid ${pid}) ended`, { detail });
   if (reason === "timeout") {
     return new TaskTimeoutError(
-      `${name} took longer than its timeoutMs (${timeoutMs ?? "?"} ms) and its worker (pid ${pid}) was ended${tries}`,
+      `${name} took longer than its timeoutMs (${task.timeoutMs ?? "?"} ms) and its worker (pid ${pid}) was ended${tries}`,
       { detail },
     );
   }

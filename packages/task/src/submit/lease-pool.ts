@@ -144,6 +144,7 @@ export class LeasePool {
   /** Has the worker killed; the lease is lost by that, with this reason in its report. */
   async kill(lease: Lease, reason: string): Promise<void> {
     lease.closing = true;
+    lease.killing = true;
     try {
       await this.links
         .channelTo(lease.agent, lease.node)

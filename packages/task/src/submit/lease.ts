@@ -35,6 +35,8 @@ export class Lease {
   closing = false;
   /** Its worker can't be reached; waiting for the agent to say why. */
   broken = false;
+  /** Its worker is being ended for a task of this lease. */
+  killing = false;
   /** How the worker ended, once known. */
   report: ExitReport | undefined;
   idleSince = 0;

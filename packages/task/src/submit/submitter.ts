@@ -124,11 +124,16 @@ export class Submitter implements LeasePoolHost {
     clearTimeout(task.timer);
     const { definition, run } = task.settings;
     const reason = lease.report?.reason;
-    const error = workerEnded(definition.name, lease.report, lease.node, task.attempt + 1, run?.timeoutMs);
+    const error = workerEnded(definition.name, lease.report, lease.node, task.attempt + 1, {
+      ofOther: !task.timedOut,
+      timeoutMs: run?.timeoutMs,
+    });
+    const asked = reason === "cancelled" || reason === "timeout";
     if (task.cancelled) this.fail(task, cancelled(definition.name));
     else if (reason === "timeout" && task.timedOut) this.failOrRetry(task, error, true);
-    else if (reason === "cancelled" || reason === "timeout")
-      this.requeue(task); // it was another task's end
+    // It lay behind another task that this process had ended: no fault of its own. What is not to be retried, or was
+    // taken along by a task of another lease, may have begun.
+    else if (asked && lease.killing && task.settings.maxRetries > 0) this.requeue(task);
     else this.failOrRetry(task, error, false);
   }
 
