@@ -13,13 +13,13 @@ import {
 import {
   RemoteBoss,
   RemoteCounter,
+  RemoteCreator,
   RemoteDiarist,
   RemoteGreedy,
   RemoteMortal,
   RemoteRecorder,
   RemoteSlowConstructor,
   callAndForget,
-  makeCounter,
   type Counter,
 } from "./fixtures/actors.js";
 import {
@@ -39,12 +39,6 @@ describe("the life of an actor", function () {
     test = await TestCluster.start();
   });
   after(() => test.end());
-
-  const gone = (pid: number, why: string): Promise<unknown> =>
-    eventually(() => {
-      collectGarbage();
-      return !isRunning(pid);
-    }, why);
 
   it("ends when its last handle is gone, after its pending calls, with onDeactivate", async () => {
     const file = test.file("scope");
@@ -81,12 +75,17 @@ describe("the life of an actor", function () {
   });
 
   it("ends when the value with its handle is gone", async () => {
+    const creator = RemoteCreator.remote();
     const pid = await (async () => {
-      const ref = makeCounter.remote(3);
+      const ref = creator.make.remote(3);
       const counter = await get(ref);
       return get(counter.pid.remote());
     })();
-    await gone(pid, "it ends with the reference to the result that had its handle");
+    await eventually(async () => {
+      collectGarbage();
+      await get(creator.collect.remote());
+      return !isRunning(pid);
+    }, "it ends with the reference to the result that had its handle");
   });
 
   it("does not end while somebody waits for it to be ready", async () => {
