@@ -7,6 +7,7 @@ import {
   SerializationError,
   TaskCancelledError,
   TaskError,
+  TaskTimeoutError,
   cancel,
   get,
   put,
@@ -272,6 +273,18 @@ export function describeTasks(links: "auto" | "nats"): void {
     it("retries a task whose worker is killed", async () => {
       const file = test.file(`dying-${links}`);
       expect(await get(tasks.dying.remote(file))).to.equal(2);
+    });
+
+    it("ends a loop that never yields at its time limit", async () => {
+      const ref = tasks.spin.options({ timeoutMs: 100 }).remote(test.file(`spin-${links}`));
+      expect(await rejection(get(ref))).to.be.instanceOf(TaskTimeoutError);
+    });
+
+    it("uses a worker for at most maxCalls tasks of a function", async () => {
+      const pids: number[] = [];
+      for (let i = 0; i < 6; i++) pids.push(await get(tasks.pidOfTwo.remote()));
+      expect(new Set(pids).size).to.be.at.least(3);
+      for (const pid of pids) expect(pids.filter((other) => other === pid).length).to.be.at.most(2);
     });
 
     it("runs tasks that wait for tasks, deeper than there are processors", async () => {
