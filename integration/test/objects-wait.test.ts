@@ -213,7 +213,7 @@ describe("waiting for objects", function () {
       await wait([failed]);
       const order: ObjectRef[] = [];
       const next = [c, a, b];
-      for await (const ref of asCompleted<unknown>([a.ref, b.ref, failed, c.ref])) {
+      for await (const ref of asCompleted([a.ref, b.ref, failed, c.ref])) {
         order.push(ref);
         next.shift()?.end();
       }

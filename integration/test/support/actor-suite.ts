@@ -425,7 +425,7 @@ export function describeActors(links: "auto" | "nats"): void {
       const mortal = RemoteMortal.remote();
       const never = mortal.hang.remote();
       const now = counter.add.remote(1);
-      const [done, pending] = await wait<unknown>([never, now], { count: 1, timeoutMs: 10_000 });
+      const [done, pending] = await wait([never, now], { count: 1, timeoutMs: 10_000 });
       expect(done).to.deep.equal([now]);
       expect(pending).to.deep.equal([never]);
       await kill(mortal);

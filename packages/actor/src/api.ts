@@ -99,26 +99,7 @@ export async function listNamedActors(
 export async function kill(handle: unknown, options: { restart?: boolean | undefined } = {}): Promise<void> {
   const { clients, client } = handleParts(handle, "kill()");
   checkOptions("kill()", { restart: optionBool }, options);
-  await clients.processRuntime.during(settledClaim(client));
-  if (client.state.kind === "dead") return;
-  await clients.processRuntime.home.request(Agent.actorKill, {
-    actor: client.id,
-    restart: options.restart ?? false,
-    reason: "kill() was called",
-  });
-}
-
-function settledClaim(client: HandleParts["client"]): Promise<void> {
-  return new Promise((done) => {
-    if (client.state.kind !== "claiming") done();
-    else {
-      const off = client.onChange(() => {
-        if (client.state.kind === "claiming") return;
-        off();
-        done();
-      });
-    }
-  });
+  await clients.end(client, options.restart ?? false);
 }
 
 /**

@@ -13,6 +13,8 @@ export class ActorCallState {
   phase: CallPhase = "queued";
   attempt = 0;
   cancelled = false;
+  /** File that tells the actor of its cancellation, if there is one. */
+  mark: string | undefined;
   /** Sent, and given back by an actor that was ending before the call began: it may go to the next incarnation. */
   returned = false;
   /** Items of the stream that were taken; -1: no more are wanted. */

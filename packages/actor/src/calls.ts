@@ -8,6 +8,7 @@ import {
   PendingCallsLimitError,
   TaskCancelledError,
   TaskStatus,
+  taskIdOf,
   type ActorId,
   type TaskDone,
   type TaskYield,
@@ -18,6 +19,9 @@ import {
   Fifo,
   decodeThrown,
   encodeThrown,
+  markPath,
+  removeMark,
+  setMark,
   shouldRetry,
   stateOf,
   type Runtime,
@@ -193,7 +197,14 @@ export class ActorCalls {
       this.queue.remove(call);
       this.fail(call, this.cancelledError(call));
       this.pump();
-    } else this.actor.channel?.send([Op.TaskCancel, call.sequence, true]);
+    } else {
+      const { channel } = this.actor;
+      const { markDir, node, process } = this.runtime;
+      channel?.send([Op.TaskCancel, call.sequence, true]);
+      // A method that never yields sees no message, but it can look for a file.
+      if (markDir !== undefined && channel?.peer.node === node)
+        setMark(call, markPath(markDir, taskIdOf(process, call.sequence)));
+    }
   }
 
   private cancelledError(call: ActorCallState): TaskCancelledError {
@@ -266,6 +277,7 @@ export class ActorCalls {
   private ended(call: ActorCallState): void {
     if (call.phase === "ended") return;
     call.phase = "ended";
+    removeMark(call);
     call.onEnd?.();
     call.onEnd = undefined;
     call.holder = undefined;

@@ -1,5 +1,6 @@
 /** The actors that this process knows: one client each, fed by what agents say of them. */
 import {
+  InvalidArgumentError,
   Agent,
   Op,
   actorState,
@@ -46,10 +47,16 @@ export class ActorClients {
       for (const client of this.clients.values())
         if (client.state.kind !== "dead" && client.state.kind !== "claiming") void this.watch(client);
     });
-    runtime.onCancel((sequence) => {
+    runtime.onCancel((sequence, { force }) => {
       for (const client of this.clients.values()) {
         const call = client.calls.find(sequence);
         if (call === undefined) continue;
+        if (force && call.phase === "sent") {
+          const what = `cancel(): force would end the actor ${client.className} with all its other calls`;
+          return Promise.reject(
+            new InvalidArgumentError(`${what}; cancel without force, or kill() the actor`),
+          );
+        }
         client.calls.cancel(call);
         return Promise.resolve(true);
       }
@@ -57,6 +64,17 @@ export class ActorClients {
     });
     runtime.onStop((error) => {
       for (const client of this.clients.values()) client.stop(error);
+    });
+  }
+
+  /** Ends an actor at once, wherever it is; once its creation was answered. A dead one is no error. */
+  async end(client: ActorClient, restart: boolean): Promise<void> {
+    await this.runtime.during(settledClaim(client));
+    if (client.state.kind === "dead") return;
+    await this.runtime.home.request(Agent.actorKill, {
+      actor: client.id,
+      restart,
+      reason: "kill() was called",
     });
   }
 
@@ -176,3 +194,16 @@ export class ActorClients {
 }
 
 const instances = new WeakMap<Runtime, ActorClients>();
+
+function settledClaim(client: ActorClient): Promise<void> {
+  return new Promise((done) => {
+    if (client.state.kind !== "claiming") done();
+    else {
+      const off = client.onChange(() => {
+        if (client.state.kind === "claiming") return;
+        off();
+        done();
+      });
+    }
+  });
+}

@@ -54,10 +54,10 @@ export type ActorHandle<T> = {
   ) => infer R
     ? ActorMethod<A, R>
     : never;
-} & {
-  /** Types only: keeps the handles of different classes apart. */
-  readonly __class?: T;
-};
+} & AsyncDisposable & {
+    /** Types only: keeps the handles of different classes apart. */
+    readonly __class?: T;
+  };
 
 const ACTOR_TAG = "actor";
 const INTERNAL = Symbol.for("stingray.actor.handle");
@@ -105,8 +105,12 @@ class HandleTarget {
     return `ActorHandle(${client.className}, ${client.id})`;
   }
 
+  [Symbol.toPrimitive](): string {
+    return HandleTarget.prototype.toString.call(this);
+  }
+
   [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return this.toString();
+    return HandleTarget.prototype.toString.call(this);
   }
 
   [WIRE](): { tag: string; data: unknown; refs: string[] } {
@@ -165,6 +169,10 @@ class ActorMethodImpl {
   options(options: CallOptions): ActorMethodImpl {
     checkOptions(`${this.parts.client.className}.${this.method}.options()`, CALL_RULES, options);
     return new ActorMethodImpl(this.parts, this.method, { ...this.given, ...options });
+  }
+
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return `ActorMethod(${this.parts.client.className}.${this.method})`;
   }
 
   [WIRE](): never {

@@ -14,6 +14,7 @@ import {
 import type { Channel, Endpoint } from "@stingray/broker";
 import {
   IncomingCall,
+  markPath,
   encodeThrown,
   findDefinition,
   runIn,
@@ -73,13 +74,15 @@ export class ActorHost implements CallHost {
     const mailbox = new Mailbox(spec.maxConcurrency, spec.concurrencyGroups);
     const self = new ActorSelf(runtime, spec, epoch, gpus);
     let host: ActorHost;
+    let made = false;
     try {
       const make = cls as unknown as new (...args: unknown[]) => LifeCycle & object;
       const instance = runIn(self.betweenCalls(), () => new make(...values));
+      made = true;
       await runIn(self.betweenCalls(), () => instance.onActivate?.());
       host = new ActorHost(runtime, spec, self, cls, instance, mailbox);
     } catch (thrown) {
-      throw taskError(`${spec.className} constructor`, toError(thrown));
+      throw taskError(`${spec.className} ${made ? "onActivate" : "constructor"}`, toError(thrown));
     }
     host.open();
     return host;
@@ -249,6 +252,11 @@ export class ActorHost implements CallHost {
     }
   }
 
+  /** Hands what was answered to the links now. */
+  flush(): void {
+    for (const channel of this.calls.keys()) channel.flush();
+  }
+
   /** A clean end: no more calls are taken, what runs may finish until the deadline, then `onDeactivate`. */
   async stop(reason: string, deadlineMs: number): Promise<void> {
     this.ending = true;
@@ -265,8 +273,9 @@ export class ActorHost implements CallHost {
   // An actor that waits keeps its place: one call at a time, to the end.
   blocked(): void {}
   resumed(): void {}
-  cancelMark(): string | undefined {
-    return undefined;
+  cancelMark(call: IncomingCall): string | undefined {
+    const { markDir } = this.runtime;
+    return markDir === undefined ? undefined : markPath(markDir, call.taskId);
   }
 }
 

@@ -53,6 +53,8 @@ export function registerClass(
  * @throws InvalidOptionError
  */
 export function actor(options: ActorOptions = {}): <C extends AnyClass>(cls: C, context?: unknown) => void {
+  if (typeof options === "function")
+    throw new InvalidArgumentError("@actor needs its parentheses: write `@actor() class …`");
   const module = callerModule(actor);
   return (cls) => {
     if (typeof cls !== "function")

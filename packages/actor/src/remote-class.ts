@@ -72,6 +72,10 @@ export class RemoteClassImpl {
     private readonly given: ActorOptions,
   ) {}
 
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return `RemoteClass(${this.remoteName})`;
+  }
+
   get remoteName(): string {
     return this.info.definition.name;
   }

@@ -6,6 +6,7 @@
  * `instanceof` works across duplicate copies of this package: classes are recognised by their code and those of
  * their ancestors, held under a registered symbol, not by identity.
  */
+import { inspect } from "node:util";
 
 /** The stable codes, by class name. The one list of them. */
 export const ErrorCode = {
@@ -240,13 +241,37 @@ export const ERROR_CLASSES: ReadonlyMap<string, typeof StingrayError> = new Map(
   ].map((cls) => [cls.code, cls]),
 );
 
+/**
+ * Name, message and stack of an error as plain text, whatever its getters do: what user code throws is its own affair,
+ * but what is said about it must arrive.
+ */
+export function errorTexts(error: Error): { name: string; message: string; stack: string | undefined } {
+  const read = (field: "name" | "message" | "stack"): string | undefined => {
+    try {
+      const value: unknown = error[field];
+      return typeof value === "string" ? value : undefined;
+    } catch {
+      return undefined;
+    }
+  };
+  return {
+    name: read("name") ?? "Error",
+    message: read("message") ?? "(its message can't be read)",
+    stack: read("stack"),
+  };
+}
+
 /** The error itself, or an `Error` made of whatever was thrown instead of one. */
 export function toError(thrown: unknown): Error {
   if (thrown instanceof Error) return thrown;
-  return new Error(
-    typeof thrown === "string" ? thrown : `a value that is no Error was thrown: ${String(thrown)}`,
-    {
-      cause: thrown,
-    },
-  );
+  const text = typeof thrown === "string" ? thrown : `a value that is no Error was thrown: ${shown(thrown)}`;
+  return new Error(text, { cause: thrown });
+}
+
+function shown(value: unknown): string {
+  try {
+    return inspect(value, { depth: 1, breakLength: Infinity }).slice(0, 200);
+  } catch {
+    return typeof value;
+  }
 }

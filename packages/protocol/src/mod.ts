@@ -54,6 +54,7 @@ export {
   AuthError,
   ProtocolError,
   ERROR_CLASSES,
+  errorTexts,
   toError,
 } from "./errors.js";
 export type { ErrorName, ErrorDetail, StingrayErrorOptions } from "./errors.js";
@@ -130,6 +131,7 @@ export {
   leaseLost,
   leaseFailed,
   leasePending,
+  leaseComing,
 } from "./messages/leases.js";
 export type {
   Shape,

@@ -9,6 +9,8 @@ const RESERVATIONS = "reservations";
 /** Who is told what became of it. */
 export interface AskOwner {
   granted(lease: Lease): void;
+  /** The lease has resources and will be granted (true), or won't after all (false). */
+  coming?(lease: Lease, coming: boolean): void;
   failed(error: StingrayError): void;
 }
 

@@ -86,6 +86,7 @@ export class LeaseBook {
     };
     this.#leases.set(id, lease);
     ask.starting++;
+    ask.owner.coming?.(lease, true);
     const carrier = this.#canJoin(ask) ? this.workers.blockedCarrier(ask.env) : undefined;
     if (carrier !== undefined) {
       this.#grant(lease, carrier);
@@ -114,7 +115,10 @@ export class LeaseBook {
     if (!this.#change(lease, { on: "end", how })) return false;
     this.#leases.delete(lease.id);
     this.#waiting.delete(lease);
-    if (before === "queued" || before === "starting") lease.ask.starting--;
+    if (before === "queued" || before === "starting") {
+      lease.ask.starting--;
+      if (how !== "gone") lease.ask.owner.coming?.(lease, false);
+    }
     this.account.release(lease.allocation);
     if (lease.worker !== undefined && how !== "lost") {
       const worker = this.workers.detach(lease.worker, lease, usable);

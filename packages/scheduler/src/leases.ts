@@ -219,6 +219,10 @@ export class LeaseScheduler {
         effects.fail(submitter, key, error);
       },
     };
+    // Who wants to be spread must not give all to the worker that is there first: it is told what is to come.
+    if (shape.scheduling?.kind === "spread") {
+      owner.coming = (lease, coming) => effects.coming({ submitter, key, lease: lease.id, coming });
+    }
     const ask = new Ask({ kind, job, process: submitter, key, shape, want, owner });
     return ask;
   }

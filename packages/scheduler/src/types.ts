@@ -43,6 +43,8 @@ export interface LeaseEffects {
     gpus: number[],
   ): void;
   grant(g: { submitter: ProcessId; key: string; lease: string; worker: ProcessId }): void;
+  /** Resources are taken for a lease that will be granted when it has a worker; or (`coming` false) won't after all. */
+  coming(c: { submitter: ProcessId; key: string; lease: string; coming: boolean }): void;
   revoke(submitter: ProcessId, lease: string): void;
   /** No worker of this shape can be had; the demand is dropped. */
   fail(submitter: ProcessId, key: string, error: StingrayError): void;

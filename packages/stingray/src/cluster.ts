@@ -13,6 +13,10 @@ export class Cluster implements AsyncDisposable {
   ) {}
 
   /** Of this run of the program. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return `Cluster(${this.servers.join(", ")}, job ${this.jobId})`;
+  }
+
   get jobId(): JobId {
     return this.runtime.job.job as JobId;
   }

@@ -143,7 +143,11 @@ async function run(
   processState.runtime = runtime;
   // Other nodes are reached through the broker; the first task need not wait for that.
   const attached = attach(membership, transport, viaBroker, warn);
-  const release = endWithProcess(() => shutdown());
+  const release = endWithProcess(() => {
+    // The program ends: what waits in it must not come back with an error first, and be taken for its reason.
+    runtime.abandon();
+    return shutdown();
+  });
   const cluster = new Cluster(runtime, membership.servers, shutdown);
   return {
     cluster,

@@ -209,15 +209,15 @@ async function makingRoom(waiting: Promise<void>): Promise<void> {
  *
  * @throws InvalidArgumentError for a repeated reference, anything that is no reference, or a count above their number
  */
-export async function wait<T>(
-  refs: readonly ObjectRef<T>[],
+export async function wait<R extends ObjectRef>(
+  refs: readonly R[],
   options: WaitOptions & {
     /** @defaultValue 1 */
     count?: number | undefined;
     /** Checked, and without effect for now: values are brought here by `get`. */
     fetch?: boolean | undefined;
   } = {},
-): Promise<[ready: ObjectRef<T>[], pending: ObjectRef<T>[]]> {
+): Promise<[ready: R[], pending: R[]]> {
   const runtime = runtimeFor("wait()");
   checkOptions("wait()", { ...WAIT_RULES, count: finiteNumber, fetch: optionBool }, options);
   if (!Array.isArray(refs))
@@ -235,8 +235,8 @@ export async function wait<T>(
   if (entries.filter((e) => e.ready).length < count) {
     await makingRoom(someReady(runtime, entries, count, options, undefined));
   }
-  const ready: ObjectRef<T>[] = [];
-  const pending: ObjectRef<T>[] = [];
+  const ready: R[] = [];
+  const pending: R[] = [];
   refs.forEach((ref, i) => (ready.length < count && entries[i]?.ready === true ? ready : pending).push(ref));
   return [ready, pending];
 }
@@ -246,15 +246,13 @@ export async function wait<T>(
  *
  * @throws InvalidArgumentError for a repeated reference or anything that is no reference
  */
-export async function* asCompleted<T>(
-  refs: Iterable<ObjectRef<T>>,
-): AsyncGenerator<ObjectRef<T>, void, void> {
+export async function* asCompleted<R extends ObjectRef>(refs: Iterable<R>): AsyncGenerator<R, void, void> {
   const { table } = runtimeFor("asCompleted()");
   const all = [...refs];
   const entries = all.map((ref: unknown, i) => usable(ref, `asCompleted()[${i}]`));
   if (new Set(entries).size < entries.length)
     throw new InvalidArgumentError("asCompleted(): a reference is repeated; give each once");
-  const ready: ObjectRef<T>[] = [];
+  const ready: R[] = [];
   let wake: (() => void) | undefined;
   const watches = all.map((ref, i) => ({
     entry: entries[i] as ObjectEntry,
@@ -270,7 +268,7 @@ export async function* asCompleted<T>(
     }
     for (let next = 0; next < all.length; next++) {
       if (next === ready.length) await makingRoom(new Promise<void>((resolve) => (wake = resolve)));
-      yield ready[next] as ObjectRef<T>;
+      yield ready[next] as R;
     }
   } finally {
     for (const { entry, onReady } of watches) entry.forget(onReady);

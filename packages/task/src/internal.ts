@@ -7,6 +7,7 @@ export { CallRunner, taskError } from "./execute/runner.js";
 export { currentExecution, runIn } from "./context.js";
 export { define, findDefinition, initReached, moduleOnWire, moduleUrl, preload } from "./registry.js";
 export { Fifo } from "./fifo.js";
+export { markPath, removeMark, setMark } from "./submit/cancel-mark.js";
 export { StreamState } from "./stream.js";
 export { stateOf } from "./objects/table.js";
 export { decodeThrown, encodeThrown } from "./objects/values.js";

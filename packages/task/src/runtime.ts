@@ -60,8 +60,11 @@ export class Runtime {
   readonly container: () => DependencyContainer;
   readonly warn: (message: string) => void;
   readonly store: LocalStore | undefined;
+  /** Where marks of cancelled tasks and calls lie. */
+  readonly markDir: string | undefined;
   private jobSpec: JobSpec | undefined;
   private failure: StingrayError | undefined;
+  private abandoned = false;
   private waits = 0;
   private readonly frees: Frees = new Map();
   private readonly cancelHooks = new Set<
@@ -78,6 +81,7 @@ export class Runtime {
     this.container = o.container;
     this.warn = o.warn;
     this.store = o.store;
+    this.markDir = o.markDir;
     const channelTo = (process: ProcessId, node: NodeId | undefined): Channel =>
       this.channelTo(process, node);
     this.table = new ObjectTable({
@@ -189,10 +193,16 @@ export class Runtime {
     for (const hook of this.cancelHooks) if (await hook(sequence, o)) return;
   }
 
+  /** The program is ending: what waits will wait until it has. */
+  abandon(): void {
+    this.abandoned = true;
+  }
+
   /** The cluster is lost: everything that waits, and all that comes, fails with this error. */
   fail(error: StingrayError): void {
     if (this.failure !== undefined) return;
     this.failure = error;
+    if (this.abandoned) return;
     this.submitter.stop(error);
     for (const hook of this.stopHooks) hook(error);
   }

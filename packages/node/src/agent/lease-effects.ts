@@ -45,6 +45,8 @@ export function leaseEffects({ own, peers, pool, jobSpec, changed }: EffectParts
       peers.send(submitter, [Op.LeaseGrant, key, lease, worker, own.node, own.agent]);
       changed();
     },
+    coming: ({ submitter, key, lease, coming }) =>
+      peers.send(submitter, [Op.LeaseComing, key, lease, own.node, own.agent, coming]),
     revoke: (submitter, lease) => peers.send(submitter, [Op.LeaseRevoke, lease]),
     fail: (submitter, key, error) => peers.send(submitter, [Op.LeaseFailed, key, encodeError(error)]),
     pending: (submitter, key, reason) => peers.send(submitter, [Op.LeasePending, key, reason]),

@@ -59,6 +59,11 @@ async function main(): Promise<void> {
     actor = await ActorHost.start(runtime, spec, epoch, gpus);
     return {};
   });
+  // process.exit() in user code must not take along what was yielded or returned before it.
+  process.on("exit", () => {
+    executor.flush();
+    actor?.flush();
+  });
   let leaving = false;
   const leave = async (reason: string): Promise<void> => {
     if (leaving) return;

@@ -82,6 +82,16 @@ export function registerSerializer<T>(
       `registerSerializer: ${name} extends ${(base as { name?: string }).name ?? "a built-in class"}, whose contents are not in its fields; give encode and decode`,
     );
   }
+  if (codec.encode !== undefined && codec.decode === undefined) {
+    throw new InvalidArgumentError(
+      `registerSerializer: ${name} has encode but no decode; give both, or neither`,
+    );
+  }
+  if (codec.decode === undefined && hasHiddenState(cls)) {
+    throw new InvalidArgumentError(
+      `registerSerializer: ${name} keeps state that is not in its own fields (#private or built in); give encode and decode`,
+    );
+  }
   const before = tables.byPrototype.get(prototype);
   if (before !== undefined) tables.byName.delete(before.name);
   const registration: Registration = {
@@ -103,3 +113,9 @@ export const registeredByPrototype = (prototype: object): Registration | undefin
   tables.byPrototype.get(prototype);
 export const registeredByName = (name: string): Registration | undefined => tables.byName.get(name);
 export const wireType = (tag: string): Revive | undefined => tables.wire.get(tag);
+
+/** As far as the source tells: native code, or `#private` members. */
+function hasHiddenState(cls: object): boolean {
+  const source = Function.prototype.toString.call(cls);
+  return source.includes("[native code]") || /[\s;{(.!]#[A-Za-z_$][\w$]*/.test(source);
+}

@@ -130,3 +130,12 @@ export const leaseFailed = tuple<[op: 55, key: string, error: WireError]>(
 );
 /** `[56, key, reason]` agent -> submitter: still waiting, and why (for `why` and warnings). */
 export const leasePending = tuple<[op: 56, key: string, reason: string]>(oneOf(Op.LeasePending), text, text);
+
+/**
+ * `[57, key, lease, node, agent, coming]` granting agent -> submitter, for shapes that are to be spread: resources are
+ * taken for this lease, which is granted as soon as it has a worker; keep a task for it. `coming` false: it is not
+ * granted after all.
+ */
+export const leaseComing = tuple<
+  [op: 57, key: string, lease: string, node: string, agent: string, coming: boolean]
+>(oneOf(Op.LeaseComing), text, text, nodeId, processId, bool);

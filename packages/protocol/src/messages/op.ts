@@ -40,6 +40,7 @@ export const Op = {
   LeaseLost: 54,
   LeaseFailed: 55,
   LeasePending: 56,
+  LeaseComing: 57,
   // workers: agent -> worker
   WorkerAssign: 60,
   WorkerExit: 61,

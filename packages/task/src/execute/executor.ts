@@ -299,6 +299,11 @@ export class Executor implements CallHost {
     }
   }
 
+  /** Hands what was answered to the links now. */
+  flush(): void {
+    for (const channel of this.calls.keys()) channel.flush();
+  }
+
   /** Sends back what has not started, and resolves when what runs has ended. */
   async leave(deadlineMs: number): Promise<void> {
     this.leaving = true;

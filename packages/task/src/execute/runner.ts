@@ -8,6 +8,7 @@ import {
   TaskError,
   TaskStatus,
   TaskTimeoutError,
+  errorTexts,
   toError,
   type ObjectId,
   type StingrayError,
@@ -239,7 +240,7 @@ export class CallRunner {
       if (thrown instanceof UnsendableItem) return this.answerError(call, thrown.error, tookUs, finished);
       const error = toError(thrown);
       const left = error === call.actor?.exitError;
-      this.answerError(call, left ? error : taskError(call.name, error), tookUs, finished);
+      this.answerError(call, left ? error : taskError(call.name, error, thrown), tookUs, finished);
     }
   }
 
@@ -299,12 +300,13 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 }
 
 /** What user code threw, for the caller: its message, and its stack in the worker. */
-export function taskError(name: string, original: Error): StingrayError {
-  const error = new TaskError(`${name} failed: ${original.name}: ${original.message}`, {
-    cause: original,
+export function taskError(name: string, original: Error, thrown: unknown = original): StingrayError {
+  const texts = errorTexts(original);
+  const error = new TaskError(`${name} failed: ${kindOf(original, texts.name)}: ${texts.message}`, {
+    cause: thrown,
     detail: { function: name, pid: process.pid },
   });
-  const frames = original.stack?.split("\n").filter((line) => /^\s+at /.test(line)) ?? [];
+  const frames = texts.stack?.split("\n").filter((line) => /^\s+at /.test(line)) ?? [];
   // Frames of the worker's own machinery say nothing about the user's mistake.
   const own = frames.findIndex((line) =>
     /[\\/](task|actor)[\\/](dist[\\/])?src[\\/]execute[\\/]|async_hooks/.test(line),
@@ -315,4 +317,12 @@ export function taskError(name: string, original: Error): StingrayError {
     `    at worker (pid ${process.pid})`,
   ].join("\n");
   return error;
+}
+
+/** A subclass that sets no name of its own is told by that of its class. */
+function kindOf(error: Error, name: string): string {
+  if (name !== "Error") return name;
+  const own: unknown = (Object.getPrototypeOf(error) as { constructor?: { name?: unknown } } | null)
+    ?.constructor?.name;
+  return typeof own === "string" && own !== "" ? own : name;
 }

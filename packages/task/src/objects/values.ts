@@ -6,6 +6,9 @@ import {
   ObjectLostError,
   Op,
   SerializationError,
+  StingrayError,
+  decodeError,
+  errorTexts,
   ValueKind,
   toError,
   type Location,
@@ -321,9 +324,11 @@ export function encodeThrown(error: Error): Uint8Array {
   try {
     return encode(error, { path: "error" }).bytes();
   } catch {
-    const plain = new Error(error.message);
-    plain.name = error.name;
-    if (error.stack !== undefined) plain.stack = error.stack;
+    const { name, message, stack } = errorTexts(error);
+    const plain =
+      error instanceof StingrayError ? decodeError({ code: error.code, message }) : new Error(message);
+    if (!(error instanceof StingrayError)) plain.name = name;
+    if (stack !== undefined) plain.stack = stack;
     return encode(plain).bytes();
   }
 }

@@ -7,6 +7,7 @@ import {
   type ExitReport,
   type StingrayError,
 } from "@stingray/protocol";
+import { lastWords } from "./last-words.js";
 
 export function cancelled(name: string): TaskCancelledError {
   return new TaskCancelledError(`${name} was cancelled`);
@@ -56,7 +57,8 @@ export function workerEnded(
     );
   }
   const how = signal !== undefined ? `by signal ${signal}` : `with exit code ${exitCode ?? "?"}`;
-  const output = stderr.length > 0 ? `; its last output: ${stderr.slice(-3).join(" | ")}` : "";
+  const words = lastWords(stderr).map((line) => line.trim());
+  const output = words.length > 0 ? `; its last output: ${words.join(" | ")}` : "";
   if (reason === "memory") {
     return new OutOfMemoryError(
       `the worker that ran ${name} (pid ${pid}) was ended because the node ran out of memory${tries}`,

@@ -3,6 +3,7 @@ import {
   Agent,
   Op,
   decodeError,
+  leaseComing,
   leaseFailed,
   leaseGrant,
   leaseLost,
@@ -60,6 +61,17 @@ export class LeasePool {
   serve(inbox: Endpoint): void {
     inbox.on(Op.LeaseGrant, leaseGrant, ([, key, id, worker, node, agent]) => {
       this.granted(key, id, worker as ProcessId, node as NodeId, agent as ProcessId);
+    });
+    inbox.on(Op.LeaseComing, leaseComing, ([, key, id, node, agent, coming]) => {
+      const queue = this.shapes.get(key);
+      if (queue === undefined || this.stopped) return;
+      if (!coming) return queue.notComing(id);
+      const channel = this.links.channelTo(agent as ProcessId, node as NodeId);
+      // An agent that is gone grants nothing any more.
+      queue.coming(
+        id,
+        channel.onClose(() => queue.notComing(id)),
+      );
     });
     inbox.on(Op.LeaseRevoke, leaseRevoke, ([, id]) => {
       const held = this.leases.get(id);

@@ -1,5 +1,5 @@
 /** When to run something again, and how long to wait before. */
-import { TaskError, type RetryOn } from "@stingray/protocol";
+import { TaskError, toError, type RetryOn } from "@stingray/protocol";
 
 const FIRST_BACKOFF_MS = 20;
 const MAX_BACKOFF_MS = 10_000;
@@ -15,9 +15,25 @@ export function shouldRetry(rule: RetryOn, error: Error): boolean {
   if (rule === true) return true;
   const original = error instanceof TaskError && error.cause !== undefined ? error.cause : error;
   try {
-    if (typeof rule === "function") return rule(original);
-    return rule.some((cls) => original instanceof cls || error instanceof cls);
-  } catch {
+    if (typeof rule === "function") return answered(rule(original));
+    return rule.some(
+      (cls) => original instanceof cls || error instanceof cls || isOfClassNamed(original, cls.name),
+    );
+  } catch (thrown) {
+    process.emitWarning(`the function form of retryOn threw, which counts as no: ${toError(thrown).message}`);
     return false;
   }
+}
+
+/** An error class without a registered serializer arrives as an Error under its name. */
+function isOfClassNamed(error: unknown, name: string): boolean {
+  return error instanceof Error && name !== "" && name !== "Error" && error.name === name;
+}
+
+function answered(answer: unknown): boolean {
+  if (typeof answer === "boolean") return answer;
+  process.emitWarning(
+    `the function form of retryOn must return true or false at once; what it returned (${typeof answer}) counts as no`,
+  );
+  return false;
 }

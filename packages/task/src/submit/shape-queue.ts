@@ -1,5 +1,5 @@
 /** The tasks of one shape that wait for a place, and the workers leased for them. */
-import type { Shape } from "@stingray/protocol";
+import type { NodeId, Shape } from "@stingray/protocol";
 import { Fifo } from "../fifo.js";
 import type { RemoteDefinition } from "../registry.js";
 import { RunTime, type Lease } from "./lease.js";
@@ -21,6 +21,9 @@ export interface ShapeQueueHost {
 
 export class ShapeQueue {
   readonly leases = new Set<Lease>();
+  /** Leases that were announced and have no worker yet, with what ends the watch on their agents. Only for `spread`. */
+  private readonly announced = new Map<string, () => void>();
+  private readonly spread: boolean;
   /** Why nothing was granted yet, as the agent said last. */
   pendingReason: string | undefined;
   private readonly queue = new Fifo<PendingTask>();
@@ -33,7 +36,9 @@ export class ShapeQueue {
     readonly key: string,
     readonly shape: Shape,
     private readonly host: ShapeQueueHost,
-  ) {}
+  ) {
+    this.spread = shape.scheduling?.kind === "spread";
+  }
 
   get length(): number {
     return this.queue.length;
@@ -66,8 +71,29 @@ export class ShapeQueue {
     return time;
   }
 
+  /** A lease has its place somewhere, and gets a worker soon. `forget` is called when it is no longer waited for. */
+  coming(id: string, forget: () => void): void {
+    this.announced.get(id)?.();
+    this.announced.set(id, forget);
+  }
+
+  /** What was announced will not be: what was kept for it goes elsewhere. */
+  notComing(id: string): void {
+    if (!this.forgetComing(id)) return;
+    this.pump();
+    // Whoever was to grant it has counted it off; the agent must hear the level again, though it is the same here.
+    this.repeatDemand();
+  }
+
+  private forgetComing(id: string): boolean {
+    const forget = this.announced.get(id);
+    forget?.();
+    return this.announced.delete(id);
+  }
+
   granted(lease: Lease): void {
     this.pendingReason = undefined;
+    this.forgetComing(lease.id);
     if (this.wanted > 0) this.wanted--; // the agent counts it off, too
     this.leases.add(lease);
     lease.idleSince = performance.now();
@@ -89,19 +115,42 @@ export class ShapeQueue {
       lease.inFlight.add(task);
       task.lease = lease;
       if (!this.host.send(task, lease)) lease.inFlight.delete(task);
+      lease.sent++;
       const { maxCalls } = this.shape;
-      if (maxCalls !== undefined && ++lease.sent >= maxCalls) lease.closing = true;
+      if (maxCalls !== undefined && lease.sent >= maxCalls) lease.closing = true;
     }
     this.demandLater();
   }
 
   /** The least loaded lease that takes one more such task. */
   private place(task: PendingTask): Lease | undefined {
+    if (this.spread) return this.placeSpread(task);
     const depth = this.runTime(task.settings.definition).depth;
     let best: Lease | undefined;
     for (const lease of this.leases) {
       if (lease.accepts(task, depth) && (best === undefined || lease.inFlight.size < best.inFlight.size))
         best = lease;
+    }
+    return best;
+  }
+
+  /**
+   * As `place`, on the least loaded node. A worker that was there first does not take what is meant for those that
+   * are about to come, else the first node would run it all; nor are tasks piled up on it while there may be others.
+   */
+  private placeSpread(task: PendingTask): Lease | undefined {
+    const kept = this.queue.length <= this.announced.size;
+    const depth = this.queue.length > MAX_WANT ? this.runTime(task.settings.definition).depth : 1;
+    const load = new Map<NodeId, number>();
+    for (const { node, inFlight } of this.leases) load.set(node, (load.get(node) ?? 0) + inFlight.size);
+    let best: Lease | undefined;
+    let least: [node: number, lease: number] = [Infinity, Infinity];
+    for (const lease of this.leases) {
+      if (!lease.accepts(task, depth) || (kept && lease.sent > 0)) continue;
+      const [node, own] = [load.get(lease.node) ?? 0, lease.inFlight.size];
+      if (node > least[0] || (node === least[0] && own >= least[1])) continue;
+      best = lease;
+      least = [node, own];
     }
     return best;
   }
@@ -175,6 +224,8 @@ export class ShapeQueue {
     let usable = 0;
     for (const lease of this.leases) if (lease.usable) usable++;
     const next = this.queue.peek();
+    // Each of them may go to another place: how long they take does not matter, and one too many would tip the balance.
+    if (this.spread) return Math.min(waiting, MAX_WANT);
     const work = next === undefined ? undefined : this.runTime(next.settings.definition).estimate(waiting);
     let want = waiting;
     if (work !== undefined)
@@ -186,5 +237,7 @@ export class ShapeQueue {
   stop(): void {
     clearTimeout(this.idleTimer);
     this.idleTimer = undefined;
+    for (const forget of this.announced.values()) forget();
+    this.announced.clear();
   }
 }
