@@ -160,6 +160,8 @@ export const Worker = {
     record({ spec: actorSpec, epoch: uint, gpus: list(uint, 1024), lease: text }),
     empty,
   ),
+  /** May this idle worker end? Not while it owns objects or actors that others may hold: they would go with it. */
+  mayEnd: method<object, { may: boolean }>("worker.mayEnd", empty, record({ may: bool })),
 } as const;
 
 /** Served by every driver and worker. */

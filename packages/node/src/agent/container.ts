@@ -76,6 +76,14 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
           await peers.channel(worker).request(WorkerMethods.bind, ask, { timeoutMs: BIND_MS });
         },
         askToEnd: (worker, reason) => peers.send(worker, [Op.WorkerExit, reason]),
+        mayEnd: (worker) =>
+          peers
+            .channel(worker)
+            .request(WorkerMethods.mayEnd, {}, { timeoutMs: BIND_MS })
+            .then(
+              ({ may }) => may,
+              () => false,
+            ),
         exited: (worker, report) => {
           if (!c.isRegistered(t.ACTOR_BOOK)) return; // still starting: nobody can know the worker
           get(t.OBJECTS).clientDied(worker);

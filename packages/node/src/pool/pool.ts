@@ -38,6 +38,8 @@ export interface PoolOptions {
 export interface PoolHooks {
   bind(worker: ProcessId, env: WorkerEnv): Promise<void>;
   askToEnd(worker: ProcessId, reason: string): void;
+  /** Whether nothing would be lost with an idle worker. One that does not answer says no. */
+  mayEnd(worker: ProcessId): Promise<boolean>;
   /** A worker is gone. Called once for each that was ever started. */
   exited(worker: ProcessId, report: ExitReport, job: JobId | undefined): void;
   lines(worker: WorkerProcess, stream: StreamNumber, name: string, lines: string[]): void;
@@ -51,6 +53,7 @@ export class WorkerPool {
   private sweeper: NodeJS.Timeout | undefined;
   private stopping = false;
   private onlyJob = false;
+  private readonly asked = new Set<WorkerProcess>();
 
   constructor(
     private readonly options: PoolOptions,
@@ -179,7 +182,8 @@ export class WorkerPool {
   private evictOthers(env: WorkerEnv): void {
     const others = this.all().filter((w) => w.idle && w.env?.key !== env.key);
     if (others.length < (this.options.maxIdleOthers ?? 4)) return;
-    others.sort((a, b) => idleSince(a) - idleSince(b))[0]?.end("makes room for another environment");
+    const [oldest] = others.sort((a, b) => idleSince(a) - idleSince(b));
+    if (oldest !== undefined) void this.endIdle(oldest, "makes room for another environment");
   }
 
   private spawn(execArgv: readonly string[], envVars: Readonly<Record<string, string>>): WorkerProcess {
@@ -227,8 +231,19 @@ export class WorkerPool {
     const now = performance.now();
     for (const worker of free.filter((w) => w.idle).sort((a, b) => idleSince(a) - idleSince(b))) {
       if (surplus <= 0 || now - idleSince(worker) < idleMs) break;
-      worker.end("idle");
+      void this.endIdle(worker, "idle");
       surplus--;
+    }
+  }
+
+  /** Ends an idle worker unless it says that something would be lost with it, or it got work meanwhile. */
+  private async endIdle(worker: WorkerProcess, reason: string): Promise<void> {
+    if (this.asked.has(worker)) return;
+    this.asked.add(worker);
+    try {
+      if ((await this.hooks.mayEnd(worker.id)) && worker.idle && !worker.taken) worker.end(reason);
+    } finally {
+      this.asked.delete(worker);
     }
   }
 }

@@ -64,6 +64,7 @@ async function main(): Promise<void> {
     executor.flush();
     actor?.flush();
   });
+  inbox.serve(Worker.mayEnd, () => ({ may: runtime.table.counts.owned === 0 }));
   let leaving = false;
   const leave = async (reason: string): Promise<void> => {
     if (leaving) return;

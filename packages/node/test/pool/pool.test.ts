@@ -68,6 +68,7 @@ describe("pool", function () {
       {
         bind: () => Promise.resolve(),
         askToEnd: () => undefined,
+        mayEnd: () => Promise.resolve(true),
         exited: (worker, report) => void exits.push({ worker, report }),
         lines: (worker, _stream, _name, [line]) => {
           if (ready && line === "up") worker.ready();
