@@ -5,7 +5,7 @@ import { WIRE, decode, encode, registerSerializer, registerWireType } from "../.
 const back = <T>(value: T): T => decode(encode(value).bytes()) as T;
 let constructed = 0;
 
-class Point {
+class Spot {
   parent: unknown;
   constructor(
     readonly x: number,
@@ -37,7 +37,7 @@ class Handle {
 
 describe("registered classes", () => {
   before(() => {
-    registerSerializer(Point);
+    registerSerializer(Spot);
     registerSerializer(Money, {
       name: "Money",
       encode: (m) => m.cents,
@@ -48,11 +48,11 @@ describe("registered classes", () => {
   });
 
   it("without a codec: fields and prototype, no constructor, cycles too", () => {
-    const point = new Point(3, 4);
+    const point = new Spot(3, 4);
     point.parent = [point];
     const before = constructed;
     const copy = back(point);
-    expect(copy).to.be.instanceOf(Point);
+    expect(copy).to.be.instanceOf(Spot);
     expect(copy.norm()).to.equal(5);
     expect((copy.parent as unknown[])[0]).to.equal(copy);
     expect(constructed).to.equal(before);
@@ -68,16 +68,16 @@ describe("registered classes", () => {
   });
 
   it("only the class itself, not its subclasses", () => {
-    class Point3 extends Point {}
-    expect(() => encode(new Point3(1, 2))).to.throw(SerializationError, "registerSerializer(Point3)");
+    class Spot3 extends Spot {}
+    expect(() => encode(new Spot3(1, 2))).to.throw(SerializationError, "registerSerializer(Spot3)");
   });
 
   it("names are unique, and registering again replaces", () => {
-    expect(() => registerSerializer(class Point {})).to.throw(
+    expect(() => registerSerializer(class Spot {})).to.throw(
       InvalidArgumentError,
-      'the name "Point" is taken',
+      'the name "Spot" is taken',
     );
-    registerSerializer(Point);
+    registerSerializer(Spot);
     expect(() => registerSerializer(class extends Set {}, { name: "S" })).to.throw(
       InvalidArgumentError,
       "extends Set",
