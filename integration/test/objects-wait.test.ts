@@ -2,11 +2,12 @@
 import { writeFileSync } from "node:fs";
 import { inspect } from "node:util";
 import { expect } from "chai";
+import type {
+  ObjectRef} from "stingray";
 import {
   GetTimeoutError,
   InvalidArgumentError,
   InvalidOptionError,
-  ObjectRef,
   SerializationError,
   TaskError,
   TimeoutError,

@@ -169,7 +169,7 @@ export class RowCache<T> implements TableCache<T> {
         },
         fail: (error) => {
           end();
-          reject(error as Error);
+          reject(error);
         },
       };
       const onAbort = (): void => waiter.fail(signal?.reason);

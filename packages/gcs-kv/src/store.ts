@@ -76,7 +76,7 @@ export class ControlStore implements Tables {
     let table = this.#tables.get(name) as Promise<Table<Rows[K]>> | undefined;
     if (table === undefined) {
       table = this.#open(name);
-      this.#tables.set(name, table as Promise<Table<unknown>>);
+      this.#tables.set(name, table);
       table.catch(() => this.#tables.delete(name)); // the next call tries again
     }
     return table;

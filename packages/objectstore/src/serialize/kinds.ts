@@ -26,6 +26,7 @@ const SHARED =
 
 function checkAttached(encoder: Encoder, buffer: ArrayBuffer): void {
   try {
+    // oxlint-disable-next-line no-new -- the way to tell on every supported Node version
     new Uint8Array(buffer);
   } catch (cause) {
     throw encoder.failure(
@@ -93,7 +94,7 @@ function builtIns(): Map<object, Write> {
   });
   VIEW_KINDS.forEach((name: ViewKind, kind) => {
     const cls = (globalThis as unknown as Record<ViewKind, { prototype: object } | undefined>)[name];
-    if (cls !== undefined) writers.set(cls.prototype, writeView(kind) as Write);
+    if (cls !== undefined) writers.set(cls.prototype, writeView(kind));
   });
   return writers;
 }

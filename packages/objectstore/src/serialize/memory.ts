@@ -39,7 +39,7 @@ export class Memory {
       (this.bytes.byteOffset + offset) % 8 === 0;
     let placed: Placed;
     if (inPlace) {
-      placed = { buffer: this.bytes.buffer as ArrayBuffer, base: this.bytes.byteOffset + offset };
+      placed = { buffer: this.bytes.buffer, base: this.bytes.byteOffset + offset };
     } else {
       const copy = new Uint8Array(length);
       copy.set(this.bytes.subarray(offset, offset + length));

@@ -35,7 +35,7 @@ function show(key: unknown): string {
     return JSON.stringify(key.length > LONGEST ? `${key.slice(0, LONGEST)}…` : key);
   }
   if (typeof key === "object" && key !== null) return "{…}";
-  return typeof key === "bigint" ? `${key}n` : String(key as number | boolean | undefined | null);
+  return typeof key === "bigint" ? `${key}n` : String(key);
 }
 
 function segmentText(segment: PathSegment): string {

@@ -1,5 +1,5 @@
 /** Rebuilds errors; errors.ts has the format. */
-import { ERROR_CLASSES, SerializationError, StingrayError, type ErrorDetail } from "@stingray/protocol";
+import { ERROR_CLASSES, SerializationError, StingrayError } from "@stingray/protocol";
 import type { Decoder } from "./decoder.js";
 import { CLASSES, Part, type ErrorClass } from "./errors.js";
 import { registeredByName } from "./registry.js";
@@ -32,7 +32,7 @@ export function readError(decoder: Decoder): object {
   hidden(error, "stack", stack);
   if (code !== undefined) {
     const detail = decoder.value();
-    if (typeof detail === "object" && detail !== null) overwrite(error, "detail", detail as ErrorDetail);
+    if (typeof detail === "object" && detail !== null) overwrite(error, "detail", detail);
     overwrite(error, "retryable", decoder.byte() !== 0);
     overwrite(error, "code", code);
   }

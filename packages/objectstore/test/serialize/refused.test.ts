@@ -51,11 +51,7 @@ describe("what can't be sent is refused with the path to it", function () {
     ],
     ["a Proxy", [new Proxy({}, {})], "args[0]: a Proxy can't be sent: send the object behind it"],
     ["a stream", [Readable.from([1])], "args[0]: a Readable can't be sent: read it and send what it holds"],
-    [
-      "a generator",
-      [[1].values()],
-      "args[0]: an iterator can't be sent: send an array, [...iterator]",
-    ],
+    ["a generator", [[1].values()], "args[0]: an iterator can't be sent: send an array, [...iterator]"],
     [
       "shared memory",
       [new SharedArrayBuffer(8)],
