@@ -59,7 +59,13 @@ export const Agent = {
       count: number;
       deadlineMs: number;
     },
-    { granted: number; reason?: string | undefined; available: Record<string, number> }
+    {
+      granted: number;
+      /** What was granted, for shapes that are to be spread. */
+      leases?: string[] | undefined;
+      reason?: string | undefined;
+      available: Record<string, number>;
+    }
   >(
     "lease.offer",
     record({
@@ -72,7 +78,12 @@ export const Agent = {
       count: uint,
       deadlineMs: uint,
     }),
-    record({ granted: uint, reason: optional(text), available: mapOf(number) }),
+    record({
+      granted: uint,
+      leases: optional(list(text)),
+      reason: optional(text),
+      available: mapOf(number),
+    }),
   ),
   /** The holder of a lease asks that its worker be killed (`cancel` with force, task timeout). */
   leaseKill: method<{ lease: string; reason: string }, object>(

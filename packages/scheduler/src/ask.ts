@@ -9,8 +9,8 @@ const RESERVATIONS = "reservations";
 /** Who is told what became of it. */
 export interface AskOwner {
   granted(lease: Lease): void;
-  /** The lease has resources and will be granted (true), or won't after all (false). */
-  coming?(lease: Lease, coming: boolean): void;
+  /** The lease has a place and will be granted (true), or won't after all (false). */
+  coming?(lease: string, coming: boolean): void;
   failed(error: StingrayError): void;
 }
 
@@ -18,6 +18,7 @@ export interface AskOwner {
 interface RemotePromise {
   readonly node: NodeId;
   readonly count: number;
+  readonly leases: readonly string[];
   readonly at: number;
   /** A level that came after it did not know of it yet. */
   hold: boolean;
@@ -99,17 +100,22 @@ export class Ask {
   }
 
   /** Another node will grant so many of it straight to the submitter. */
-  promised(node: NodeId, count: number, now: number): void {
+  promised(node: NodeId, count: number, now: number, leases: readonly string[] = []): void {
     this.want = Math.max(0, this.want - count);
     this.waitingSince = undefined;
     this.told = undefined;
-    this.#promises.push({ node, count, at: now, hold: false });
+    this.#promises.push({ node, count, leases, at: now, hold: false });
+    for (const lease of leases) this.owner.coming?.(lease, true);
   }
 
   /** The node is dead: what it promised and may not have granted is wanted again (too many do no harm). */
   nodeGone(node: NodeId): void {
     this.refused.delete(node);
-    for (const p of this.#promises) if (p.node === node && !p.hold) this.want += p.count;
+    for (const p of this.#promises) {
+      if (p.node !== node) continue;
+      if (!p.hold) this.want += p.count;
+      for (const lease of p.leases) this.owner.coming?.(lease, false);
+    }
     this.#promises = this.#promises.filter((p) => p.node !== node);
   }
 

@@ -72,8 +72,8 @@ export class LeaseBook {
     return undefined;
   }
 
-  /** Begins a lease on resources that were just acquired for it. */
-  begin(ask: Ask, allocation: Allocation): void {
+  /** Begins a lease on resources that were just acquired for it. Returns its id. */
+  begin(ask: Ask, allocation: Allocation): string {
     const id = `${this.node}.${++this.#sequence}`;
     const lease: Lease = {
       id,
@@ -86,14 +86,15 @@ export class LeaseBook {
     };
     this.#leases.set(id, lease);
     ask.starting++;
-    ask.owner.coming?.(lease, true);
+    ask.owner.coming?.(id, true);
     const carrier = this.#canJoin(ask) ? this.workers.blockedCarrier(ask.env) : undefined;
     if (carrier !== undefined) {
       this.#grant(lease, carrier);
-      return;
+      return id;
     }
     this.#waiting.add(lease);
     this.#startNext();
+    return id;
   }
 
   /** Ends leases of an ask that were not granted yet, so that at most `keep` are left. */
@@ -117,7 +118,7 @@ export class LeaseBook {
     this.#waiting.delete(lease);
     if (before === "queued" || before === "starting") {
       lease.ask.starting--;
-      if (how !== "gone") lease.ask.owner.coming?.(lease, false);
+      if (how !== "gone") lease.ask.owner.coming?.(lease.id, false);
     }
     this.account.release(lease.allocation);
     if (lease.worker !== undefined && how !== "lost") {

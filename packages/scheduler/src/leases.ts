@@ -79,22 +79,27 @@ export class LeaseScheduler {
     if (scheduling?.kind === "node" && !scheduling.soft && scheduling.node !== this.#o.node) {
       return refuse(`wants node ${scheduling.node}, this is ${this.#o.node}`);
     }
-    let granted = 0;
+    const leases: string[] = [];
     let reason: string | undefined;
-    while (granted < d.count) {
+    while (leases.length < d.count) {
       const route = this.#engine.router.local(ask);
       if (route.to === "wait") {
         reason = route.reason;
-        if (granted === 0 && route.for !== "never")
+        if (leases.length === 0 && route.for !== "never")
           this.#engine.claims.refused(ask, route.for, effects.now());
         break;
       }
-      granted++;
-      this.#engine.book.begin(ask, route.allocation);
+      leases.push(this.#engine.book.begin(ask, route.allocation));
     }
+    const granted = leases.length;
     if (granted > 0) this.#engine.claims.served(ask);
     this.#engine.schedule();
-    return { granted, ...(reason === undefined ? {} : { reason }), available: account.available };
+    return {
+      granted,
+      ...(scheduling?.kind === "spread" ? { leases } : {}),
+      ...(reason === undefined ? {} : { reason }),
+      available: account.available,
+    };
   }
 
   /**
@@ -220,8 +225,8 @@ export class LeaseScheduler {
       },
     };
     // Who wants to be spread must not give all to the worker that is there first: it is told what is to come.
-    if (shape.scheduling?.kind === "spread") {
-      owner.coming = (lease, coming) => effects.coming({ submitter, key, lease: lease.id, coming });
+    if (kind === "demand" && shape.scheduling?.kind === "spread") {
+      owner.coming = (lease, coming) => effects.coming({ submitter, key, lease, coming });
     }
     const ask = new Ask({ kind, job, process: submitter, key, shape, want, owner });
     return ask;

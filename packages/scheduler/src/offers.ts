@@ -8,6 +8,8 @@ interface Target {
   readonly node: NodeId;
   readonly agent: ProcessId;
   count: number;
+  /** What stands for its leases until the node has answered. */
+  readonly names: string[];
 }
 
 /** Collects what goes to other nodes in one round, sends it, and books the answers. */
@@ -15,6 +17,7 @@ export class Offers {
   readonly #round = new Map<Ask, Map<NodeId, Target>>();
   /** What ends the waiting for a node's answers. */
   readonly #open = new Map<NodeId, Set<() => void>>();
+  #names = 0;
 
   constructor(
     private readonly node: NodeId,
@@ -30,9 +33,13 @@ export class Offers {
     this.view.charge(node, ask.need);
     let targets = this.#round.get(ask);
     if (targets === undefined) this.#round.set(ask, (targets = new Map()));
-    const target = targets.get(node);
-    if (target === undefined) targets.set(node, { node, agent, count: 1 });
-    else target.count++;
+    let target = targets.get(node);
+    if (target === undefined) targets.set(node, (target = { node, agent, count: 0, names: [] }));
+    target.count++;
+    if (ask.owner.coming === undefined) return;
+    const name = `${this.node}.offer.${++this.#names}`;
+    target.names.push(name);
+    ask.owner.coming(name, true);
   }
 
   /** The node is dead: it answers no more. */
@@ -54,7 +61,8 @@ export class Offers {
     const now = this.effects.now();
     ask.offered -= count;
     if (answer !== undefined) this.view.observe(node, answer.available, now);
-    if (granted > 0) ask.promised(node, granted, now);
+    if (granted > 0) ask.promised(node, granted, now, answer?.leases);
+    for (const name of target.names) ask.owner.coming?.(name, false);
     if (granted < count) ask.refused.set(node, sequence);
     // A node that died in the meantime keeps no promise.
     if (granted > 0 && this.view.isGone(node)) ask.nodeGone(node);

@@ -21,6 +21,8 @@ export interface OfferedDemand extends Omit<Demand, "want"> {
 /** The answer to an offer. `available` is what this node has free after it, in the user's units. */
 export interface OfferAnswer {
   granted: number;
+  /** What was granted, where the shape is to be spread. */
+  leases?: string[] | undefined;
   reason?: string | undefined;
   available: Record<string, number>;
 }
@@ -43,7 +45,10 @@ export interface LeaseEffects {
     gpus: number[],
   ): void;
   grant(g: { submitter: ProcessId; key: string; lease: string; worker: ProcessId }): void;
-  /** Resources are taken for a lease that will be granted when it has a worker; or (`coming` false) won't after all. */
+  /**
+   * Only for shapes that are to be spread, at the node of the demand: a lease, here or elsewhere, will be granted when
+   * it has a worker; or (`coming` false) won't after all. While a node is asked, a made up name stands for the lease.
+   */
   coming(c: { submitter: ProcessId; key: string; lease: string; coming: boolean }): void;
   revoke(submitter: ProcessId, lease: string): void;
   /** No worker of this shape can be had; the demand is dropped. */

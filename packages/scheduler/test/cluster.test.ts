@@ -45,6 +45,63 @@ describe("LeaseSchedulers of several nodes", () => {
     expect([...nodesOf(s).values()]).to.deep.equal([2, 2, 2]);
   });
 
+  it("says what is coming, so that workers that are there first leave tasks for those that start slowly", async () => {
+    world.startMs = 1000;
+    const nodes = [1, 2].map(() => world.node({ total: { CPU: 2 } }));
+    await start(nodes);
+    const shape: Shape = { ...cpu, scheduling: { kind: "spread" } };
+    for (let round = 1; round <= 10; round++) {
+      // A tenth of what a worker takes to start: without a word of the others the first one would run it all.
+      const s = new Submitter(world, nodes[0] as SimNode, newJobId(), shape, 50);
+      s.submit(4);
+      await world.clock.until("all done", () => s.done === 4);
+      expect([...s.ran.values()], `round ${round}`).to.deep.equal([2, 2]);
+      expect(s.coming.size).to.equal(0);
+      await world.clock.advance(200);
+    }
+  });
+
+  it("takes back what was announced of a node that refuses or dies", async () => {
+    world.startMs = 500;
+    const [home, other] = [world.node({ total: { CPU: 1 } }), world.node({ total: { CPU: 1 } })];
+    await start(world.nodes);
+    const shape: Shape = { ...cpu, scheduling: { kind: "spread" } };
+    // It fills up before its next bid says so.
+    const holder = new Submitter(world, other, newJobId(), cpu, 60_000);
+    holder.submit(1);
+    await world.clock.until("the other node is full", () => holder.leases.size === 1);
+    const stale = {
+      ...other.account,
+      agent: other.agent,
+      node: other.node,
+      labels: {},
+      queued: 0,
+      idleWorkers: 0,
+    };
+    home.view.update(
+      { ...stale, available: { CPU: 1 }, total: { CPU: 1 }, draining: false, sequence: 1_000 },
+      world.clock.now(),
+    );
+    const refused = new Submitter(world, home, newJobId(), shape, 10);
+    refused.submit(2);
+    await world.clock.until("done at home", () => refused.done === 2, 5_000);
+    expect([...refused.ran]).to.deep.equal([[home, 2]]);
+    expect(refused.coming.size).to.equal(0);
+    holder.die();
+    const third = world.node({ total: { CPU: 1 } });
+    third.heartbeat(1000);
+    other.die();
+    await world.clock.advance(100);
+    const orphan = new Submitter(world, home, newJobId(), shape, 10);
+    orphan.submit(2);
+    await world.clock.until("promised", () => third.scheduler.snapshot().leases.length === 1, 1_000);
+    await world.clock.advance(10);
+    third.die();
+    await world.clock.until("done at home", () => orphan.done === 2, 5_000);
+    expect([...orphan.ran]).to.deep.equal([[home, 2]]);
+    expect(orphan.coming.size).to.equal(0);
+  });
+
   it("goes to the node with the resource, the label, or the name", async () => {
     const plain = world.node({ total: { CPU: 4 } });
     const gpu = world.node({ total: { CPU: 1, GPU: 1 } });

@@ -199,6 +199,58 @@ describe("the queue of a shape", () => {
     }
   });
 
+  describe("of tasks that are to be spread", () => {
+    const spread: Shape = { ...shape, scheduling: { kind: "spread" } };
+    const leaseOn = (id: string, node: string): Lease =>
+      new Lease(id, "w" as ProcessId, node as NodeId, "a" as ProcessId, {} as Channel);
+
+    it("keeps a task for each worker that is about to come, however short they are", () => {
+      const { queue, host } = newQueue(spread);
+      queue.observe(definition, 10);
+      const tasks = [newTask(), newTask(), newTask(), newTask()] as const;
+      for (const task of tasks) queue.add(task);
+      queue.announced("slow1", true);
+      queue.announced("slow2", true);
+      const first = leaseOn("first", "n1");
+      queue.granted(first);
+      end(queue, tasks[0], first);
+      end(queue, tasks[1], first);
+      expect(host.sent.map(([, lease]) => lease)).to.deep.equal(["first", "first"]);
+      queue.granted(leaseOn("slow2", "n2"));
+      queue.announced("slow1", false);
+      expect(host.sent.map(([, lease]) => lease)).to.deep.equal(["first", "first", "slow2", "first"]);
+      queue.stop();
+    });
+
+    it("keeps nothing for a worker that came before it was announced", () => {
+      const { queue, host } = newQueue(spread);
+      const tasks = [newTask(), newTask()] as const;
+      queue.add(tasks[0]);
+      const lease = leaseOn("fast", "n1");
+      queue.granted(lease);
+      queue.announced("fast", true);
+      queue.add(tasks[1]);
+      end(queue, tasks[0], lease);
+      expect(host.sent).to.have.length(2);
+      queue.stop();
+    });
+
+    it("asks for exactly as many as there are, and prefers the node with the least to do", async () => {
+      const { queue, host } = newQueue(spread);
+      queue.observe(definition, 10);
+      const tasks = [1, 2, 3, 4, 5, 6].map(() => newTask());
+      for (const task of tasks) queue.add(task);
+      await turn();
+      expect(host.wants).to.deep.equal([6]);
+      for (const task of tasks) queue.remove(task);
+      for (const id of ["a1", "a2", "b1", "b2"]) queue.granted(leaseOn(id, id.charAt(0)));
+      queue.add(newTask());
+      queue.add(newTask());
+      expect(host.sent.map(([, lease]) => lease)).to.deep.equal(["a1", "b1"]);
+      queue.stop();
+    });
+  });
+
   it("gives a worker back that was asked back for, after what it has", () => {
     const { queue, host } = newQueue();
     const task = newTask();

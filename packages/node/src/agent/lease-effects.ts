@@ -46,7 +46,7 @@ export function leaseEffects({ own, peers, pool, jobSpec, changed }: EffectParts
       changed();
     },
     coming: ({ submitter, key, lease, coming }) =>
-      peers.send(submitter, [Op.LeaseComing, key, lease, own.node, own.agent, coming]),
+      peers.send(submitter, [Op.LeaseComing, key, lease, coming]),
     revoke: (submitter, lease) => peers.send(submitter, [Op.LeaseRevoke, lease]),
     fail: (submitter, key, error) => peers.send(submitter, [Op.LeaseFailed, key, encodeError(error)]),
     pending: (submitter, key, reason) => peers.send(submitter, [Op.LeasePending, key, reason]),

@@ -132,10 +132,13 @@ export const leaseFailed = tuple<[op: 55, key: string, error: WireError]>(
 export const leasePending = tuple<[op: 56, key: string, reason: string]>(oneOf(Op.LeasePending), text, text);
 
 /**
- * `[57, key, lease, node, agent, coming]` granting agent -> submitter, for shapes that are to be spread: resources are
- * taken for this lease, which is granted as soon as it has a worker; keep a task for it. `coming` false: it is not
- * granted after all.
+ * `[57, key, lease, coming]` agent -> submitter, for shapes that are to be spread: a place was found for this lease, on
+ * whatever node, and it is granted as soon as it has a worker; keep a task for it. `coming` false: it is not granted
+ * after all. While another node is asked, a name of the offer stands for the lease. The grant may come first.
  */
-export const leaseComing = tuple<
-  [op: 57, key: string, lease: string, node: string, agent: string, coming: boolean]
->(oneOf(Op.LeaseComing), text, text, nodeId, processId, bool);
+export const leaseComing = tuple<[op: 57, key: string, lease: string, coming: boolean]>(
+  oneOf(Op.LeaseComing),
+  text,
+  text,
+  bool,
+);

@@ -6,12 +6,17 @@ interface HeldLease {
   readonly grant: Grant;
   revoked: boolean;
   running: boolean;
+  used: boolean;
 }
 
 /** One shape of tasks of a submitter; `taskMs` is how long a task runs. */
 export class Submitter {
   readonly key = "k";
   readonly leases = new Map<string, HeldLease>();
+  /** Leases that were announced and not granted yet. */
+  readonly coming = new Set<string>();
+  /** How many tasks each node ran. */
+  readonly ran = new Map<SimNode, number>();
   todo = 0;
   done = 0;
   submitted = 0;
@@ -21,6 +26,7 @@ export class Submitter {
   gone = false;
   /** Called instead of just waiting `taskMs`; calls back when the task is done. */
   work: ((grant: Grant, done: () => void) => void) | undefined;
+  readonly #granted = new Set<string>();
   #told = 0;
 
   constructor(
@@ -32,7 +38,13 @@ export class Submitter {
     readonly id: ProcessId = newDriverId(),
   ) {
     world.listeners.set(id, {
-      granted: (g) => this.#granted(g),
+      granted: (g) => this.#grant(g),
+      coming: (lease, coming) => {
+        // A grant may overtake its announcement.
+        if (coming && !this.#granted.has(lease)) this.coming.add(lease);
+        if (coming || !this.coming.delete(lease)) return;
+        this.#wake();
+      },
       revoked: (lease) => {
         const held = this.leases.get(lease);
         if (held === undefined) return;
@@ -84,12 +96,20 @@ export class Submitter {
     for (const node of this.world.nodes) if (node.alive) node.scheduler.submitterGone(this.id);
   }
 
-  #granted(grant: Grant): void {
-    const held = { grant, revoked: false, running: false };
+  #grant(grant: Grant): void {
+    this.#granted.add(grant.lease);
+    this.coming.delete(grant.lease);
+    const held = { grant, revoked: false, running: false, used: false };
     this.leases.set(grant.lease, held);
     this.mostLeases = Math.max(this.mostLeases, this.leases.size);
     this.#told = Math.max(0, this.#told - 1);
     this.#next(held);
+    this.#wake();
+  }
+
+  /** Looks again at workers that left tasks for others. */
+  #wake(): void {
+    for (const held of [...this.leases.values()]) if (!held.running) this.#next(held);
   }
 
   #next(held: HeldLease): void {
@@ -98,14 +118,18 @@ export class Submitter {
       this.#giveBack(held);
       return;
     }
+    // As real submitters do: who was there first leaves a task for each lease that was announced.
+    if (held.used && this.todo <= this.coming.size) return;
     this.todo--;
     held.running = true;
+    held.used = true;
     // The level is right again when it says so; it does so when it is off by much, as real submitters do.
     if (this.todo === 0 && this.#told > 0) this.demand();
     const done = (): void => {
       if (this.leases.get(held.grant.lease) !== held) return;
       held.running = false;
       this.done++;
+      this.ran.set(held.grant.node, (this.ran.get(held.grant.node) ?? 0) + 1);
       this.#next(held);
     };
     if (this.work === undefined) this.world.clock.defer(this.taskMs, done);

@@ -26,6 +26,7 @@ export interface Grant {
 /** A submitter as the world sees it. */
 export interface Listener {
   granted?(g: Grant): void;
+  coming?(lease: string, coming: boolean): void;
   revoked?(lease: string): void;
   failed?(key: string, error: StingrayError): void;
   pending?(key: string, reason: string): void;
@@ -55,6 +56,7 @@ export class SimNode {
   failStart: StingrayError | undefined;
   alive = true;
   #sequence = 0;
+  #saidAt = 0;
   #told = "";
 
   constructor(
@@ -152,6 +154,13 @@ export class SimNode {
       grant: (g) => {
         if (!this.assigned.has(g.lease)) throw new Error("granted before it was assigned");
         tell(g.submitter, (l) => l.granted?.({ ...g, node: this }));
+      },
+      coming: ({ submitter, lease, coming }) => {
+        // One says the opposite of another, so here the order counts, which channels keep.
+        const { clock, latencyMs } = world;
+        this.#saidAt = Math.max(this.#saidAt, clock.now() + world.random() * latencyMs);
+        const say = (): void => world.listeners.get(submitter)?.coming?.(lease, coming);
+        clock.defer(this.#saidAt - clock.now(), () => this.alive && say());
       },
       revoke: (to, lease) => tell(to, (l) => l.revoked?.(lease)),
       fail: (to, key, error) => tell(to, (l) => l.failed?.(key, error)),

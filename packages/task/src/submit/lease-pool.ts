@@ -62,16 +62,8 @@ export class LeasePool {
     inbox.on(Op.LeaseGrant, leaseGrant, ([, key, id, worker, node, agent]) => {
       this.granted(key, id, worker as ProcessId, node as NodeId, agent as ProcessId);
     });
-    inbox.on(Op.LeaseComing, leaseComing, ([, key, id, node, agent, coming]) => {
-      const queue = this.shapes.get(key);
-      if (queue === undefined || this.stopped) return;
-      if (!coming) return queue.notComing(id);
-      const channel = this.links.channelTo(agent as ProcessId, node as NodeId);
-      // An agent that is gone grants nothing any more.
-      queue.coming(
-        id,
-        channel.onClose(() => queue.notComing(id)),
-      );
+    inbox.on(Op.LeaseComing, leaseComing, ([, key, id, coming]) => {
+      if (!this.stopped) this.shapes.get(key)?.announced(id, coming);
     });
     inbox.on(Op.LeaseRevoke, leaseRevoke, ([, id]) => {
       const held = this.leases.get(id);

@@ -2,6 +2,7 @@
 import type { NodeId, Shape } from "@stingray/protocol";
 import { Fifo } from "../fifo.js";
 import type { RemoteDefinition } from "../registry.js";
+import { Announced } from "./announced.js";
 import { RunTime, type Lease } from "./lease.js";
 import type { PendingTask } from "./task.js";
 
@@ -21,9 +22,8 @@ export interface ShapeQueueHost {
 
 export class ShapeQueue {
   readonly leases = new Set<Lease>();
-  /** Leases that were announced and have no worker yet, with what ends the watch on their agents. Only for `spread`. */
-  private readonly announced = new Map<string, () => void>();
-  private readonly spread: boolean;
+  /** Only where tasks are to be spread. */
+  private readonly coming: Announced | undefined;
   /** Why nothing was granted yet, as the agent said last. */
   pendingReason: string | undefined;
   private readonly queue = new Fifo<PendingTask>();
@@ -37,7 +37,7 @@ export class ShapeQueue {
     readonly shape: Shape,
     private readonly host: ShapeQueueHost,
   ) {
-    this.spread = shape.scheduling?.kind === "spread";
+    if (shape.scheduling?.kind === "spread") this.coming = new Announced(() => this.pump());
   }
 
   get length(): number {
@@ -58,6 +58,7 @@ export class ShapeQueue {
   /** All waiting tasks, taken out: no worker can be had for them. */
   takeAll(): PendingTask[] {
     this.wanted = 0;
+    this.coming?.clear();
     return this.queue.drain();
   }
 
@@ -71,29 +72,15 @@ export class ShapeQueue {
     return time;
   }
 
-  /** A lease has its place somewhere, and gets a worker soon. `forget` is called when it is no longer waited for. */
-  coming(id: string, forget: () => void): void {
-    this.announced.get(id)?.();
-    this.announced.set(id, forget);
-  }
-
-  /** What was announced will not be: what was kept for it goes elsewhere. */
-  notComing(id: string): void {
-    if (!this.forgetComing(id)) return;
-    this.pump();
-    // Whoever was to grant it has counted it off; the agent must hear the level again, though it is the same here.
-    this.repeatDemand();
-  }
-
-  private forgetComing(id: string): boolean {
-    const forget = this.announced.get(id);
-    forget?.();
-    return this.announced.delete(id);
+  /** A lease has its place somewhere, and gets a worker soon; or won't after all. */
+  announced(id: string, coming: boolean): void {
+    if (coming) this.coming?.add(id);
+    else this.coming?.withdraw(id);
   }
 
   granted(lease: Lease): void {
     this.pendingReason = undefined;
-    this.forgetComing(lease.id);
+    this.coming?.granted(lease.id);
     if (this.wanted > 0) this.wanted--; // the agent counts it off, too
     this.leases.add(lease);
     lease.idleSince = performance.now();
@@ -124,7 +111,7 @@ export class ShapeQueue {
 
   /** The least loaded lease that takes one more such task. */
   private place(task: PendingTask): Lease | undefined {
-    if (this.spread) return this.placeSpread(task);
+    if (this.coming !== undefined) return this.placeSpread(task, this.coming.size);
     const depth = this.runTime(task.settings.definition).depth;
     let best: Lease | undefined;
     for (const lease of this.leases) {
@@ -138,8 +125,10 @@ export class ShapeQueue {
    * As `place`, on the least loaded node. A worker that was there first does not take what is meant for those that
    * are about to come, else the first node would run it all; nor are tasks piled up on it while there may be others.
    */
-  private placeSpread(task: PendingTask): Lease | undefined {
-    const kept = this.queue.length <= this.announced.size;
+  private placeSpread(task: PendingTask, coming: number): Lease | undefined {
+    let awaited = coming;
+    for (const lease of this.leases) if (lease.sent === 0 && lease.usable) awaited++;
+    const kept = this.queue.length <= awaited;
     const depth = this.queue.length > MAX_WANT ? this.runTime(task.settings.definition).depth : 1;
     const load = new Map<NodeId, number>();
     for (const { node, inFlight } of this.leases) load.set(node, (load.get(node) ?? 0) + inFlight.size);
@@ -214,6 +203,8 @@ export class ShapeQueue {
   /** Says the demand again: to an agent that knows nothing of it. */
   repeatDemand(): void {
     this.wanted = 0;
+    this.coming?.clear();
+    this.pump();
     this.demandLater();
   }
 
@@ -221,11 +212,11 @@ export class ShapeQueue {
   private want(): number {
     const waiting = this.queue.length;
     if (waiting === 0) return 0;
+    // Each of them may go to another place: how long they take does not matter, and one too many would tip the balance.
+    if (this.coming !== undefined) return Math.min(waiting, MAX_WANT);
     let usable = 0;
     for (const lease of this.leases) if (lease.usable) usable++;
     const next = this.queue.peek();
-    // Each of them may go to another place: how long they take does not matter, and one too many would tip the balance.
-    if (this.spread) return Math.min(waiting, MAX_WANT);
     const work = next === undefined ? undefined : this.runTime(next.settings.definition).estimate(waiting);
     let want = waiting;
     if (work !== undefined)
@@ -237,7 +228,6 @@ export class ShapeQueue {
   stop(): void {
     clearTimeout(this.idleTimer);
     this.idleTimer = undefined;
-    for (const forget of this.announced.values()) forget();
-    this.announced.clear();
+    this.coming?.clear();
   }
 }
