@@ -43,12 +43,18 @@ export type LabelSelector = Record<string, string>;
 export interface RuntimeEnv {
   /** Environment variables, on top of the node agent's. @defaultValue none */
   envVars?: Record<string, string> | undefined;
-  /** Working directory of workers, and what module paths are relative to. @defaultValue the driver's */
+  /**
+   * Working directory of workers. Given to `init()`, it is also the job's root: what the paths of modules, of `setup`
+   * and of every other `workingDir` are relative to; itself it is relative to the driver's directory, and must be there
+   * on every node under the same path. Given to a task or an actor, it is relative to the job's root and only changes
+   * where its workers run, not where modules are found.
+   * @defaultValue for `init()` the driver's directory, for tasks and actors the job's root
+   */
   workingDir?: string | undefined;
   /** Node flags, for example `["--import", "tsx"]`. @defaultValue the driver's */
   execArgv?: string[] | undefined;
   /**
-   * A module (path relative to `workingDir`, or URL) whose default export is called with the worker's container once,
+   * A module (path relative to the job's root, see `workingDir`, or URL) whose default export is called with the worker's container once,
    * before anything else runs. @defaultValue none
    */
   setup?: string | undefined;

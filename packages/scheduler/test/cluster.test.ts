@@ -71,7 +71,6 @@ describe("LeaseSchedulers of several nodes", () => {
     holder.submit(1);
     await world.clock.until("the other node is full", () => holder.leases.size === 1);
     const stale = {
-      ...other.account,
       agent: other.agent,
       node: other.node,
       labels: {},

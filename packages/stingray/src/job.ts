@@ -1,10 +1,10 @@
 /** What a driver says of itself: the job that every agent must know to start workers for it. */
-import { realpathSync } from "node:fs";
+import { realpathSync, statSync } from "node:fs";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { JobSpec, NodeId, ProcessId } from "@stingray/protocol";
-import { newJobId } from "@stingray/protocol";
+import { InvalidOptionError, newJobId, toError } from "@stingray/protocol";
 import { moduleOnWire, processState } from "@stingray/task/internal";
 import type { InitOptions } from "./init-options.js";
 
@@ -27,7 +27,7 @@ export function workerFlags(execArgv: readonly string[]): string[] {
 
 export function jobOf(options: InitOptions, driver: ProcessId, node: NodeId | undefined): JobSpec {
   const job = newJobId();
-  const root = realpathSync(resolve(options.runtimeEnv?.workingDir ?? process.cwd()));
+  const root = rootOf(options.runtimeEnv?.workingDir);
   const { workingDir: _, execArgv, ...env } = options.runtimeEnv ?? {};
   const spec: JobSpec = {
     job,
@@ -43,6 +43,30 @@ export function jobOf(options: InitOptions, driver: ProcessId, node: NodeId | un
   };
   if (node !== undefined) spec.driverNode = node;
   return spec;
+}
+
+/**
+ * What the paths of modules are relative to, on every node.
+ * @throws InvalidOptionError where it is no directory
+ */
+function rootOf(workingDir: string | undefined): string {
+  if (workingDir === undefined) return realpathSync(process.cwd());
+  const path = resolve(workingDir);
+  const fail = (why: string, cause?: Error): never => {
+    throw new InvalidOptionError(
+      `init(): runtimeEnv.workingDir: ${path} ${why}; name a directory that exists, here and on every node`,
+      { detail: { workingDir, path }, ...(cause === undefined ? {} : { cause }) },
+    );
+  };
+  let root: string;
+  try {
+    root = realpathSync(path);
+    if (statSync(root).isDirectory()) return root;
+  } catch (thrown) {
+    const cause = toError(thrown);
+    return fail(`can't be used (${cause.message})`, cause);
+  }
+  return fail("is no directory");
 }
 
 /**

@@ -49,14 +49,30 @@ export function callerModule(below: (...args: never[]) => unknown): string {
       const file = site.getFileName();
       // Helpers that compilers put between a decorator and its class are not where the class is.
       if (!file || file.startsWith("node:") || /[\\/]node_modules[\\/]tslib[\\/]/.test(file)) continue;
-      return file.startsWith("file:") ? file.replace(/[?#].*$/, "") : pathToFileURL(file).href;
+      return moduleFile(file);
     }
   } finally {
     Error.prepareStackTrace = prepare;
     Error.stackTraceLimit = limit;
   }
-  throw new InvalidArgumentError(
-    "remote() was called from code that is in no module file, so that workers could not import it; move it into a module",
+  throw noModule();
+}
+
+/** What node calls code that it was given on the command line or on standard input. */
+const NO_FILE = /(^|[\\/])\[(eval\d*|stdin|worker eval)\]$/;
+
+/** @throws InvalidArgumentError for code that came from somewhere else than a file */
+function moduleFile(name: string): string {
+  const isUrl = name.startsWith("file:");
+  if ((!isUrl && !isAbsolute(name)) || NO_FILE.test(name)) throw noModule(name);
+  return isUrl ? name.replace(/[?#].*$/, "") : pathToFileURL(name).href;
+}
+
+function noModule(name?: string): InvalidArgumentError {
+  const shown = name === undefined ? "" : ` (${name.length > 60 ? `${name.slice(0, 60)}…` : name})`;
+  return new InvalidArgumentError(
+    `remote() or @actor was used in code that is in no module file${shown}, so that workers can't import it: code from ` +
+      "-e, standard input, eval or a data URL is found by nobody else; move it into a module",
   );
 }
 

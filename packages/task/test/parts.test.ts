@@ -1,7 +1,8 @@
 /** The queue, entries of objects, definitions, and when collections are worth it. */
 import { setImmediate as turn } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
-import type { NodeId, ProcessId } from "@stingray/protocol";
+import { Script } from "node:vm";
+import { InvalidArgumentError, type NodeId, type ProcessId } from "@stingray/protocol";
 import { expect } from "chai";
 import { Fifo } from "../src/fifo.js";
 import { Collector } from "../src/objects/collector.js";
@@ -119,6 +120,20 @@ describe("definitions", () => {
   it("know the module that they were made in", () => {
     const here = (): string => callerModule(here);
     expect(here()).to.equal(import.meta.url);
+  });
+
+  it("refuse code that is in no file, since nobody else could find it", () => {
+    const script = (filename?: string): (() => unknown) => {
+      const run = new Script("(make) => make()", filename === undefined ? {} : { filename });
+      const call = run.runInThisContext() as (make: () => string) => unknown;
+      const make = (): string => callerModule(make);
+      return () => call(make);
+    };
+    const here = pathToFileURL("/work/").href;
+    for (const name of [undefined, "[eval]", "[stdin]", `${here}[eval1]`, "data:text/javascript,1", "REPL1"])
+      expect(script(name), String(name)).to.throw(InvalidArgumentError, /in no module file.*move it/);
+    expect(script("/work/[id].js")()).to.equal(pathToFileURL("/work/[id].js").href);
+    expect(script(`${here}a.js?v=1#x`)()).to.equal(`${here}a.js`);
   });
 
   it("name modules below the job's root relative to it, others by their URL, and find both again", () => {

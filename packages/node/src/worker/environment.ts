@@ -1,9 +1,13 @@
 /** Makes a worker one of a job: its variables, its directory, its setup module. */
+import { resolve } from "node:path";
 import { RuntimeEnvError, toError, type JobSpec, type RuntimeEnvSpec } from "@stingray/protocol";
 import { moduleUrl, preload } from "@stingray/task/internal";
 import type { DependencyContainer } from "tsyringe";
 
 /**
+ * Only the process is in the working directory: modules, `setup` included, are found from the job's root in every
+ * worker, since that is how the driver and all others name them.
+ *
  * @param env the task's or actor's environment, already merged over the job's
  * @throws RuntimeEnvError with what could not be set up, and why
  */
@@ -12,13 +16,14 @@ export async function enterEnvironment(
   env: RuntimeEnvSpec,
   container: () => DependencyContainer,
 ): Promise<void> {
-  const root = env.workingDir ?? job.root;
+  const { root } = job;
+  const directory = resolve(root, env.workingDir ?? "");
   for (const [name, value] of Object.entries(env.envVars ?? {})) process.env[name] = value;
   try {
-    process.chdir(root);
+    process.chdir(directory);
   } catch (error) {
     throw new RuntimeEnvError(
-      `the working directory ${root} can't be entered on this node; it must exist on every node, or set runtimeEnv.workingDir`,
+      `the working directory ${directory} can't be entered on this node; it must exist on every node, or set runtimeEnv.workingDir`,
       {
         cause: error,
       },

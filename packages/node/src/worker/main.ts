@@ -47,9 +47,8 @@ async function main(): Promise<void> {
   const attach = (): Promise<void> => (attached ??= attachBroker(config, runtime.transport));
   inbox.serve(Worker.bind, async ({ spec, runtimeEnv }) => {
     if (spec.driverNode !== config.node) void attach();
-    const job = runtimeEnv.workingDir === undefined ? spec : { ...spec, root: runtimeEnv.workingDir };
-    runtime.bind(job);
-    await enterEnvironment(job, runtimeEnv, () => c.resolve(USER_CONTAINER));
+    runtime.bind(spec);
+    await enterEnvironment(spec, runtimeEnv, () => c.resolve(USER_CONTAINER));
     trace("worker", "bound to a job");
     return {};
   });
