@@ -2,8 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { inspect } from "node:util";
 import { expect } from "chai";
-import type {
-  ObjectRef} from "stingray";
+import type { ObjectRef } from "stingray";
 import {
   GetTimeoutError,
   InvalidArgumentError,
