@@ -85,8 +85,12 @@ describe("tasks that fail", function () {
       expect(several.errors?.[1]).to.be.instanceOf(SyntaxError);
       const paper = await causeOf("paper");
       expect(paper).to.include({ name: "OutOfPaper", message: "tray 2 is empty", tray: 2 });
-      expect((await causeOf("text")).message).to.contain("a text");
-      expect((await causeOf("nothing")).message).to.contain("undefined");
+      const text = await rejection(get(tasks.fail.remote("text")));
+      expect(text.message).to.contain("a text");
+      expect(text.cause).to.equal("a text");
+      const nothing = await rejection(get(tasks.fail.remote("nothing")));
+      expect(nothing).to.be.instanceOf(TaskError);
+      expect(nothing.message).to.contain("undefined");
     });
 
     it("give an error of a registered class back as one of it, with its methods", async () => {
