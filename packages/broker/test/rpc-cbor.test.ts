@@ -3,6 +3,7 @@ import { expect } from "chai";
 import { Encoder } from "cbor-x";
 import { itemEnd, readItem } from "../src/rpc/cbor-read.js";
 import { Writer } from "../src/rpc/cbor-write.js";
+import { decodePlain, encodePlain } from "../src/rpc/plain.js";
 import { randomFrom } from "./fixtures/rpc-world.js";
 
 function write(value: unknown): Buffer {
@@ -161,5 +162,24 @@ describe("CBOR on the wire", function () {
     expect(Object.keys(polluted)).deep.equals(["__proto__"]);
     expect(Object.getPrototypeOf(polluted)).equals(Object.prototype);
     expect((polluted as { a?: unknown }).a).equals(undefined);
+  });
+
+  it("outside of frames is the whole of a message, and hostile bytes take no time", () => {
+    const value = [1, "heartbeat", { CPU: 0.5 }, new Uint8Array([1, 2])];
+    expect(decodePlain(encodePlain(value))).deep.equals(value);
+    expect(decodePlain(Uint8Array.from(other.encode(value)))).deep.equals(value);
+    expect(() => decodePlain(Buffer.concat([encodePlain(1), Buffer.from([0])]))).throws(
+      ProtocolError,
+      "1 bytes follow the value",
+    );
+    const started = performance.now();
+    for (const [item, times] of [
+      ["81", 1_000_000],
+      ["a161", 100_000],
+      ["c1", 1_000_000],
+      ["9a06ffffff", 10_000],
+    ] as const)
+      expect(() => decodePlain(Buffer.from(item.repeat(times), "hex"))).throws(ProtocolError);
+    expect(performance.now() - started).below(1_000);
   });
 });

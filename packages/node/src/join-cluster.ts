@@ -1,5 +1,6 @@
 /** Asking over plain NATS which agent of a cluster takes a driver (or an observer) in. */
 import type { NatsConnection } from "@nats-io/nats-core";
+import { decodePlain, encodePlain } from "@stingray/broker";
 import {
   ConnectionError,
   Join,
@@ -13,7 +14,6 @@ import {
   type Subjects,
   type WireError,
 } from "@stingray/protocol";
-import { Encoder } from "cbor-x";
 
 export interface JoinedCluster {
   readonly agent: ProcessId;
@@ -21,7 +21,6 @@ export interface JoinedCluster {
 }
 
 const TIMEOUT_MS = 5_000;
-const cbor = new Encoder({ useRecords: false, mapsAsObjects: true, tagUint8Array: false });
 const joinError = record<{ error: WireError }>({ error: wireErrorCheck() });
 
 /**
@@ -35,7 +34,7 @@ export async function joinCluster(
   const subject = subjects.capability("driver");
   let data: Uint8Array;
   try {
-    data = (await nc.request(subject, cbor.encode({ version: PROTOCOL_VERSION }), { timeout: timeoutMs }))
+    data = (await nc.request(subject, encodePlain({ version: PROTOCOL_VERSION }), { timeout: timeoutMs }))
       .data;
   } catch (cause) {
     throw new ConnectionError(
@@ -47,7 +46,7 @@ export async function joinCluster(
   }
   let reply: unknown;
   try {
-    reply = cbor.decode(data) as unknown;
+    reply = decodePlain(data);
   } catch (cause) {
     throw new ProtocolError(`what answered on ${subject} is no stingray agent of this version`, { cause });
   }

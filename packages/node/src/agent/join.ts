@@ -1,5 +1,6 @@
 /** Answers drivers that ask, with a plain NATS request, which agent takes them in. */
 import type { NatsConnection } from "@nats-io/nats-core";
+import { decodePlain, encodePlain } from "@stingray/broker";
 import {
   Join,
   PROTOCOL_VERSION,
@@ -12,9 +13,6 @@ import {
   type Subjects,
   type WireError,
 } from "@stingray/protocol";
-import { Encoder } from "cbor-x";
-
-const cbor = new Encoder({ useRecords: false, mapsAsObjects: true, tagUint8Array: false });
 
 /** What comes back: the answer of `join` itself, or a map with nothing but the error. */
 export type JoinReply = ReturnType<typeof Join.answer> | { error: WireError };
@@ -32,7 +30,7 @@ export function serveJoin(
       if (error !== null) return;
       const reply = answer(message.data, subjects.cluster, self, onMalformed);
       // Nobody can be told of what has no reply subject.
-      if (message.reply !== undefined && message.reply !== "") message.respond(cbor.encode(reply));
+      if (message.reply !== undefined && message.reply !== "") message.respond(encodePlain(reply));
     },
   });
   return () => {
@@ -64,7 +62,7 @@ function answer(
 
 function decode(data: Uint8Array): unknown {
   try {
-    return cbor.decode(data) as unknown;
+    return decodePlain(data);
   } catch (thrown) {
     throw new ProtocolError(
       `a join request that is no CBOR (${toError(thrown).message}): is this a driver of stingray?`,

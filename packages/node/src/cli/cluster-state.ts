@@ -1,6 +1,6 @@
 /** Asking an agent for the state of its cluster: through its socket where it is on this machine, else through the broker. */
 import type { NatsConnection } from "@nats-io/nats-core";
-import { Transport, type PeerAddress } from "@stingray/broker";
+import { Transport, decodePlain, encodePlain, type PeerAddress } from "@stingray/broker";
 import { connectBroker, type BrokerOptions } from "@stingray/broker/connect";
 import {
   Agent,
@@ -17,7 +17,6 @@ import {
   type ProcessId,
   type WireError,
 } from "@stingray/protocol";
-import { Encoder } from "cbor-x";
 import type { NodeFile } from "../runtime-files.js";
 
 export interface ClusterState {
@@ -26,7 +25,6 @@ export interface ClusterState {
 }
 
 const TIMEOUT_MS = 5_000;
-const cbor = new Encoder({ useRecords: false, mapsAsObjects: true, tagUint8Array: false });
 const joinError = record<{ error: WireError }>({ error: wireErrorCheck() });
 
 /** Asks an agent of this machine. No broker and no credentials are needed: its secret is in a file of ours. */
@@ -71,7 +69,7 @@ async function join(nc: NatsConnection, subjects: Subjects): Promise<PeerAddress
   const subject = subjects.capability("driver");
   let data: Uint8Array;
   try {
-    const reply = await nc.request(subject, cbor.encode({ version: PROTOCOL_VERSION }), {
+    const reply = await nc.request(subject, encodePlain({ version: PROTOCOL_VERSION }), {
       timeout: TIMEOUT_MS,
     });
     data = reply.data;
@@ -90,7 +88,7 @@ async function join(nc: NatsConnection, subjects: Subjects): Promise<PeerAddress
 function answerOf(data: Uint8Array): { agent: ProcessId } {
   let reply: unknown;
   try {
-    reply = cbor.decode(data);
+    reply = decodePlain(data);
   } catch (cause) {
     throw new ProtocolError("the answer to a join request is no CBOR: is something else on that subject?", {
       cause,

@@ -2,17 +2,15 @@
  * The one encoder of the feeds: plain CBOR (no records, no tags on byte strings), so that an observer in any
  * language can read them.
  */
+import { decodePlain, encodePlain } from "@stingray/broker";
 import { PROTOCOL_VERSION, ProtocolError } from "@stingray/protocol";
-import { Encoder } from "cbor-x";
-
-const cbor = new Encoder({ useRecords: false, mapsAsObjects: true, tagUint8Array: false });
 
 /** Largest feed message accepted, in bytes; a heartbeat is some hundred. */
 const MAX_BYTES = 1 << 20;
 
 /** `[version, kind, ...items]` as bytes. */
 export function encodeFeed(kind: string, items: readonly unknown[]): Uint8Array {
-  return cbor.encode([PROTOCOL_VERSION, kind, ...items]);
+  return encodePlain([PROTOCOL_VERSION, kind, ...items]);
 }
 
 /**
@@ -44,7 +42,7 @@ export function decodeFeed(kind: string, data: Uint8Array): unknown[] {
 
 function parse(kind: string, data: Uint8Array): unknown {
   try {
-    return cbor.decode(data) as unknown;
+    return decodePlain(data);
   } catch (cause) {
     throw new ProtocolError(`malformed ${kind}: it is no CBOR; the message is dropped`, { cause });
   }
