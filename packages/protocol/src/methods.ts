@@ -2,21 +2,25 @@
  * Request methods: a name, and checkers of what is asked and answered. `request()` and `serve()` of the broker
  * package take these, so that both ends are checked against the same line.
  */
-import {
-  bool,
-  bytes,
-  list,
-  mapOf,
-  number,
-  optional,
-  record,
-  text,
-  tuple,
-  uint,
-  type Check,
-} from "./check.js";
+import { bool, bytes, list, mapOf, number, optional, record, text, uint, type Check } from "./check.js";
 import { actorView, type ActorView } from "./messages/actors.js";
 import { actorId, jobId, nodeId, objectId, processId } from "./messages/id-checks.js";
+import {
+  copyList,
+  dataAddress,
+  processMemory,
+  storeListing,
+  storeRoom,
+  storeSpan,
+  storeWanted,
+  type DataAddress,
+  type ProcessMemory,
+  type StoreListing,
+  type StoreRoom,
+  type StoreSpan,
+  type StoreWanted,
+} from "./messages/store.js";
+import { valueDesc, type ValueDesc } from "./messages/values.js";
 import { runtimeEnvSpec, shapeSpec, type RuntimeEnvSpec, type Shape } from "./messages/leases.js";
 import { actorSpec, jobSpec, nodeView, type ActorSpec, type JobSpec, type NodeView } from "./specs.js";
 
@@ -123,31 +127,71 @@ export const Agent = {
     record({ accepted: bool, reason: optional(text) }),
   ),
 
-  /** Reserves room for a large object. `path` is a file of exactly `size` bytes to be mapped shared and written. */
-  storeCreate: method<{ object: string; size: number }, { path: string }>(
+  /**
+   * Reserves room for a large object, waiting for it where the store is full. The bytes go to the file that the answer
+   * names, which becomes the object's when it is complete. `origin`: where in the program it was made, for people.
+   */
+  storeCreate: method<{ object: string; size: number; origin?: string | undefined }, StoreRoom>(
     "store.create",
-    record({ object: objectId, size: uint }),
-    record({ path: text }),
+    record({ object: objectId, size: uint, origin: optional(text) }),
+    storeRoom,
   ),
   /** Makes sure that this node has the object, from one of the copies if need be. */
-  storePull: method<
-    { object: string; size: number; copies: [string, string][] },
-    { path: string; size: number }
-  >(
+  storePull: method<StoreWanted, { path: string; size: number }>(
     "store.pull",
-    record({
-      object: objectId,
-      size: uint,
-      copies: list(tuple<[string, string]>(nodeId, processId), 10_000),
-    }),
+    storeWanted,
     record({ path: text, size: uint }),
   ),
-  /** Part of an object of this node: `length` bytes from `offset`, or fewer at its end. */
-  storeRead: method<{ object: string; offset: number; length: number }, { bytes: Uint8Array; size: number }>(
+  /** A file of its own for small values, of at least so many bytes, until StoreReturn or the end of the process. */
+  storeLease: method<{ bytes: number }, StoreRoom>("store.lease", record({ bytes: uint }), storeRoom),
+  /**
+   * Makes sure that these objects can be read on this node, all of them together, fetching or restoring what is not
+   * here. Unless `hold` is false they stay until StoreDone, or the end of the asker. Spans are in the order asked.
+   */
+  storeOpen: method<{ objects: StoreWanted[]; hold: boolean }, { spans: StoreSpan[] }>(
+    "store.open",
+    record({ objects: list(storeWanted, 10_000), hold: bool }),
+    record({ spans: list(storeSpan, 10_000) }),
+  ),
+  /** Part of an object of this node: `length` bytes from `offset`, or fewer at its end, with their CRC-32. */
+  storeRead: method<
+    { object: string; offset: number; length: number },
+    { bytes: Uint8Array; size: number; crc: number }
+  >(
     "store.read",
     record({ object: objectId, offset: uint, length: uint }),
-    record({ bytes, size: uint }),
+    record({ bytes, size: uint, crc: uint }),
   ),
+  /** Part of an object that the asker has created here, from a process that does not see this node's memory. */
+  storeWrite: method<{ object: string; offset: number; bytes: Uint8Array; crc: number }, object>(
+    "store.write",
+    record({ object: objectId, offset: uint, bytes, crc: uint }),
+    empty,
+  ),
+  /** Completes an object that was written with `store.write` or over the data port. */
+  storeSeal: method<{ object: string; size: number }, object>(
+    "store.seal",
+    record({ object: objectId, size: uint }),
+    empty,
+  ),
+  /** Where the data port of this node is. No hosts: it has none, use `store.read` and `store.write`. */
+  storeAddress: method<object, DataAddress>("store.address", empty, dataAddress),
+  /** Has other nodes keep copies of an object of this node until there are `copies` in all; answers where they are. */
+  storeReplicate: method<{ object: string; size: number; copies: number }, { copies: [string, string][] }>(
+    "store.replicate",
+    record({ object: objectId, size: uint, copies: uint }),
+    record({ copies: copyList }),
+  ),
+  /** Agent to agent: fetch this object and keep it as if it had been made here. */
+  storeKeep: method<StoreWanted, object>("store.keep", storeWanted, empty),
+  /** Where else the object is, as far as the cluster knows: nodes that have it whole. */
+  storeLocate: method<{ object: string }, { size: number; copies: [string, string][] }>(
+    "store.locate",
+    record({ object: objectId }),
+    record({ size: uint, copies: copyList }),
+  ),
+  /** What is in the store of this node, and what its processes hold: for `stingray memory`. At most `limit` objects, largest first. */
+  storeList: method<{ limit: number }, StoreListing>("store.list", record({ limit: uint }), storeListing),
 
   /** The cluster as this agent sees it. */
   clusterState: method<object, { cluster: string; nodes: NodeView[] }>(
@@ -179,10 +223,21 @@ export const Worker = {
 export const Process = {
   /** Still there? Asked by the home agent of a driver whose end shows nowhere else: it has no socket to the agent. */
   ping: method<object, object>("process.ping", empty, empty),
+  /** The objects that it owns or borrows, by what is known of their values; at most `limit` of them, largest first. */
+  memory: method<{ limit: number }, ProcessMemory>("process.memory", record({ limit: uint }), processMemory),
 } as const;
 
 /** Served by every process for the objects that it owns. */
 export const Owner = {
+  /**
+   * The copies that the owner named can't be read: `failed` are the nodes that were asked. The owner looks for other
+   * copies, then makes the value again; the answer comes when there is one, or says why there is none.
+   */
+  recover: method<{ object: string; failed: string[] }, { value: ValueDesc }>(
+    "object.recover",
+    record({ object: objectId, failed: list(nodeId, 10_000) }),
+    record({ value: valueDesc }),
+  ),
   /** As ObjectBorrow, answered when noted, for a sender that must not let go before. */
   borrow: method<{ objects: string[] }, object>("object.borrow", record({ objects: list(objectId) }), empty),
   /** The receiver of a result now holds the references inside it itself; the sender may let go. */

@@ -118,7 +118,32 @@ export {
   objectValue,
   storeSealed,
   storeFree,
+  storeDone,
+  storeReturn,
 } from "./messages/objects.js";
+export {
+  STORE_STATES,
+  copyList,
+  dataAddress,
+  processMemory,
+  storeFigures,
+  storeListing,
+  storeRoom,
+  storeSpan,
+  storeWanted,
+} from "./messages/store.js";
+export type {
+  DataAddress,
+  HeldObject,
+  ProcessMemory,
+  StoredObject,
+  StoreFigures,
+  StoreListing,
+  StoreRoom,
+  StoreSpan,
+  StoreState,
+  StoreWanted,
+} from "./messages/store.js";
 export type { ObjectValue } from "./messages/objects.js";
 export {
   runtimeEnvSpec,

@@ -1,6 +1,14 @@
 /** The object store of the node as other processes see it: room for new objects, copies from other nodes, reads. */
+import { crc32 } from "node:zlib";
 import type { NodeStore } from "@stingray/objectstore";
-import { ObjectLostError, ProtocolError, isAgentId, toError, type ProcessId } from "@stingray/protocol";
+import {
+  ObjectLostError,
+  ProtocolError,
+  isAgentId,
+  toError,
+  type ProcessId,
+  type StoreRoom,
+} from "@stingray/protocol";
 
 /** Bytes per request of a transfer, and requests in flight at a time. */
 const CHUNK = 512 * 1024;
@@ -42,10 +50,10 @@ export class Objects {
   }
 
   /** Reserves room; gives the file to be written. @throws ObjectStoreFullError */
-  create(object: string, size: number, client: ProcessId): { path: string } {
+  create(object: string, size: number, client: ProcessId): StoreRoom {
     const path = this.store.create(object, size, client);
     this.note(object, client);
-    return { path };
+    return { path, file: 0, length: size, warm: false };
   }
 
   seal(object: string, size: number): void {
@@ -82,7 +90,7 @@ export class Objects {
     offset: number,
     length: number,
     reader: ProcessId,
-  ): { bytes: Uint8Array; size: number } {
+  ): { bytes: Uint8Array; size: number; crc: number } {
     const size = this.sealedSize(object);
     if (size === undefined) {
       throw new ObjectLostError(
@@ -95,7 +103,8 @@ export class Objects {
       agents.add(reader);
     }
     const wanted = Math.max(0, Math.min(length, MAX_READ, size - offset));
-    return { bytes: this.store.read(object, offset, wanted), size };
+    const bytes = this.store.read(object, offset, wanted);
+    return { bytes, size, crc: crc32(bytes) };
   }
 
   /**

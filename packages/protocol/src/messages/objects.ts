@@ -25,7 +25,7 @@ export const objectValue = tuple<[op: 33, object: string, value: ValueDesc]>(
 );
 export type ObjectValue = Checked<typeof objectValue>;
 
-/** `[40, object, size]` to the local agent: the file that `store.create` gave is written whole and may be read. */
+/** `[40, object, size]` to the local agent: the file that `store.create` gave was written and has the object's name. */
 export const storeSealed = tuple<[op: 40, object: string, size: number]>(
   oneOf(Op.StoreSealed),
   objectId,
@@ -33,3 +33,7 @@ export const storeSealed = tuple<[op: 40, object: string, size: number]>(
 );
 /** `[41, objects]` to an agent: drop your copies. Unknown ids are no error. */
 export const storeFree = tuple<[op: 41, objects: string[]]>(oneOf(Op.StoreFree), list(objectId));
+/** `[42, objects]` to the local agent: the sender has mapped or read what `store.open` held for it, once for each. */
+export const storeDone = tuple<[op: 42, objects: string[]]>(oneOf(Op.StoreDone), list(objectId));
+/** `[43, files]` to the local agent: files of `store.lease`, or of a `store.create` that came to nothing, by their numbers. */
+export const storeReturn = tuple<[op: 43, files: number[]]>(oneOf(Op.StoreReturn), list(uint));

@@ -31,6 +31,8 @@ export const Op = {
   // objects: any process -> the agent of a node with a copy
   StoreSealed: 40,
   StoreFree: 41,
+  StoreDone: 42,
+  StoreReturn: 43,
   // leases: submitter -> agent
   LeaseDemand: 50,
   LeaseReturn: 51,
