@@ -116,6 +116,7 @@ export {
   objectBorrow,
   objectRelease,
   objectValue,
+  objectCopied,
   storeSealed,
   storeFree,
   storeDone,

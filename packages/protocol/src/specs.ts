@@ -2,6 +2,7 @@
 import { bool, list, mapOf, number, oneOf, optional, record, text, uint, type Check } from "./check.js";
 import { actorId, jobId, nodeId, objectId, processId } from "./messages/id-checks.js";
 import { runtimeEnvSpec, shapeSpec, type RuntimeEnvSpec, type Shape } from "./messages/leases.js";
+import { storeFigures, type StoreFigures } from "./messages/store.js";
 import { valueDesc, type ValueDesc } from "./messages/values.js";
 
 /** A job as every agent needs to know it to start workers for it. Stored in the `jobs` table. */
@@ -130,6 +131,8 @@ export interface NodeView {
   storeUsed: number;
   /** Bytes that it takes. */
   storeCapacity: number;
+  /** All that the store says of itself; absent where the node is of a version that says less. */
+  store?: StoreFigures | undefined;
   /** Demand that waits here, one line each with its reason. */
   pending: { shape: Record<string, number>; count: number; reason: string }[];
 }
@@ -146,6 +149,7 @@ export const nodeView = record<NodeView>({
   actors: uint,
   storeUsed: uint,
   storeCapacity: uint,
+  store: optional(storeFigures),
   pending: list(
     record<{ shape: Record<string, number>; count: number; reason: string }>({
       shape: mapOf(number),

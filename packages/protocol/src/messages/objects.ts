@@ -1,6 +1,6 @@
 /** Objects: who owns a value, who holds a reference to it, which node keeps it. */
 import { list, oneOf, tuple, uint, type Checked } from "../check.js";
-import { objectId } from "./id-checks.js";
+import { nodeId, objectId, processId } from "./id-checks.js";
 import { Op } from "./op.js";
 import { type ValueDesc, valueDesc } from "./values.js";
 
@@ -24,6 +24,18 @@ export const objectValue = tuple<[op: 33, object: string, value: ValueDesc]>(
   valueDesc,
 );
 export type ObjectValue = Checked<typeof objectValue>;
+
+/**
+ * `[34, object, size, node, agent]` from the agent of a node that has fetched a copy to the owner, who tells readers and
+ * frees it with the others. An owner that does not know the object (any more) answers the agent with StoreFree.
+ */
+export const objectCopied = tuple<[op: 34, object: string, size: number, node: string, agent: string]>(
+  oneOf(Op.ObjectCopied),
+  objectId,
+  uint,
+  nodeId,
+  processId,
+);
 
 /** `[40, object, size]` to the local agent: the file that `store.create` gave was written and has the object's name. */
 export const storeSealed = tuple<[op: 40, object: string, size: number]>(

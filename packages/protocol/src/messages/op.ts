@@ -26,6 +26,7 @@ export const Op = {
   ObjectGet: 30,
   ObjectBorrow: 31,
   ObjectRelease: 32,
+  ObjectCopied: 34,
   // objects: owner -> asker
   ObjectValue: 33,
   // objects: any process -> the agent of a node with a copy
