@@ -1,0 +1,138 @@
+/** Clusters with small object stores, and what these stores say of themselves. */
+import { lstatSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect } from "chai";
+import { Agent, type NodeId, type ProcessId, type StoreFigures, type StoreListing } from "@stingray/protocol";
+import { processState } from "@stingray/task/internal";
+import { nodes, type InitOptions, type NodeView } from "stingray";
+import { TestCluster, collectGarbage, eventually } from "./actor-cluster.js";
+
+export const KIB = 1024;
+export const MIB = 1024 * KIB;
+
+/** What may be asked of the stores of whichever cluster this process is in. */
+export async function aliveNodes(): Promise<NodeView[]> {
+  return (await nodes()).filter(({ state }) => state === "ALIVE");
+}
+
+/** What the agent of a node says of its store; largest objects first, at most `limit`. */
+export async function listing(of: NodeView | string | undefined, limit = 1_000): Promise<StoreListing> {
+  const node = typeof of === "object" ? of : (await nodes()).find(({ node }) => node === of);
+  const { runtime } = processState;
+  if (node === undefined || runtime === undefined) throw new Error(`there is no node ${String(of)} to ask`);
+  const channel = runtime.channelTo(node.agent as ProcessId, node.node as NodeId);
+  return channel.request(Agent.storeList, { limit }, { timeoutMs: 10_000 });
+}
+
+export async function figures(of: NodeView | string | undefined): Promise<StoreFigures> {
+  return (await listing(of, 0)).figures;
+}
+
+/** Over all live nodes. */
+export async function total(figure: keyof StoreFigures): Promise<number> {
+  const all = await Promise.all((await aliveNodes()).map((node) => figures(node)));
+  return all.reduce((sum, one) => sum + one[figure], 0);
+}
+
+export interface Freed {
+  /** Has other processes collect garbage. @defaultValue nothing */
+  collect?: (() => Promise<unknown>) | undefined;
+  timeoutMs?: number | undefined;
+}
+
+/** Waits until nothing of any object is left: no bytes in memory or on disk, no object in any process. */
+export async function everythingIsFreed({ collect, timeoutMs = 15_000 }: Freed = {}): Promise<void> {
+  await eventually(
+    async () => {
+      collectGarbage();
+      await collect?.();
+      for (const node of await aliveNodes()) {
+        const { figures, processes, silent } = await listing(node, 10);
+        const { used, leased, lingering, onDisk, objects, waiting } = figures;
+        expect(
+          { used: used - leased, lingering, onDisk, objects, waiting },
+          `the store of ${node.node}`,
+        ).to.deep.equal({ used: 0, lingering: 0, onDisk: 0, objects: 0, waiting: 0 });
+        expect(silent, "processes that do not answer").to.deep.equal([]);
+        for (const { process, owned, borrowed, inlineBytes, slabBytes, objects } of processes)
+          expect(
+            { owned, borrowed, inlineBytes, slabBytes },
+            `process ${process}, which has ${JSON.stringify(objects.slice(0, 5))}`,
+          ).to.deep.equal({ owned: 0, borrowed: 0, inlineBytes: 0, slabBytes: 0 });
+      }
+      return true;
+    },
+    "everything is freed",
+    timeoutMs,
+  );
+}
+
+/** Bytes of the files below a directory, as they are on disk. */
+export function bytesBelow(directory: string): number {
+  const entries = readdirSync(directory, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile())
+    .reduce((sum, { parentPath, name }) => {
+      const found = lstatSync(join(parentPath, name), { throwIfNoEntry: false });
+      return sum + (found === undefined ? 0 : found.blocks * 512);
+    }, 0);
+}
+
+/** A cluster inside the tests' process whose nodes spill into a directory of the test. */
+export class StoreCluster {
+  private constructor(
+    private readonly test: TestCluster,
+    /** What the nodes spill lies below it. */
+    readonly spillDir: string,
+    /** In the order of the options; the first is the driver's own. */
+    readonly nodes: readonly NodeView[],
+  ) {}
+
+  static async start(options: InitOptions): Promise<StoreCluster> {
+    const spillDir = mkdtempSync(join(tmpdir(), "st-spill-"));
+    const test = await TestCluster.start({ ...options, spillDir } as InitOptions);
+    const count = Array.isArray(options.nodes) ? options.nodes.length : (options.nodes ?? 1);
+    const seen = await eventually(async () => {
+      const alive = await aliveNodes();
+      return alive.length === count && alive;
+    }, `${count} nodes live`);
+    const own = seen.filter(({ node }) => node === test.cluster.nodeId);
+    const others = seen.filter(({ node }) => node !== test.cluster.nodeId);
+    return new StoreCluster(test, spillDir, [...own, ...others]);
+  }
+
+  get cluster(): TestCluster["cluster"] {
+    return this.test.cluster;
+  }
+
+  node(index: number): NodeView {
+    const found = this.nodes[index];
+    if (found === undefined) throw new Error(`the cluster has no node ${index}`);
+    return found;
+  }
+
+  /** Options of a task or an actor for this node. */
+  on(index: number): { scheduling: { node: string } } {
+    return { scheduling: { node: this.node(index).node } };
+  }
+
+  /** Where the node keeps its objects in shared memory. */
+  storeDir(index: number): string {
+    return join(`/dev/shm/stingray-${process.getuid?.() ?? 0}`, this.node(index).node);
+  }
+
+  file(name: string): string {
+    return this.test.file(name);
+  }
+
+  /** Ends it; nothing may remain, on disk neither. */
+  async end(): Promise<void> {
+    try {
+      await this.test.end();
+      expect(readdirSync(this.spillDir), "files left in the spill directory").to.deep.equal([]);
+    } finally {
+      rmSync(this.spillDir, { recursive: true, force: true });
+    }
+  }
+}
