@@ -50,8 +50,20 @@ export const fromSubject = (subject: string): string => subject.replaceAll("./",
 /** Key in `names`: `<namespace>/<name>`, both encoded, so that a namespace is a prefix. */
 export const nameKey = (namespace: string, name: string): string =>
   `${encodeToken(namespace)}/${encodeToken(name)}`;
-/** Key in `objects`: the job first, so that all objects of a job go in one stroke. */
-export const objectKey = (job: string, object: string): string => `${job}.${object}`;
+/**
+ * Key in `objects`, one per copy: the job first, so that all objects of a job go in one stroke, and the node last.
+ * Its prefixes are {@link objectPrefix} and, as an object's id begins with its owner, `<job>.<owner>`.
+ */
+export const objectKey = (job: string, object: string, node: string): string =>
+  `${objectPrefix(job, object)}.${node}`;
+/** Prefix in `objects` of all copies of an object; with a process for the object, of all that it owns. */
+export const objectPrefix = (job: string, object: string): string => `${job}.${object}`;
+/** The parts of an {@link objectKey}; of any other key, whatever stands in their places. */
+export function parseObjectKey(key: string): { job: string; object: string; node: string } {
+  const job = key.slice(0, key.indexOf("."));
+  const last = key.lastIndexOf(".");
+  return { job, object: key.slice(job.length + 1, last), node: key.slice(last + 1) };
+}
 /** Key in `lineage`: the tasks `[run * n, (run + 1) * n)` of a process, for the `n` that the writer chose. */
 export const lineageKey = (job: string, process: string, run: number): string => `${job}.${process}.${run}`;
 /** Key in `packages`. `hash` is of the content. */

@@ -18,7 +18,6 @@ import {
   record,
   shape,
   text,
-  tuple,
   uint,
   wireErrorCheck,
   type ActorSpec,
@@ -104,12 +103,17 @@ export interface GroupRow {
   cause?: WireError | undefined;
 }
 
-/** Who owns an object whose first owner died, and where its copies are. Key: {@link objectKey}. */
+/**
+ * One copy of a large object, for those who can't ask its owner. Key: {@link objectKey}. Only the agent of the copy's
+ * node writes it, so that no two writers ever meet; it may lag behind what that node has.
+ */
 export interface ObjectRow {
+  /** The process that the object belongs to, dead or alive. */
   owner: string;
   /** Bytes. */
   size: number;
-  copies: [node: string, agent: string][];
+  /** Process id of the agent whose node has the copy. */
+  agent: string;
 }
 
 /** The descriptions of a run of consecutive tasks, encoded by the task package. Key: {@link lineageKey}. */
@@ -179,11 +183,7 @@ export const ROW_CHECKS: { readonly [K in TableName]: Check<Rows[K]> } = {
     nodes: list(text, 10_000),
     cause: optional(wireErrorCheck()),
   }),
-  objects: record<ObjectRow>({
-    owner: processId,
-    size: uint,
-    copies: list(tuple<[string, string]>(nodeId, processId), 10_000),
-  }),
+  objects: record<ObjectRow>({ owner: processId, size: uint, agent: processId }),
   lineage: record<LineageRow>({ bytes }),
   packages: record<PackageRow>({ bytes }),
 };

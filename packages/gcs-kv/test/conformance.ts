@@ -2,7 +2,9 @@
 import { expect } from "chai";
 import {
   InvalidArgumentError,
+  newAgentId,
   newJobId,
+  newNodeId,
   objectIdOf,
   newWorkerId,
   TABLES,
@@ -13,7 +15,9 @@ import {
   lineageKey,
   nameKey,
   objectKey,
+  objectPrefix,
   packageKey,
+  parseObjectKey,
   type Change,
   type NameRow,
   type NodeRow,
@@ -362,6 +366,31 @@ export function conformance(setup: Setup): void {
     });
   });
 
+  describe("copies of objects", () => {
+    it("lists those of one object, those of one owner, and takes one away without the others", async () => {
+      const objects = await store.table("objects");
+      const job = newJobId();
+      const owner = newWorkerId();
+      const nodes = [newNodeId(), newNodeId()].toSorted();
+      // Of ids that begin alike, only whole ones count.
+      const ids = [objectIdOf(owner, 1, 0), objectIdOf(owner, 1, 1), objectIdOf(owner, 11, 0)] as const;
+      for (const object of [...ids, objectIdOf(newWorkerId(), 1, 0)]) {
+        for (const node of nodes) {
+          await objects.put(objectKey(job, object, node), { owner, size: 1, agent: newAgentId() });
+        }
+      }
+      const found = async (prefix: string): Promise<ReturnType<typeof parseObjectKey>[]> =>
+        (await collect(objects.entries(prefix))).map(({ key }) => parseObjectKey(key));
+      expect(await found(objectPrefix(job, ids[0]))).to.deep.equal(
+        nodes.map((node) => ({ job, object: ids[0], node })),
+      );
+      expect(await found(objectPrefix(job, owner))).to.have.length(6);
+      await objects.delete(objectKey(job, ids[0], nodes[0] as string));
+      expect(await found(objectPrefix(job, ids[0]))).to.deep.equal([{ job, object: ids[0], node: nodes[1] }]);
+      expect(await found(objectPrefix(job, owner))).to.have.length(5);
+    });
+  });
+
   describe("cleaning up a job", () => {
     it("leaves no row of the job and every row of others", async () => {
       const jobs = [newJobId(), newJobId()] as const;
@@ -374,8 +403,8 @@ export function conformance(setup: Setup): void {
         const group = groupRow(job);
         await (await store.table("groups")).put(group.group, group);
         for (let i = 0; i < 3; i++) {
-          const object = objectKey(job, objectIdOf(owner, i, 0));
-          await (await store.table("objects")).put(object, { owner, size: 1, copies: [] });
+          const copy = objectKey(job, objectIdOf(owner, i, 0), newNodeId());
+          await (await store.table("objects")).put(copy, { owner, size: 1, agent: newAgentId() });
           const bytes = new Uint8Array([i]);
           await (await store.table("lineage")).put(lineageKey(job, owner, i), { bytes });
           await (await store.table("packages")).put(packageKey(job, `hash ${i}`), { bytes });

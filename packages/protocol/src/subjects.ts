@@ -85,6 +85,10 @@ export class Subjects {
   objects(id: NodeId): string {
     return `${this.prefix}.o.${id}`;
   }
+  /** `st.v1.default.o.*` */
+  allObjects(): string {
+    return `${this.prefix}.o.*`;
+  }
   /** `st.v1.default.feed.heartbeat.<node>`: liveness and standing bids. Loss is allowed. */
   heartbeat(id: NodeId): string {
     return `${this.prefix}.feed.heartbeat.${id}`;
