@@ -5,13 +5,27 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { InvalidOptionError } from "@stingray/protocol";
-import { caseNames, runMicro } from "./micro.js";
-import type { Progress } from "./micro.js";
-import { HELP, parseOptions } from "./options.js";
+import { microCaseNames, runMicro } from "./micro.js";
+import { objectCaseNames, runObjects } from "./objects/objects.js";
+import { HELP, parseOptions, SUITES } from "./options.js";
+import type { BenchOptions, Suite } from "./options.js";
+import type { BenchFile } from "./report.js";
+import { wantedBy } from "./run.js";
+import type { Progress } from "./run.js";
 import { formatTable } from "./table.js";
 
 const ExitCode = { ok: 0, failed: 1, usage: 2, stopped: 130 } as const;
 type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
+
+interface Runnable {
+  caseNames(o: Pick<BenchOptions, "small">): string[];
+  run(o: BenchOptions, progress: Progress, signal: AbortSignal): Promise<BenchFile>;
+}
+
+const suites: Record<Suite, Runnable> = {
+  micro: { caseNames: microCaseNames, run: runMicro },
+  objects: { caseNames: objectCaseNames, run: runObjects },
+};
 
 /** Progress on standard error: one line that changes on a terminal, only what stays elsewhere. */
 function terminalProgress(): Progress {
@@ -32,14 +46,17 @@ function terminalProgress(): Progress {
 async function main(): Promise<ExitCode> {
   const options = parseOptions(process.argv.slice(2));
   if (options.help) {
-    process.stdout.write(`${HELP}\n\nCases\n${caseNames().join("\n").replace(/^/gm, "  ")}\n`);
+    const lists = SUITES.map(
+      (suite) => `Cases of ${suite}\n${suites[suite].caseNames(options).join("\n").replace(/^/gm, "  ")}\n`,
+    );
+    process.stdout.write(`${HELP}\n\n${lists.join("\n")}`);
     return ExitCode.ok;
   }
-  if (options.suite !== "micro") {
-    throw new InvalidOptionError(`there is no suite ${options.suite}; there is micro`);
-  }
-  if (!caseNames().some((name) => name.toLowerCase().includes((options.only ?? "").toLowerCase()))) {
-    throw new InvalidOptionError(`--only ${options.only ?? ""}: no case has that in its name; see --help`);
+  const suite = suites[options.suite];
+  if (!suite.caseNames(options).some(wantedBy(options))) {
+    throw new InvalidOptionError(
+      `--only ${options.only ?? ""}: no case of ${options.suite} has that in its name; see --help`,
+    );
   }
   const progress = terminalProgress();
   const stop = new AbortController();
@@ -51,7 +68,7 @@ async function main(): Promise<ExitCode> {
   }
   let result;
   try {
-    result = await runMicro(options, progress, stop.signal);
+    result = await suite.run(options, progress, stop.signal);
   } catch (error) {
     if (stop.signal.aborted) return ExitCode.stopped;
     throw error;

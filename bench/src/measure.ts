@@ -46,6 +46,52 @@ export function rateSubject(name: string, iteration: Iteration, operations: numb
   };
 }
 
+/** What a case measures bit by bit: each sample resolves to the milliseconds of its timed part. */
+export interface Sampling {
+  sample(): Promise<number>;
+  end(): Promise<void>;
+}
+
+/**
+ * A subject that times a part of each sample; what a sample needs before and after is not in its figure, only in the
+ * duration of the round. `figure` makes the samples of a round, in milliseconds and at least one, into its figure.
+ */
+export function sampledSubject(
+  name: string,
+  sampling: Sampling,
+  figure: (samples: readonly number[]) => number,
+): Subject {
+  const collect = async (seconds: number): Promise<number[]> => {
+    const start = performance.now();
+    const samples: number[] = [];
+    do samples.push(await sampling.sample());
+    while (performance.now() - start < seconds * 1000);
+    return samples;
+  };
+  return {
+    name,
+    async warmUp(seconds) {
+      await collect(seconds);
+    },
+    round: async (seconds) => figure(await collect(seconds)),
+    end: () => sampling.end(),
+  };
+}
+
+/** A subject that is prepared by its warm-up, so that a failure of the preparation is one of the subject. */
+export function preparedSubject(name: string, prepare: () => Promise<Subject>): Subject {
+  let subject: Subject | undefined;
+  return {
+    name,
+    async warmUp(seconds) {
+      subject = await prepare();
+      await subject.warmUp(seconds);
+    },
+    round: async (seconds) => (subject ? subject.round(seconds) : 0),
+    end: async () => subject?.end(),
+  };
+}
+
 /** A subject whose figure is the duration in seconds that one run reports. A round is one run, whatever its length. */
 export function durationSubject(name: string, run: () => Promise<number>): Subject {
   return {

@@ -1,28 +1,23 @@
-import { availableParallelism, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
 import { findNatsServer } from "@stingray/broker/server";
 import { init, shutdown } from "stingray";
 import { allCases } from "./cases/all.js";
 import type { Case } from "./cases/case.js";
 import { Floors } from "./floors/floors.js";
-import { durationSubject, measureInTurns, rateSubject } from "./measure.js";
-import type { Subject, Turns } from "./measure.js";
+import { durationSubject, measureInTurns, preparedSubject, rateSubject } from "./measure.js";
+import type { Subject } from "./measure.js";
 import type { BenchOptions } from "./options.js";
 import { installRay } from "./peers/ray-install.js";
 import type { RayInstallation } from "./peers/ray-install.js";
 import { RayPeer, rayProgram } from "./peers/ray.js";
 import { buildRow, OURS } from "./report.js";
 import type { BenchFile, Row } from "./report.js";
+import { describeMachine, reasonOf, turns, wantedBy } from "./run.js";
+import type { Progress } from "./run.js";
 import { chooseScale } from "./scale.js";
 import type { Scale } from "./scale.js";
 import { timeToFirstResult } from "./start-time.js";
 import { formatRow } from "./table.js";
-
-/** How the run tells what it does; `status` is overwritten by the next one, `line` stays. */
-export interface Progress {
-  status(text: string): void;
-  line(text: string): void;
-}
 
 const START_CASE = "program start to first result";
 /** What was asked for from the start of a program to its first result, in seconds. */
@@ -41,7 +36,7 @@ interface Run {
 }
 
 /** Names of all cases of the suite, in the order in which they run. */
-export function caseNames(): string[] {
+export function microCaseNames(): string[] {
   return [START_CASE, ...allCases.map((one) => one.name)];
 }
 
@@ -55,7 +50,7 @@ export async function runMicro(
   const start = performance.now();
   // The run is about a cluster of its own, whose size and links it chooses.
   delete process.env.STINGRAY_ADDRESS;
-  const wanted = (name: string): boolean => name.toLowerCase().includes((o.only ?? "").toLowerCase());
+  const wanted = wantedBy(o);
 
   const server = await findNatsServer({ install: true, log: (line) => progress.status(line) });
   const scale = await chooseScale();
@@ -92,13 +87,7 @@ export async function runMicro(
   }
   return {
     suite: "micro",
-    machine: {
-      cpus: availableParallelism(),
-      memoryGiB: Math.round(totalmem() / 2 ** 30),
-      node: process.version,
-      natsServer: server.version,
-      peers: ray && "version" in ray ? { ray: ray.version } : {},
-    },
+    machine: describeMachine(server.version, ray && "version" in ray ? { ray: ray.version } : {}),
     startedAt: startedAt.toISOString(),
     seconds: Math.round((performance.now() - start) / 1000),
     rows,
@@ -129,16 +118,17 @@ async function runStart({ o, scale, ray, ...run }: Run): Promise<Row> {
     const args = [rayProgram("ray_first_result.py"), JSON.stringify(scale)];
     subjects.push(durationSubject("ray", () => timeToFirstResult(ray.python, args)));
   }
-  const measured = await measureInTurns(subjects, turns(START_CASE, { o, ...run }));
+  const measured = await measureInTurns(subjects, turns(START_CASE, o, run.progress, run.signal));
   const head = { name: START_CASE, unit: "s", better: "lower", reach: {}, target: START_TARGET_S } as const;
   return buildRow({ ...head, notes: rayNotes(ray) }, measured);
 }
 
 async function runCase(one: Case, { o, scale, ray, ...run }: Run, floors: Floors | undefined): Promise<Row> {
-  const subjects: Subject[] = [ourSubject(one, scale)];
+  const ours = async (): Promise<Subject> => rateSubject(OURS, await one.start(scale), one.operations(scale));
+  const subjects: Subject[] = [preparedSubject(OURS, ours)];
   if (floors && one.floors) subjects.push(...floors.subjects(one.floors));
   if (ray && "peer" in ray && ray.peer) subjects.push(ray.peer.subject(one.name));
-  const measured = await measureInTurns(subjects, turns(one.name, { o, ...run }));
+  const measured = await measureInTurns(subjects, turns(one.name, o, run.progress, run.signal));
   // What was asked for holds for the links that a user gets; with everything on the broker the floor is lower.
   const reach: Record<string, number> = {};
   if (ray && one.reachRay !== undefined && o.links === "auto") reach.ray = one.reachRay;
@@ -151,34 +141,6 @@ async function runCase(one: Case, { o, scale, ray, ...run }: Run, floors: Floors
   return buildRow({ name: one.name, unit: one.unit, better: "higher", reach, notes }, measured);
 }
 
-/** Our side of a case. It is prepared by its warm-up, so that a failure of that is a failure of the case. */
-function ourSubject(one: Case, scale: Scale): Subject {
-  let subject: Subject | undefined;
-  return {
-    name: OURS,
-    async warmUp(seconds) {
-      subject = rateSubject(OURS, await one.start(scale), one.operations(scale));
-      await subject.warmUp(seconds);
-    },
-    round: async (seconds) => (subject ? subject.round(seconds) : 0),
-    end: async () => subject?.end(),
-  };
-}
-
-function turns(name: string, { o, progress, signal }: Pick<Run, "o" | "progress" | "signal">): Turns {
-  return {
-    signal,
-    rounds: o.rounds,
-    seconds: o.seconds,
-    onProgress: (subject, round) =>
-      progress.status(`${name}: ${subject}, ${round === 0 ? "warming up" : `round ${round} of ${o.rounds}`}`),
-  };
-}
-
 function rayNotes(ray: Ray): string[] {
   return ray && "why" in ray && ray.why ? [`ray: ${ray.why}`] : [];
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,9 +1,14 @@
 import { parseArgs } from "node:util";
 import { InvalidOptionError } from "@stingray/protocol";
 
+/** What can be run. */
+export const SUITES = ["micro", "objects"] as const;
+export type Suite = (typeof SUITES)[number];
+
 /** What the command line asks for. */
 export interface BenchOptions {
-  suite: string;
+  /** @defaultValue "micro" */
+  suite: Suite;
   json?: string | undefined;
   /** Peers to measure beside ours. */
   vs: readonly "ray"[];
@@ -15,30 +20,39 @@ export interface BenchOptions {
   only?: string | undefined;
   /** `nats` sends everything over the broker. @defaultValue "auto" */
   links: "auto" | "nats";
-  /** Leaves the raw broker and the raw socket out. @defaultValue true */
+  /** Measure the floors, which is what plain Node does without us. @defaultValue true */
   floors: boolean;
+  /** Small sizes, to see that everything runs; what was asked is not compared. @defaultValue false */
+  small: boolean;
   help: boolean;
 }
 
-export const HELP = `Usage: npm run bench -- micro [options]
+export const HELP = `Usage: npm run bench -- [micro|objects] [options]
 
-Measures Stingray with the cases of Ray's own microbenchmark, on a cluster that the run starts and ends itself.
-Next to each row stand the floors of the same run: the raw broker and the raw Unix socket between two processes.
+  micro    the cases of Ray's own microbenchmark; next to each row stand the floors of the same run: the raw broker and
+           the raw Unix socket between two processes
+  objects  values in the object store: put, get, moves between processes and nodes, a broadcast; next to each row
+           stands what plain Node does in the same run: a memory copy, structured clone to a thread, a TCP stream
+
+Each run starts and ends clusters of its own.
 
 Options
   --json FILE      also write the figures, all rounds included, to FILE
-  --vs ray         run the same cases with Ray from PyPI, its rounds taking turns with ours
-                   (the first time it is installed into the cache directory, which takes some minutes)
   --rounds N       rounds of each case (4)
   --seconds N      shortest duration of a round in seconds (2)
   --only TEXT      only the cases whose name contains TEXT
   --links nats     send everything over the broker, even between processes of one machine
-  --no-floors      leave the floors out
+  --no-floors      leave out what stands beside ours, and what was asked against it
+  --vs ray         micro: run the same cases with Ray from PyPI, its rounds taking turns with ours
+                   (the first time it is installed into the cache directory, which takes some minutes)
+  --small          objects: small values and few nodes, to see that everything runs; nothing is asked then
   --help           show this text
 
 Examples
   npm run bench -- micro --only "1:1 actor" --rounds 2
   npm run bench -- micro --vs ray --json bench/out/micro.json
+  npm run bench -- objects --json bench/out/objects.json
+  npm run bench -- objects --only "64 MiB" --rounds 2
 
 Exit status: 0 when every case ran (whether or not it reached what was asked), 1 when one of ours failed, 2 for a
 wrong command line, 130 when it was stopped by a signal.`;
@@ -57,8 +71,17 @@ export function parseOptions(args: readonly string[]): BenchOptions {
   if (positionals.length > 1) {
     throw new InvalidOptionError(`one suite at a time: ${positionals.join(", ")}; see --help`);
   }
+  const suite = suiteOf(positionals[0] ?? "micro");
+  if (vs.length > 0 && suite !== "micro") {
+    throw new InvalidOptionError(
+      `--vs ray: only micro has cases of Ray; see "npm run bench -- micro --vs ray --only gigabytes"`,
+    );
+  }
+  if (values.small && suite !== "objects") {
+    throw new InvalidOptionError("--small: only objects has small sizes");
+  }
   return {
-    suite: positionals[0] ?? "micro",
+    suite,
     json: values.json,
     vs: vs.includes("ray") ? ["ray"] : [],
     rounds: positive("--rounds", values.rounds ?? "4", true),
@@ -66,8 +89,16 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     only: values.only,
     links,
     floors: !values["no-floors"],
+    small: values.small ?? false,
     help: values.help ?? false,
   };
+}
+
+function suiteOf(name: string): Suite {
+  const suite = SUITES.find((one) => one === name);
+  if (suite === undefined)
+    throw new InvalidOptionError(`there is no suite ${name}; there is ${SUITES.join(" and ")}`);
+  return suite;
 }
 
 function parse(args: readonly string[]) {
@@ -83,6 +114,7 @@ function parse(args: readonly string[]) {
         only: { type: "string" },
         links: { type: "string" },
         "no-floors": { type: "boolean" },
+        small: { type: "boolean" },
         help: { type: "boolean", short: "h" },
       },
     });

@@ -1,11 +1,10 @@
 import { get, put, wait } from "stingray";
+import { randomData } from "../data.js";
 import { listOfRefs, putMany, smallValue } from "../workload.js";
 import { fixed, repeat } from "./case.js";
 import type { Case } from "./case.js";
 
 const MIB = 2 ** 20;
-/** `randomFillSync` takes no more than this at once. */
-const FILL_BYTES = 64 * MIB;
 
 export const objectCases: readonly Case[] = [
   {
@@ -54,7 +53,7 @@ export const objectCases: readonly Case[] = [
       `random data that was touched, ${scale.putBytes / MIB} MiB` +
       (scale.putBytes < 800 * MIB ? " (800 MiB in Ray's suite)" : ""),
     async start(scale) {
-      const data = await randomData(scale.putBytes);
+      const data = randomData(scale.putBytes);
       return repeat(async () => (await put(data)).release());
     },
   },
@@ -90,13 +89,3 @@ export const objectCases: readonly Case[] = [
     },
   },
 ];
-
-async function randomData(bytes: number): Promise<Uint8Array> {
-  const { randomFillSync } = await import("node:crypto");
-  const data = new Uint8Array(bytes);
-  const end = Math.min(bytes, FILL_BYTES);
-  randomFillSync(data, 0, end);
-  // The rest repeats the first part: what counts is that every page is a page of its own.
-  for (let at = end; at < bytes; at += end) data.copyWithin(at, 0, Math.min(end, bytes - at));
-  return data;
-}
