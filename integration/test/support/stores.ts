@@ -20,7 +20,7 @@ export async function aliveNodes(): Promise<NodeView[]> {
 export async function listing(of: NodeView | string | undefined, limit = 1_000): Promise<StoreListing> {
   const node = typeof of === "object" ? of : (await nodes()).find(({ node }) => node === of);
   const { runtime } = processState;
-  if (node === undefined || runtime === undefined) throw new Error(`there is no node ${String(of)} to ask`);
+  if (node === undefined || runtime === undefined) throw new Error("there is no such node to ask");
   const channel = runtime.channelTo(node.agent as ProcessId, node.node as NodeId);
   return channel.request(Agent.storeList, { limit }, { timeoutMs: 10_000 });
 }
@@ -91,7 +91,7 @@ export class StoreCluster {
 
   static async start(options: InitOptions): Promise<StoreCluster> {
     const spillDir = mkdtempSync(join(tmpdir(), "st-spill-"));
-    const test = await TestCluster.start({ ...options, spillDir } as InitOptions);
+    const test = await TestCluster.start({ ...options, spillDir });
     const count = Array.isArray(options.nodes) ? options.nodes.length : (options.nodes ?? 1);
     const seen = await eventually(async () => {
       const alive = await aliveNodes();

@@ -1,5 +1,5 @@
 /** Values of each kind that can lie in shared memory, and tasks that write into theirs. */
-import { Table, tableFromArrays } from "apache-arrow";
+import { tableFromArrays, type Table } from "apache-arrow";
 import { remote } from "stingray";
 
 const SIZE = 256 * 1024;
@@ -56,16 +56,21 @@ export interface Named {
   readonly name: string;
   readonly table: Table;
 }
+const halvesOf = (table: Table): Float64Array => {
+  const values: unknown = table.getChild("half")?.data[0]?.values;
+  if (!(values instanceof Float64Array)) throw new Error("there is no column of halves");
+  return values;
+};
 export const sumOfHalves = remote(({ table }: Named): number => {
   let sum = 0;
   for (const half of table.getChild("half") ?? []) sum += half as number;
   // The next reader must not see this.
-  (table.getChild("half")?.data[0]?.values as Float64Array).fill(0);
+  halvesOf(table).fill(0);
   return sum;
 });
 export const doubled = remote(({ table }: Named): Table =>
   tableFromArrays({
     id: table.getChild("id")?.toArray() as Int32Array,
-    half: (table.getChild("half")?.toArray() as Float64Array).map((half) => half * 2),
+    half: halvesOf(table).map((half) => half * 2),
   }),
 );

@@ -16,6 +16,7 @@ export const makeLater = remote(async (piece: Piece, ms: number): Promise<Bytes>
 });
 /** The process of the task owns what is inside. */
 export const makeHeld = remote(async (piece: Piece): Promise<Held> => ({ ref: await put(content(piece)) }));
+export const copy = remote((bytes: Bytes): Bytes => bytes.slice());
 /** Returns where it ran. */
 export const check = remote((bytes: Bytes, piece: Piece): string | undefined => {
   expectContent(bytes, piece);
