@@ -6,6 +6,7 @@ import type { NatsConnection, Subscription } from "@nats-io/nats-core";
 import { ProtocolError, toError, type Subjects } from "@stingray/protocol";
 import { decodeDeath, encodeDeath, type Death } from "./death.js";
 import { decodeHeartbeat, encodeHeartbeat, type Heartbeat } from "./heartbeat.js";
+import { decodeObjectNews, encodeObjectNews, type ObjectNews } from "./locations.js";
 
 /** Publishes a heartbeat of its node. A no-op on a closed connection. */
 export function publishHeartbeat(nc: NatsConnection, subjects: Subjects, heartbeat: Heartbeat): void {
@@ -17,6 +18,16 @@ export function publishHeartbeat(nc: NatsConnection, subjects: Subjects, heartbe
 export function publishDeath(nc: NatsConnection, subjects: Subjects, death: Death): void {
   if (nc.isClosed()) return;
   nc.publish(subjects.deaths(), encodeDeath(death));
+}
+
+/**
+ * Tells the cluster which large objects a node has got, or has no longer, in as many messages as it takes. A no-op on
+ * a connection that is closed or about to.
+ */
+export function publishObjectNews(nc: NatsConnection, subjects: Subjects, news: ObjectNews): void {
+  if (nc.isClosed() || nc.isDraining()) return;
+  const subject = subjects.objects(news.node);
+  for (const message of encodeObjectNews(news, nc.info?.max_payload)) nc.publish(subject, message);
 }
 
 /** A running subscription to a feed. */
@@ -53,6 +64,16 @@ export function subscribeDeaths(
   hooks: FeedHooks = {},
 ): FeedSubscription {
   return subscribe(nc, subjects.deaths(), decodeDeath, handler, hooks);
+}
+
+/** Calls `handler` for what every node says of its large objects, one's own included. Survives reconnects. */
+export function subscribeObjectNews(
+  nc: NatsConnection,
+  subjects: Subjects,
+  handler: (news: ObjectNews) => void,
+  hooks: FeedHooks = {},
+): FeedSubscription {
+  return subscribe(nc, subjects.allObjects(), decodeObjectNews, handler, hooks);
 }
 
 function subscribe<T>(

@@ -1,7 +1,16 @@
-/** Heartbeats and deaths. */
+/** Heartbeats, deaths, and where large objects are. */
 export { encodeHeartbeat, decodeHeartbeat } from "./heartbeat.js";
 export { encodeDeath, decodeDeath } from "./death.js";
-export { publishHeartbeat, publishDeath, subscribeHeartbeats, subscribeDeaths } from "./feed.js";
+export { encodeObjectNews, decodeObjectNews } from "./locations.js";
+export {
+  publishHeartbeat,
+  publishDeath,
+  publishObjectNews,
+  subscribeHeartbeats,
+  subscribeDeaths,
+  subscribeObjectNews,
+} from "./feed.js";
 export type { Heartbeat } from "./heartbeat.js";
 export type { Death } from "./death.js";
+export type { ObjectNews } from "./locations.js";
 export type { FeedSubscription, FeedHooks } from "./feed.js";
