@@ -1,6 +1,6 @@
 import { newAgentId, newNodeId, newWorkerId, ProtocolError } from "@stingray/protocol";
 import { expect } from "chai";
-import { encode } from "cbor-x";
+import { decode, encode } from "cbor-x";
 import { decodeDeath, decodeHeartbeat, encodeDeath, encodeHeartbeat } from "../src/feed/mod.js";
 import type { Death, Heartbeat } from "../src/feed/mod.js";
 
@@ -31,6 +31,32 @@ describe("feed", () => {
   it("brings a heartbeat back as it was", () => {
     const heartbeat = someHeartbeat();
     expect(decodeHeartbeat(encodeHeartbeat(heartbeat))).to.deep.equal(heartbeat);
+  });
+
+  it("carries what the store says of itself, and does without where a node says less", () => {
+    const figures = {
+      capacity: 64 * 1024 ** 3,
+      used: 6 * 1024 ** 3,
+      leased: 8 * 1024 ** 2,
+      lingering: 1,
+      warm: 2,
+      onDisk: 3,
+      objects: 4,
+      spilledTotal: 5,
+      restoredTotal: 6,
+      sentTotal: 7,
+      receivedTotal: 8,
+      waiting: 9,
+    };
+    const heartbeat = someHeartbeat({ store: figures });
+    expect(decodeHeartbeat(encodeHeartbeat(heartbeat))).to.deep.equal(heartbeat);
+    const older = (decode(encodeHeartbeat(heartbeat)) as unknown[]).slice(0, -1);
+    expect(decodeHeartbeat(encode(older))).not.to.have.property("store");
+    const broken = someHeartbeat({ store: { ...figures, waiting: -1 } });
+    expect(() => decodeHeartbeat(encodeHeartbeat(broken))).to.throw(
+      ProtocolError,
+      /heartbeat\.store\.waiting/,
+    );
   });
 
   it("brings deaths of processes and nodes back as they were", () => {

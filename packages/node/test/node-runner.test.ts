@@ -41,6 +41,7 @@ describe("node of `stingray start`", function () {
   async function start(change: Partial<StartPlan> = {}) {
     const flags = {
       port: await freePort(),
+      dataPort: 0,
       cluster: "default",
       subjectRoot: "st",
       replicas: 1,

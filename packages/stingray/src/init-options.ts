@@ -33,6 +33,8 @@ export interface NodeOptions {
   labels?: Record<string, string> | undefined;
   /** Bytes. @defaultValue 30 % of the machine's memory, within what shared memory has */
   objectStoreMemory?: number | undefined;
+  /** Where objects go that don't fit into memory; made if it is missing. @defaultValue the system's directory for temporary files */
+  spillDir?: string | undefined;
 }
 
 /** Those of {@link NodeOptions} are for the nodes of an embedded cluster, and without effect where a running one is joined. */
@@ -68,6 +70,7 @@ const nodeRules: OptionRules = {
   resources: amounts,
   labels: texts,
   objectStoreMemory: wholeNumber,
+  spillDir: optionText,
 };
 const nodes: OptionRule = (v) =>
   Number.isSafeInteger(v) && (v as number) >= 1

@@ -64,7 +64,7 @@ async function startEmbedded(
   ]);
   const subjects = subjectsOf(options, env);
   const job = jobOf(options, driver, undefined);
-  const { cpus, gpus, memory, resources, labels, objectStoreMemory, nodes, links } = options;
+  const { cpus, gpus, memory, resources, labels, objectStoreMemory, spillDir, nodes, links } = options;
   const cluster = await startEmbeddedCluster({
     cpus,
     gpus,
@@ -72,6 +72,7 @@ async function startEmbedded(
     resources,
     labels,
     objectStoreMemory,
+    spillDir,
     nodes,
     links,
     cluster: subjects.cluster,

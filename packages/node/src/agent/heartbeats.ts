@@ -11,6 +11,8 @@ export interface HeartbeatHooks {
   state(): Omit<Heartbeat, "sequence">;
   /** The part of it that is a bid; cheap. */
   bid(): Omit<Bid, "sequence">;
+  /** A node was heard for the first time. */
+  newcomer(node: NodeId): void;
   publish(heartbeat: Heartbeat): void;
 }
 
@@ -59,7 +61,9 @@ export class Heartbeats {
     const known = this.latest.has(heartbeat.node);
     if (!this.view.update(heartbeat, performance.now())) return;
     this.latest.set(heartbeat.node, heartbeat);
-    if (!known) this.changed(); // a newcomer wants to know who else is there
+    if (known) return;
+    this.changed(); // a newcomer wants to know who else is there
+    this.hooks.newcomer(heartbeat.node);
   }
   removed(node: NodeId): void {
     this.latest.delete(node);
@@ -91,6 +95,7 @@ export class Heartbeats {
         storeUsed: h.storeUsed,
         storeCapacity: h.storeCapacity,
         pending: h.pending,
+        store: h.store,
       };
       return view;
     });

@@ -1,6 +1,6 @@
 /** What a node can say of itself at any moment: its bid, and the rest of its heartbeat. */
 import type { Bid, LeaseScheduler, ResourceAccount } from "@stingray/scheduler";
-import type { NodeStore } from "@stingray/objectstore";
+import type { StoreFigures } from "@stingray/protocol";
 import type { ActorHost } from "../controller/actor-host.js";
 import type { Heartbeat } from "../feed/mod.js";
 import type { WorkerPool } from "../pool/pool.js";
@@ -14,7 +14,15 @@ export interface NodeParts {
   scheduler: LeaseScheduler;
   pool: WorkerPool;
   host: ActorHost;
-  store: NodeStore;
+  store: StoreGauge;
+}
+
+/** What is asked of the store. */
+export interface StoreGauge {
+  /** Bytes. */
+  readonly used: number;
+  readonly capacity: number;
+  figures?(): StoreFigures;
 }
 
 /** What the node has to offer. While it drains, nobody asks. */
@@ -50,6 +58,7 @@ export function nodeState(config: AgentConfig, parts: NodeParts): Omit<Heartbeat
     pending: demands
       .slice(0, MAX_PENDING)
       .map(({ shape, want, reason }) => ({ shape: shape.resources, count: want, reason })),
+    store: parts.store.figures?.(),
   };
 }
 

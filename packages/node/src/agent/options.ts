@@ -16,6 +16,8 @@ import {
 } from "@stingray/protocol";
 import { machineCapacity } from "../machine.js";
 import { runtimeRoot } from "../runtime-files.js";
+import { advertisedHosts, boundHost } from "./data-hosts.js";
+import { prepareSpillDir } from "./spill-dir.js";
 
 export interface AgentOptions {
   broker: BrokerOptions;
@@ -36,6 +38,16 @@ export interface AgentOptions {
   labels?: Record<string, string> | undefined;
   /** Bytes. @defaultValue 30 % of the machine's memory, or what shared memory has free */
   objectStoreMemory?: number | undefined;
+  /** Objects that don't fit into memory go there; made if it is missing. @defaultValue the system's directory for temporary files */
+  spillDir?: string | undefined;
+  /** Bytes that they may take there; 0: nothing is written to disk. @defaultValue what leaves 5 % of the disk free */
+  spillLimit?: number | undefined;
+  /** Address that the data port is bound to, and under which others look for it. @defaultValue all; embedded 127.0.0.1 */
+  dataHost?: string | undefined;
+  /** Of the data port, over which objects travel between nodes. @defaultValue 0: a free one */
+  dataPort?: number | undefined;
+  /** The cluster is inside a program, all of it on this machine. @defaultValue false */
+  embedded?: boolean | undefined;
   /** Where the tables lie in the broker, if this agent is the first to make them. @defaultValue "file" */
   storage?: "file" | "memory" | undefined;
   /** Copies of the tables in a broker cluster. @defaultValue 1 */
@@ -76,6 +88,16 @@ export interface AgentConfig {
   readonly total: Record<string, number>;
   readonly labels: Record<string, string>;
   readonly objectStoreMemory: number;
+  /** Absolute; it is there and can be written to. */
+  readonly spillDir: string;
+  /** Bytes; undefined: what leaves 5 % of the disk free. */
+  readonly spillLimit: number | undefined;
+  /** To bind the data port to; undefined: all addresses. */
+  readonly dataHost: string | undefined;
+  /** 0: a free one. */
+  readonly dataPort: number;
+  /** Where others look for it, in this order. */
+  readonly advertisedHosts: readonly string[];
   readonly storage: "file" | "memory";
   readonly replicas: number;
   readonly socketDir: string;
@@ -93,7 +115,7 @@ export interface AgentConfig {
   readonly replaces: NodeId | undefined;
 }
 
-/** @throws InvalidOptionError naming the option that makes no sense */
+/** Makes the spill directory if it is missing. @throws InvalidOptionError naming the option that makes no sense */
 export function resolveAgentOptions(o: AgentOptions): AgentConfig {
   const machine = machineCapacity();
   const cpus = amount("cpus", o.cpus ?? machine.cpus);
@@ -110,6 +132,7 @@ export function resolveAgentOptions(o: AgentOptions): AgentConfig {
   }
   const node = o.node ?? newNodeId();
   const runtimeDir = o.runtimeDir ?? runtimeRoot();
+  const data = { dataHost: o.dataHost, embedded: o.embedded ?? false };
   return {
     node,
     agent: newAgentId(),
@@ -119,6 +142,11 @@ export function resolveAgentOptions(o: AgentOptions): AgentConfig {
     total,
     labels: o.labels ?? {},
     objectStoreMemory: whole("objectStoreMemory", o.objectStoreMemory ?? machine.objectStoreMemory),
+    spillDir: prepareSpillDir(o.spillDir),
+    spillLimit: o.spillLimit === undefined ? undefined : whole("spillLimit", o.spillLimit),
+    dataHost: boundHost(data),
+    dataPort: port("dataPort", o.dataPort ?? 0),
+    advertisedHosts: advertisedHosts(data),
     storage: o.storage ?? "file",
     replicas: o.replicas ?? 1,
     socketDir: join(runtimeDir, node),
@@ -144,4 +172,8 @@ function amount(name: string, value: number): number {
 function whole(name: string, value: number): number {
   if (Number.isSafeInteger(value) && value >= 0) return value;
   throw new InvalidOptionError(`${name}: ${value} must be a whole number from 0`);
+}
+function port(name: string, value: number): number {
+  if (Number.isSafeInteger(value) && value >= 0 && value <= 65_535) return value;
+  throw new InvalidOptionError(`${name}: ${value} must be a port from 1 to 65535, or 0 for a free one`);
 }

@@ -85,6 +85,24 @@ function addStart(command: Command, out: Output, done: (code: number) => void): 
     .option("--resources <json>", `further resources, for example '{"special": 2}'`, parseResources)
     .option("--labels <k=v,...>", "labels that tasks may ask for", parseLabels)
     .option("--object-store-memory <bytes>", "size of the object store, for example 512MiB", parseBytes)
+    .option(
+      "--spill-dir <dir>",
+      "where objects go that don't fit into memory (default: the system's directory for temporary files)",
+    )
+    .option(
+      "--spill-limit <bytes>",
+      "what they may take there, for example 10GiB (default: leaves 5 % of the disk free)",
+      parseBytes,
+    )
+    .option(
+      "--data-host <address>",
+      "address of this machine over which objects travel between nodes (default: all of them)",
+    )
+    .addOption(
+      new Option("--data-port <port>", "and its port; 0 for a free one")
+        .argParser(parseWhole(0, 65_535))
+        .default(0),
+    )
     .addOption(
       new Option("--replicas <n>", "copies of the cluster's tables, on a broker cluster")
         .argParser(parseWhole(1, 5))

@@ -1,6 +1,7 @@
 /** What `stingray start` was asked for, as plain data: it travels to the background process of `--detach`. */
 import type { BrokerOptions } from "@stingray/broker/connect";
 import { newNodeId, type NodeId } from "@stingray/protocol";
+import { prepareSpillDir } from "../agent/spill-dir.js";
 import { machineCapacity } from "../machine.js";
 import { brokerOptionsOf, type ConnectionFlags } from "./connection-options.js";
 
@@ -15,6 +16,10 @@ export interface StartFlags extends ConnectionFlags {
   resources?: Record<string, number>;
   labels?: Record<string, string>;
   objectStoreMemory?: number;
+  spillDir?: string;
+  spillLimit?: number;
+  dataHost?: string;
+  dataPort: number;
   replicas: number;
   links: "auto" | "nats";
   detach?: boolean;
@@ -34,6 +39,14 @@ export interface StartPlan {
   gpus: number;
   memory: number;
   objectStoreMemory: number;
+  /** Absolute. */
+  spillDir: string;
+  /** Bytes; undefined: what leaves 5 % of the disk free. */
+  spillLimit: number | undefined;
+  /** Undefined: all addresses. */
+  dataHost: string | undefined;
+  /** 0: a free one. */
+  dataPort: number;
   resources: Record<string, number>;
   labels: Record<string, string>;
   logFile?: string | undefined;
@@ -41,7 +54,7 @@ export interface StartPlan {
   agentMain?: string | undefined;
 }
 
-/** @throws InvalidOptionError */
+/** Makes the spill directory if it is missing. @throws InvalidOptionError */
 export function planStart(flags: StartFlags, runtimeDir: string): StartPlan {
   const join = brokerOptionsOf(flags);
   const machine = machineCapacity();
@@ -60,6 +73,10 @@ export function planStart(flags: StartFlags, runtimeDir: string): StartPlan {
     gpus: flags.gpus ?? machine.gpus,
     memory: flags.memory ?? machine.memory,
     objectStoreMemory: flags.objectStoreMemory ?? machine.objectStoreMemory,
+    spillDir: prepareSpillDir(flags.spillDir),
+    spillLimit: flags.spillLimit,
+    dataHost: flags.dataHost,
+    dataPort: flags.dataPort,
     resources: flags.resources ?? {},
     labels: flags.labels ?? {},
   };

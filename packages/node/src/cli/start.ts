@@ -63,6 +63,10 @@ export function describeNode(plan: StartPlan, node: RunningNode): string {
     ],
     ["resources", `${showResources(amounts)}, ${showBytes(plan.objectStoreMemory)} object store`],
     ...(labels.length > 0 ? ([["labels", labels.join(", ")]] as [string, string][]) : []),
+    [
+      "spills to",
+      plan.spillDir + (plan.spillLimit === undefined ? "" : `, at most ${showBytes(plan.spillLimit)}`),
+    ],
     ["logs", plan.logFile ?? join(plan.runtimeDir, "logs", node.ready.node)],
   ];
   const how = plan.logFile === undefined ? "Ctrl-C here, or: " : "";

@@ -14,6 +14,7 @@ export interface EmbeddedNodeOptions {
   labels?: Record<string, string> | undefined;
   /** Bytes. */
   objectStoreMemory?: number | undefined;
+  /** Where objects go that don't fit into memory; made if it is missing. @defaultValue the system's directory for temporary files */
   spillDir?: string | undefined;
 }
 
@@ -81,6 +82,7 @@ export function planNodes(o: EmbeddedOptions, runtimeDir: string): NodePlan[] {
       job,
       // The broker and all it holds end with the program: nothing is gained by a disk.
       storage: "memory" as const,
+      embedded: true,
       whenDeclaredDead: "stop" as const,
       // Workers beyond the processors would only slow the start down; the others begin when they are needed.
       ...(i === 0 ? {} : { prestart: each.length <= availableParallelism() ? 1 : 0 }),

@@ -10,13 +10,16 @@ import {
   mapOf,
   number,
   oneOf,
+  optional,
   record,
   shape,
+  storeFigures,
   text,
   uint,
   type NodeId,
   type NodeView,
   type ProcessId,
+  type StoreFigures,
 } from "@stingray/protocol";
 import { decodeFeed, encodeFeed } from "./codec.js";
 
@@ -48,6 +51,8 @@ export interface Heartbeat {
   /** What the agent says of itself. Whether it is suspect or dead is for others to say. */
   state: "ALIVE" | "DRAINING";
   pending: NodeView["pending"];
+  /** All that the store says of itself; absent from nodes of a version that says less. */
+  store?: StoreFigures | undefined;
 }
 
 const KIND = "heartbeat";
@@ -76,6 +81,7 @@ const FIELDS: { [K in keyof Heartbeat]-?: (value: unknown, at: string) => Heartb
   storeCapacity: uint,
   state: oneOf("ALIVE", "DRAINING"),
   pending: list(pendingItem, 10_000),
+  store: optional(storeFigures),
 };
 const NAMES = Object.keys(FIELDS) as (keyof Heartbeat)[];
 
@@ -92,7 +98,8 @@ export function decodeHeartbeat(data: Uint8Array): Heartbeat {
   const items = decodeFeed(KIND, data);
   const heartbeat: Partial<Record<keyof Heartbeat, unknown>> = {};
   NAMES.forEach((name, i) => {
-    heartbeat[name] = FIELDS[name](items[i], `heartbeat.${name}`);
+    const value = FIELDS[name](items[i], `heartbeat.${name}`);
+    if (value !== undefined) heartbeat[name] = value;
   });
   return heartbeat as Heartbeat;
 }
