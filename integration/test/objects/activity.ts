@@ -131,7 +131,8 @@ export class Activity {
     const tree = await this.get(part.ref);
     const [first, ...others] = tree.parts;
     if (first !== undefined) this.know(first);
-    for (const { ref } of others) ref.release();
+    // What was one part twice still is.
+    for (const { ref } of others) if (ref !== first?.ref) ref.release();
   }
 
   private async passThrough(): Promise<void> {
