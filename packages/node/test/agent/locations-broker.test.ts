@@ -103,7 +103,8 @@ describe("locations of large objects over a broker", function () {
     await eventually(async () => (await b.rows()) === 1, "the row to go");
     await eventually(() => c.locations.figures.remembered === 1, "news of it");
     await a.stop();
-    await eventually(() => c.locations.figures.remembered === 0, "the farewell");
+    for (const { locations } of [b, c])
+      await eventually(() => locations.figures.remembered === 0, "the farewell");
     expect(await copies(b, 2)).to.deep.equal([]);
     expect(problems).to.deep.equal([]);
   });
