@@ -61,8 +61,10 @@ async function main(): Promise<ExitCode> {
   const progress = terminalProgress();
   const stop = new AbortController();
   for (const name of ["SIGINT", "SIGTERM"] as const) {
-    process.once(name, () => {
-      progress.line("stopping; everything that was started is ended first");
+    // It stays to the end: where nobody listens any more, the cluster ends the program by itself, before the rest.
+    process.on(name, () => {
+      if (stop.signal.aborted) process.exit(ExitCode.stopped);
+      progress.line("stopping: the running round is finished and what was started is ended; again: at once");
       stop.abort();
     });
   }

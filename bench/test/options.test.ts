@@ -5,7 +5,7 @@ import { parseOptions } from "../src/options.js";
 describe("the command line of the benchmark", () => {
   it("has Ray's method as its default", () => {
     expect(parseOptions(["micro"])).to.include({ suite: "micro", rounds: 4, seconds: 2, links: "auto" });
-    expect(parseOptions([]).vs).to.deep.equal([]);
+    expect(parseOptions([])).to.deep.include({ suite: "micro", vs: [], small: false });
   });
 
   it("takes what the help says", () => {
@@ -17,6 +17,17 @@ describe("the command line of the benchmark", () => {
     expect(options).to.deep.include({ json: "out.json", vs: ["ray"], rounds: 2, seconds: 0.5 });
     expect(options).to.include({ only: "actor", links: "nats", floors: false });
   });
+
+  it("has a suite for objects, at full size unless small ones are asked for", () => {
+    expect(parseOptions(["objects"])).to.include({ suite: "objects", rounds: 4, seconds: 2, small: false });
+    expect(parseOptions(["objects", "--small", "--only", "get"])).to.include({ small: true, only: "get" });
+  });
+
+  for (const wrong of ["objects --vs ray", "micro --small", "dask", "micro objects"]) {
+    it(`refuses ${wrong}`, () => {
+      expect(() => parseOptions(wrong.split(" "))).to.throw(InvalidOptionError);
+    });
+  }
 
   for (const wrong of ["--vs dask", "--links tcp", "--rounds 0", "--rounds 1.5", "--seconds x", "--nope"]) {
     it(`refuses ${wrong}`, () => {

@@ -9,9 +9,9 @@ export interface CloneRequest {
 }
 
 parentPort?.on("message", ({ data, backWith }: CloneRequest) => {
-  if (backWith === undefined) parentPort?.postMessage(readStamp(data));
+  if (backWith === undefined) parentPort?.postMessage(readStamp(data), []);
   else {
     stamp(data, backWith);
-    parentPort?.postMessage(data);
+    parentPort?.postMessage(data, []);
   }
 });

@@ -43,7 +43,7 @@ export class CloneThread {
     return new Promise<unknown>((resolve, reject) => {
       if (this.#broken) return reject(this.#broken);
       this.#settle = { resolve, reject };
-      this.#worker.postMessage(request);
+      this.#worker.postMessage(request, []);
     });
   }
 

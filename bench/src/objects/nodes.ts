@@ -15,6 +15,15 @@ export async function emptied(bytes: number): Promise<void> {
     await pause(POLL_MS);
 }
 
+/**
+ * Bytes that a node has sent to others since its start, as its store counts them; of a store that does not, those that
+ * the process of its agent has written to sockets and files. Undefined where neither is known.
+ */
+export async function bytesSentBy(node: string): Promise<number | undefined> {
+  const view = (await nodes()).find((one) => one.node === node);
+  return view === undefined ? undefined : (view.store?.sentTotal ?? (await bytesWrittenBy(view.pid)));
+}
+
 /** Bytes that a process of this machine has written to sockets and files since its start; undefined where unknown. */
 export async function bytesWrittenBy(pid: number): Promise<number | undefined> {
   const text = await readFile(`/proc/${pid}/io`, "utf8").catch(() => "");

@@ -53,6 +53,7 @@ export class TcpStream {
     const socket = this.#socket;
     const start = performance.now();
     await within(STREAM_TIMEOUT_MS, "the stream", (resolve: (none: void) => void, fail) => {
+      if (socket.destroyed) return fail("it has no connection any more");
       let left = this.#bytes;
       const closed = (): void => fail("the sender closed it");
       const count = (chunk: Buffer | string): void => {

@@ -3,12 +3,12 @@ import { get, kill, nodes, ready, wait } from "stingray";
 import type { ActorHandle, ObjectRef } from "stingray";
 import { sizeName } from "../data.js";
 import { preparedSubject, sampledSubject } from "../measure.js";
-import type { Measured, Sampling, Subject } from "../measure.js";
+import type { Sampling, Subject } from "../measure.js";
 import { buildRow, OURS } from "../report.js";
 import { mean } from "../stats.js";
 import { must, WAIT } from "./case.js";
 import type { ObjectCase } from "./case.js";
-import { bytesWrittenBy, emptied } from "./nodes.js";
+import { bytesSentBy, emptied } from "./nodes.js";
 import type { ObjectSizes } from "./sizes.js";
 import { TcpStream } from "./tcp.js";
 import { makeData, RemoteMate } from "./workload.js";
@@ -19,7 +19,7 @@ const SHARE_OF_TCP = 0.7;
 
 /** Where a value is made, who reads it, and how everything is put back between two of them. */
 interface Field {
-  origin: { node: string; pid: number };
+  origin: string;
   readers: ActorHandle<Mate>[];
 }
 
@@ -54,18 +54,22 @@ export function broadcastCase(sizes: ObjectSizes, home: () => string | undefined
   const ours = async (): Promise<Subject> => {
     const field = await openField(home(), sizes.targets);
     const read = async (ref: ObjectRef<Uint8Array>, seed: number): Promise<number> => {
-      const before = await bytesWrittenBy(field.origin.pid);
       const start = performance.now();
       await get(
         field.readers.map((reader) => reader.fetch.remote([ref], bytes, seed)),
         WAIT,
       );
-      const took = performance.now() - start;
-      const after = await bytesWrittenBy(field.origin.pid);
+      return performance.now() - start;
+    };
+    const sampling = samplingOf(field, bytes, read);
+    const sample = async (): Promise<number> => {
+      const before = await bytesSentBy(field.origin);
+      const took = await sampling.sample();
+      const after = await bytesSentBy(field.origin);
       if (before !== undefined && after !== undefined) sent.push((after - before) / bytes);
       return took;
     };
-    const subject = sampledSubject(OURS, samplingOf(field, bytes, read), seconds);
+    const subject = sampledSubject(OURS, { ...sampling, sample }, seconds);
     return {
       ...subject,
       async round(s) {
@@ -86,11 +90,12 @@ export function broadcastCase(sizes: ObjectSizes, home: () => string | undefined
       return preparedSubject(OURS, ours);
     },
     beside: () => [tcp(bytes, sizes.targets, seconds)],
-    more(measured: Measured) {
+    more() {
       const head = { name: `${name}: sent by the origin`, unit: "copies", better: "lower" } as const;
-      const notes = [`of ${sizes.targets}; what the process of its agent wrote to sockets and files`];
-      const rounds = new Map(sentByRound.length > 0 ? [[OURS, sentByRound]] : []);
-      return [buildRow({ ...head, reach: {}, notes }, { rounds, failures: measured.failures })];
+      const notes = [`of the ${sizes.targets} that arrived`];
+      if (sentByRound.length === 0) return [];
+      const rounds = new Map([[OURS, sentByRound]]);
+      return [buildRow({ ...head, reach: {}, notes }, { rounds, failures: new Map() })];
     },
   };
 }
@@ -108,7 +113,7 @@ async function openField(home: string | undefined, count: number): Promise<Field
     .slice(0, count)
     .map(({ node }) => RemoteMate.options({ cpus: 0, scheduling: { node } }).remote());
   await Promise.all(readers.map((reader) => ready(reader, WAIT)));
-  return { origin, readers };
+  return { origin: origin.node, readers };
 }
 
 /** Each sample sends a value that no reader has seen, when nothing is left of the one before. */
@@ -121,7 +126,7 @@ function samplingOf(
   return {
     async sample() {
       seed++;
-      const ref = makeData.options({ scheduling: { node: origin.node } }).remote(bytes, seed);
+      const ref = makeData.options({ scheduling: { node: origin } }).remote(bytes, seed);
       try {
         await wait([ref], { ...WAIT, fetch: false });
         return await read(ref, seed);
