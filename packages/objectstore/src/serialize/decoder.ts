@@ -10,7 +10,7 @@ import {
   Tag,
   VERSION,
 } from "./format.js";
-import { Memory, type RegionEntry } from "./memory.js";
+import { Memory, type RegionEntry, type Views } from "./memory.js";
 import { Reader } from "./reader.js";
 
 /** Reads the objects that are neither plain nor arrays. */
@@ -22,9 +22,10 @@ const PENDING = Object.freeze({});
 export interface DecodeOptions {
   /**
    * Buffers of 64 KiB and more come back as views on the encoded bytes instead of copies. Then those bytes must not
-   * change or go away as long as the value is used. Default false.
+   * change or go away as long as the value is used. With `sub`, as what a `StoreClient` reads has it, that holds for
+   * whole ArrayBuffers too; without, those are copied. Default false.
    */
-  views?: boolean;
+  views?: boolean | Views;
   /** Handed to the functions of `registerWireType`. */
   context?: unknown;
 }
@@ -92,7 +93,7 @@ export class Decoder extends Reader {
       entries.push(entry);
     }
     if (from !== this.end) throw this.malformed("bytes behind the last region");
-    this.memory = new Memory(this.bytes, entries, this.options.views === true);
+    this.memory = new Memory(this.bytes, entries, this.options.views ?? false);
   }
 
   // -------------------------------------------------------------------------------------------------------------

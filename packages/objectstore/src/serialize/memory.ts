@@ -7,11 +7,20 @@ export interface RegionEntry {
   readonly flags: number;
 }
 
+/** Memory that can be shown piece by piece, as mapped files can. */
+export interface Views {
+  /** An ArrayBuffer that is exactly this part of the encoded bytes. Absent: there is none without copying. */
+  readonly sub?: ((offset: number, length: number) => ArrayBuffer) | undefined;
+}
+
 /** Where the bytes of a region are: `buffer` from `base` on. */
 interface Placed {
   readonly buffer: ArrayBuffer;
   readonly base: number;
 }
+
+/** What any element type may be read at. Bytes. */
+const ALIGN = 8;
 
 export class Memory {
   private readonly placed: (Placed | undefined)[] = [];
@@ -19,7 +28,7 @@ export class Memory {
   constructor(
     private readonly bytes: Uint8Array,
     private readonly entries: readonly RegionEntry[],
-    private readonly views: boolean,
+    private readonly views: boolean | Views,
   ) {}
 
   entry(index: number): RegionEntry | undefined {
@@ -28,24 +37,25 @@ export class Memory {
 
   /** The region as part of some ArrayBuffer: a copy of its own, or if allowed and large enough, the encoded bytes. */
   place(index: number): Placed {
-    const before = this.placed[index];
-    if (before !== undefined) return before;
-    const { offset, length, flags } = this.entries[index] as RegionEntry;
-    const inPlace =
-      this.views &&
-      length >= VIEW_THRESHOLD &&
-      (flags & REGION_IS_BUFFER) === 0 &&
-      this.bytes.buffer instanceof ArrayBuffer &&
-      (this.bytes.byteOffset + offset) % 8 === 0;
-    let placed: Placed;
-    if (inPlace) {
-      placed = { buffer: this.bytes.buffer, base: this.bytes.byteOffset + offset };
-    } else {
-      const copy = new Uint8Array(length);
-      copy.set(this.bytes.subarray(offset, offset + length));
-      placed = { buffer: copy.buffer, base: 0 };
+    return (this.placed[index] ??= this.inPlace(this.entries[index] as RegionEntry) ?? this.copy(index));
+  }
+
+  private inPlace({ offset, length, flags }: RegionEntry): Placed | undefined {
+    const { bytes, views } = this;
+    if (views === false || length < VIEW_THRESHOLD) return undefined;
+    if ((bytes.byteOffset + offset) % ALIGN !== 0) return undefined;
+    if ((flags & REGION_IS_BUFFER) !== 0) {
+      const sub = views === true ? undefined : views.sub;
+      return sub && { buffer: sub(offset, length), base: 0 };
     }
-    this.placed[index] = placed;
-    return placed;
+    if (!(bytes.buffer instanceof ArrayBuffer)) return undefined;
+    return { buffer: bytes.buffer, base: bytes.byteOffset + offset };
+  }
+
+  private copy(index: number): Placed {
+    const { offset, length } = this.entries[index] as RegionEntry;
+    const copy = new Uint8Array(length);
+    copy.set(this.bytes.subarray(offset, offset + length));
+    return { buffer: copy.buffer, base: 0 };
   }
 }

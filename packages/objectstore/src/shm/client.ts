@@ -1,21 +1,24 @@
-/** A process's view of the store of its node: writes files that the agent gave room for, reads those that are there. */
+/** A process's view of the store of its node: writes objects into room that the agent gave, reads those that are there. */
 import { closeSync, fstatSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { InvalidArgumentError } from "@stingray/protocol";
+import { InvalidArgumentError, type StoreRoom, type StoreSpan } from "@stingray/protocol";
 import type { Encoded } from "../serialize/encoded.js";
 import { checkObjectName, openIfThere, readAt, writeWhole } from "./files.js";
 import { DEFAULT_MAX_MAPS, MapPool } from "./map-pool.js";
 import { mappedFiles } from "./native.js";
-
-/** Smaller files are read: that is cheaper than a mapping. Bytes. */
-const MAP_FROM = 64 * 1024;
+import { readObject, type ReaderMaps } from "./reader.js";
+import type { StoredBytes } from "./stored-bytes.js";
+import { WriteMaps, type WriteMapsOptions } from "./write-maps.js";
+import { writeObject } from "./writer.js";
 
 export interface StoreClientOptions {
   /** The directory of the node's store. */
   dir: string;
   /** Values are copied instead of mapped while this process has so many mappings. Default 30,000. */
   maxMaps?: number;
+  /** What is kept of the files that this process writes. */
+  writeMaps?: WriteMapsOptions;
 }
 
 export class StoreClient {
@@ -23,7 +26,8 @@ export class StoreClient {
 
   private constructor(
     readonly dir: string,
-    private readonly pool: MapPool | undefined,
+    private readonly readMaps: ReaderMaps | undefined,
+    private readonly writeMaps: WriteMaps | undefined,
   ) {}
 
   /** @throws InvalidArgumentError if there is no such directory */
@@ -34,47 +38,64 @@ export class StoreClient {
       throw new InvalidArgumentError(`there is no object store at ${dir}: its node agent creates it`);
     }
     const files = mappedFiles();
-    const pool = files && new MapPool(files, options.maxMaps ?? DEFAULT_MAX_MAPS);
-    return new StoreClient(dir, pool);
+    if (files === undefined) return new StoreClient(dir, undefined, undefined);
+    const pool = new MapPool(files, options.maxMaps ?? DEFAULT_MAX_MAPS);
+    return new StoreClient(dir, { files, pool }, new WriteMaps(files, options.writeMaps));
   }
 
-  /** Mappings that are alive in this process through this client. */
+  /** Mappings of objects that are alive in this process through this client. */
   get maps(): number {
-    return this.pool?.count ?? 0;
+    return this.readMaps?.pool.count ?? 0;
+  }
+  /** Mappings kept for writing. */
+  get writeMapCount(): number {
+    return this.writeMaps?.count ?? 0;
   }
 
   /**
-   * Writes the value to the path that `store.create` gave. It appears there when it is complete.
-   * @throws ObjectStoreFullError if the file system is full
+   * Writes an object into the room that `store.create` gave, and gives the file its name. Synchronous: the value is
+   * the one of this moment.
+   * @throws ObjectStoreFullError if the file system is full; ObjectLostError if the object was freed meanwhile;
+   * InvalidArgumentError for a room that is none or too small
    */
+  write(room: StoreRoom, object: string, encoded: Encoded): void {
+    this.checkOpen();
+    writeObject(this.dir, room, object, encoded, this.writeMaps);
+  }
+
+  /**
+   * An object in this node's memory. undefined: it is not here, or not (any more) of the given size; ask the agent.
+   * @throws ObjectLostError, with `detail.reason` "damaged", where its file was changed
+   */
+  read(objectId: string, size?: number): StoredBytes | undefined {
+    this.checkOpen();
+    checkObjectName(objectId);
+    const path = join(this.dir, objectId);
+    return readObject({ path, object: objectId, size, touch: true }, this.readMaps);
+  }
+
+  /** As `read`, where `store.open` said that it lies: in memory, or in a file on disk. */
+  readSpan([path, offset]: StoreSpan, objectId: string, size: number): StoredBytes | undefined {
+    this.checkOpen();
+    const touch = dirname(path) === this.dir;
+    return readObject({ path, offset, object: objectId, size, touch }, this.readMaps);
+  }
+
+  /** A file that is the value and nothing else, as `NodeStore.create` has them. */
   writeFile(path: string, encoded: Encoded): void {
-    this.check(path);
+    this.checkOpen();
     writeWhole(path, encoded.parts, encoded.size);
   }
 
-  /**
-   * The encoded bytes of an object of this node, the caller's own: writing into them is seen by nobody else. The
-   * memory stays valid while any view on it lives, also after the object was freed.
-   * undefined: it is not here, or not (any more) of the given size.
-   */
-  read(objectId: string, size?: number): Uint8Array | undefined {
+  /** As `read`, for what `writeFile` wrote. */
+  readFile(objectId: string, size: number): StoredBytes | undefined {
+    this.checkOpen();
     checkObjectName(objectId);
-    return this.readPath(join(this.dir, objectId), size);
-  }
-
-  /** As `read`, for a path that `store.pull` gave. */
-  readPath(path: string, size?: number): Uint8Array | undefined {
-    this.check(path);
-    const fd = openIfThere(path);
+    const fd = openIfThere(join(this.dir, objectId));
     if (fd === undefined) return undefined;
     try {
-      const length = fstatSync(fd).size;
-      if (size !== undefined && length !== size) return undefined;
-      if (length >= MAP_FROM) {
-        const buffer = this.pool?.mapPrivate(fd, length);
-        if (buffer !== undefined) return new Uint8Array(buffer);
-      }
-      return readAt(fd, 0, length);
+      if (fstatSync(fd).size !== size) return undefined;
+      return this.readMaps?.pool.mapPrivate(fd, 0, 0, size) ?? { bytes: readAt(fd, 0, size) };
     } finally {
       closeSync(fd);
     }
@@ -82,7 +103,10 @@ export class StoreClient {
 
   /** A copy of part of a file, such as a block of another process's slab. undefined: it is not there whole. */
   readBlock(path: string, offset: number, length: number): Uint8Array | undefined {
-    this.check(path);
+    this.checkOpen();
+    if (dirname(resolve(path)) !== this.dir) {
+      throw new InvalidArgumentError(`${path} is not in the object store at ${this.dir}`);
+    }
     const fd = openIfThere(path);
     if (fd === undefined) return undefined;
     try {
@@ -96,12 +120,10 @@ export class StoreClient {
   /** Ends reading and writing. What was read stays valid. */
   close(): void {
     this.closed = true;
+    this.writeMaps?.close();
   }
 
-  private check(path: string): void {
+  private checkOpen(): void {
     if (this.closed) throw new InvalidArgumentError(`the store client of ${this.dir} is closed`);
-    if (dirname(resolve(path)) !== this.dir) {
-      throw new InvalidArgumentError(`${path} is not in the object store at ${this.dir}`);
-    }
   }
 }

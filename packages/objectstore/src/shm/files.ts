@@ -14,6 +14,8 @@ import { InvalidArgumentError, ObjectStoreFullError } from "@stingray/protocol";
 
 /** Buffers per call that every system takes. */
 const MOST_PARTS = 1024;
+/** Bytes per read that every system takes. */
+const MOST_AT_ONCE = 1024 ** 3;
 const NO_ROOM = new Set(["ENOSPC", "EDQUOT", "EFBIG", "ENOMEM"]);
 
 export function errorCode(thrown: unknown): string | undefined {
@@ -69,8 +71,10 @@ function create(path: string): number {
   }
 }
 
-function writeParts(fd: number, parts: readonly Uint8Array[]): void {
+/** Writes the parts one behind the other, from where the descriptor stands. Returns the number of bytes. */
+export function writeParts(fd: number, parts: readonly Uint8Array[]): number {
   let next = 0;
+  let total = 0;
   let rest: Uint8Array | undefined;
   while (next < parts.length || rest !== undefined) {
     const batch = rest === undefined ? [] : [rest];
@@ -78,6 +82,7 @@ function writeParts(fd: number, parts: readonly Uint8Array[]): void {
     for (let i = next; i < batchEnd; i++) batch.push(parts[i] as Uint8Array);
     next = batchEnd;
     let written = writevSync(fd, batch);
+    total += written;
     rest = undefined;
     for (let i = 0; i < batch.length; i++) {
       const part = batch[i] as Uint8Array;
@@ -91,6 +96,7 @@ function writeParts(fd: number, parts: readonly Uint8Array[]): void {
       break;
     }
   }
+  return total;
 }
 
 /** The error for a full file system; undefined if `thrown` is something else. */
@@ -114,7 +120,7 @@ export function readAt(fd: number, offset: number, length: number): Uint8Array {
   const bytes = new Uint8Array(length);
   let done = 0;
   while (done < length) {
-    const got = readSync(fd, bytes, done, length - done, offset + done);
+    const got = readSync(fd, bytes, done, Math.min(length - done, MOST_AT_ONCE), offset + done);
     if (got === 0) return bytes.subarray(0, done);
     done += got;
   }

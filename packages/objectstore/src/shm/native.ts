@@ -29,6 +29,11 @@ export interface MappedFiles {
    */
   sub(mapping: Address, offset?: number, length?: number): ArrayBuffer;
   unmap(mapping: Address): void;
+  /**
+   * Lets go of the file, while views on the mapping may be about by mistake: they see zeros from now on, instead of
+   * what the file is used for next. `unmap` is due as before.
+   */
+  retire(mapping: Address): void;
   /** Makes the file `length` bytes long with all of its pages allocated. Returns the system's error number, 0: done. */
   allocate(fd: number, length: number): number;
   /**
@@ -61,6 +66,9 @@ export interface Mapping extends Address {
 const PROT_READ_WRITE = 3;
 const MAP_SHARED = 1;
 const MAP_PRIVATE = 2;
+const MAP_FIXED = 0x10;
+const MAP_ANONYMOUS = 0x20;
+const MAP_NORESERVE = 0x4000;
 const MAP_POPULATE = 0x8000;
 const MAP_FAILED = (1n << 64n) - 1n;
 const MADV_HUGEPAGE = 14;
@@ -85,7 +93,14 @@ export function mappedFiles(): MappedFiles | undefined {
 
 /** The functions of libc as koffi gives them. Pointers are numbers, so that nothing is allocated for a call. */
 interface Libc {
-  mmap(addr: number, length: number, prot: number, flags: number, fd: number, offset: number): bigint;
+  mmap(
+    addr: number | bigint,
+    length: number,
+    prot: number,
+    flags: number,
+    fd: number,
+    offset: number,
+  ): bigint;
   munmap(addr: bigint, length: number): number;
   madvise(addr: bigint, length: number, advice: number): number;
   flock(fd: number, operation: number): number;
@@ -156,6 +171,11 @@ class LinuxFiles implements MappedFiles {
 
   unmap({ address, length }: Address): void {
     this.libc.munmap(address, length);
+  }
+
+  retire({ address, length }: Address): void {
+    const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
+    this.libc.mmap(address, length, PROT_READ_WRITE, flags, -1, 0);
   }
 
   allocate(fd: number, length: number): number {

@@ -1,65 +1,72 @@
 /**
- * A process's own memory for small values: files of some MiB, mapped shared and touched ahead, in which blocks are
- * cut off one behind the other. A put costs no system call; a slab is used again when none of its blocks lives.
+ * A process's own memory for small values: files of some MiB that the agent leases to it, mapped shared and touched
+ * ahead, in which blocks are cut off one behind the other. A put costs no system call; a slab is used again when none
+ * of its blocks lives.
  */
-import { closeSync, openSync } from "node:fs";
-import { join, resolve } from "node:path";
-import { InvalidArgumentError, ObjectStoreFullError } from "@stingray/protocol";
-import { checkObjectName, fileSystemFull, noRoom, removeIfThere } from "./files.js";
-import { mappedFiles, type MappedFiles, type Mapping } from "./native.js";
+import { InvalidArgumentError, type StoreRoom } from "@stingray/protocol";
+import { mappedFiles, type MappedFiles } from "./native.js";
+import { SlabRegion } from "./slab-region.js";
 
 const DEFAULT_SLAB_BYTES = 4 * 1024 * 1024;
 const ALIGN = 64;
-/** So many empty slabs are kept warm. */
-const KEEP_EMPTY = 2;
+/** So many empty slabs are kept. */
+const KEEP_SPARE = 1;
 /** Values above this part of a slab get files of their own. */
 const LARGEST_PART = 4;
 
 export interface SlabOptions {
-  dir: string;
-  /** Of the files; the process's id. */
-  name: string;
+  /** Asks the agent for a file of at least so many bytes. Has a deadline. Rejects with ObjectStoreFullError. */
+  lease(bytes: number): Promise<StoreRoom>;
+  /** Tells the agent that these files are not used any more. Must not throw. */
+  giveBack(files: number[]): void;
   /** Size of one slab. Default 4 MiB. */
   slabBytes?: number;
 }
 
-export interface SlabBlock {
-  /** The file that it lies in, for other processes. */
-  readonly path: string;
-  readonly offset: number;
-  readonly size: number;
-  /** The block itself. Its memory is others' after `free`. */
-  readonly view: Uint8Array;
-}
+/** A piece of a slab. */
+export class SlabBlock {
+  private region: SlabRegion | undefined;
 
-interface Region {
-  readonly path: string;
-  readonly mapping: Mapping;
-  used: number;
-  live: number;
+  /** @param view the block itself. Its memory is others' after `free` */
+  constructor(
+    region: SlabRegion,
+    readonly offset: number,
+    readonly view: Uint8Array,
+  ) {
+    this.region = region;
+  }
+  get size(): number {
+    return this.view.length;
+  }
+  /** For the slab: the region that it lies in, once. */
+  takeRegion(): SlabRegion | undefined {
+    const { region } = this;
+    this.region = undefined;
+    return region;
+  }
 }
 
 export class Slab {
-  private readonly blocks = new Map<SlabBlock, Region>();
-  private readonly regions = new Set<Region>();
-  private empty: Region[] = [];
-  private current: Region | undefined;
-  private made = 0;
+  private readonly regions = new Set<SlabRegion>();
+  private readonly spare: SlabRegion[] = [];
+  private current: SlabRegion | undefined;
+  private coming: Promise<void> | undefined;
+  private blocks = 0;
+  private closed = false;
 
   private constructor(
-    private readonly dir: string,
-    private readonly name: string,
+    private readonly options: SlabOptions,
     private readonly slabBytes: number,
     private readonly files: MappedFiles | undefined,
   ) {}
 
+  /** Asks for nothing yet. @throws InvalidArgumentError for a bad size */
   static create(options: SlabOptions): Slab {
-    checkObjectName(options.name);
     const slabBytes = options.slabBytes ?? DEFAULT_SLAB_BYTES;
     if (!Number.isSafeInteger(slabBytes) || slabBytes < 4096) {
       throw new InvalidArgumentError(`slabBytes must be a whole number from 4096, got ${slabBytes}`);
     }
-    return new Slab(resolve(options.dir), options.name, slabBytes, mappedFiles());
+    return new Slab(options, slabBytes, mappedFiles());
   }
 
   /** Bytes of all slabs, used or not. */
@@ -68,96 +75,128 @@ export class Slab {
   }
   /** Blocks that are allocated and not freed. */
   get live(): number {
-    return this.blocks.size;
+    return this.blocks;
+  }
+
+  /** Whether values of this size can be kept in a slab, now or after `ready`. */
+  takes(size: number): boolean {
+    return this.files !== undefined && !this.closed && size <= this.slabBytes / LARGEST_PART;
   }
 
   /**
-   * A block of `size` bytes, aligned to 64. undefined: too large for a slab (or no mappings on this platform); make a
-   * file for it.
-   * @throws ObjectStoreFullError if the file system has no room for another slab
+   * A block of `size` bytes, aligned to 64. undefined: no slab has room just now, then `ready` waits for one; or
+   * there never will be one (see `takes`).
    */
   allocate(size: number): SlabBlock | undefined {
-    if (this.files === undefined || size > this.slabBytes / LARGEST_PART) return undefined;
     let region = this.current;
-    if (region === undefined || region.used + size > this.slabBytes) region = this.nextRegion(this.files);
+    if (region === undefined || region.used + size > this.slabBytes) {
+      region = this.takes(size) ? this.nextRegion() : undefined;
+      if (region === undefined) return undefined;
+    } else if (size > this.slabBytes / LARGEST_PART) return undefined;
     const offset = region.used;
-    region.used = Math.ceil((offset + size) / ALIGN) * ALIGN;
+    const used = Math.ceil((offset + size) / ALIGN) * ALIGN;
+    region.used = used;
     region.live++;
-    const view = new Uint8Array(region.mapping.buffer, offset, size);
-    const block: SlabBlock = { path: region.path, offset, size, view };
-    this.blocks.set(block, region);
-    return block;
+    this.blocks++;
+    if (used * 2 > this.slabBytes && !region.asked) this.askAhead(region);
+    return new SlabBlock(region, offset, new Uint8Array(region.buffer, offset, size));
+  }
+
+  /**
+   * Resolves when `allocate(size)` may succeed. Others may be faster: ask again then. Resolves at once where it never
+   * will. All that wait share one lease, whose deadline is theirs.
+   * @throws what `lease` throws; ObjectStoreFullError where the file system has no room; InvalidArgumentError when closed
+   */
+  async ready(size: number): Promise<void> {
+    if (this.closed) throw closedError();
+    if (!this.takes(size) || this.hasRoom(size)) return;
+    await (this.coming ?? this.ask());
   }
 
   /** The block's memory may be used again. Freeing twice is no error. */
   free(block: SlabBlock): void {
-    const region = this.blocks.get(block);
-    if (region === undefined) return;
-    this.blocks.delete(block);
-    region.live--;
-    if (region.live > 0) return;
+    const region = block.takeRegion();
+    if (region === undefined || this.closed) return;
+    this.blocks--;
+    if (--region.live > 0) return;
     region.used = 0;
+    region.asked = false;
     if (region === this.current) return;
-    if (this.empty.length < KEEP_EMPTY) this.empty.push(region);
+    if (this.spare.length < KEEP_SPARE) this.spare.push(region);
     else this.drop(region);
   }
 
-  /** Removes the files. The caller has no block in use any more. */
+  /** Gives all files back. The caller has no block in use any more; a lease under way goes back when it comes. */
   close(): void {
-    for (const region of this.regions) this.drop(region);
-    this.blocks.clear();
-    this.empty = [];
+    if (this.closed) return;
+    this.closed = true;
+    const files = [...this.regions].map((region) => region.file);
+    for (const region of this.regions) region.end();
+    this.regions.clear();
+    this.spare.length = 0;
     this.current = undefined;
+    this.blocks = 0;
+    if (files.length > 0) this.options.giveBack(files);
   }
 
-  private nextRegion(files: MappedFiles): Region {
-    const region = this.empty.pop() ?? this.newRegion(files);
+  private hasRoom(size: number): boolean {
+    const { current } = this;
+    return this.spare.length > 0 || (current !== undefined && current.used + size <= this.slabBytes);
+  }
+
+  private nextRegion(): SlabRegion | undefined {
+    const region = this.spare.pop();
+    if (region === undefined) return undefined;
+    const before = this.current;
     this.current = region;
+    // Only if a size did not fit into an empty slab; then it is not seen again by `free`.
+    if (before !== undefined && before.live === 0) this.drop(before);
     return region;
   }
 
-  private newRegion(files: MappedFiles): Region {
-    const path = join(this.dir, `slab.${this.name}.${this.made++}`);
-    let fd: number;
+  /** Once per filling: a failure is met again, and told, by whoever waits for room. */
+  private askAhead(region: SlabRegion): void {
+    region.asked = true;
+    if (this.coming !== undefined || this.spare.length > 0) return;
+    this.ask().catch(() => undefined);
+  }
+
+  private ask(): Promise<void> {
+    const coming = this.lease().finally(() => {
+      if (this.coming === coming) this.coming = undefined;
+    });
+    this.coming = coming;
+    return coming;
+  }
+
+  private async lease(): Promise<void> {
+    const { files, slabBytes } = this;
+    if (files === undefined) return;
+    const room = await this.options.lease(slabBytes);
+    let region: SlabRegion;
     try {
-      fd = openSync(path, "wx+", 0o600);
+      region = await SlabRegion.open(files, room, slabBytes);
     } catch (thrown) {
-      throw noRoom(thrown, this.dir, this.slabBytes) ?? thrown;
+      this.options.giveBack([room.file]);
+      throw thrown;
     }
-    let region: Region | undefined;
-    try {
-      // All pages exist before one is written: a full file system must be an error, not a SIGBUS.
-      const error = files.allocate(fd, this.slabBytes);
-      const mapping = error === 0 ? files.map(fd, this.slabBytes, "shared", true) : undefined;
-      if (mapping === undefined) throw this.refused(error);
-      region = { path, mapping, used: 0, live: 0 };
-    } finally {
-      closeSync(fd);
-      if (region === undefined) removeIfThere(path);
+    if (this.closed) {
+      region.end();
+      this.options.giveBack([room.file]);
+      throw closedError();
     }
     this.regions.add(region);
-    return region;
+    if (this.spare.length < KEEP_SPARE) this.spare.push(region);
+    else this.drop(region); // one was emptied meanwhile
   }
 
-  private refused(error: number): ObjectStoreFullError {
-    return error === 0
-      ? new ObjectStoreFullError(
-          `the system refused to map ${this.slabBytes} bytes of ${this.dir}: too many mappings, or no memory`,
-        )
-      : fileSystemFull(this.dir, this.slabBytes);
-  }
-
-  private drop(region: Region): void {
+  private drop(region: SlabRegion): void {
     this.regions.delete(region);
-    removeIfThere(region.path);
-    unmapWhenUnused(region.mapping);
+    region.end();
+    this.options.giveBack([region.file]);
   }
 }
 
-/** Views on a dropped slab may still be held by mistake: its memory goes when the last of them does. */
-const unmapped = new FinalizationRegistry<{ address: bigint; length: number }>((address) => {
-  mappedFiles()?.unmap(address);
-});
-function unmapWhenUnused({ buffer, address, length }: Mapping): void {
-  unmapped.register(buffer, { address, length });
+function closedError(): InvalidArgumentError {
+  return new InvalidArgumentError("this process's slab is closed: the process is leaving its node's store");
 }

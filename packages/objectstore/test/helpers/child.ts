@@ -19,9 +19,9 @@ async function obey(order: Order): Promise<unknown> {
     }
     case "scribble": {
       const client = await StoreClient.open({ dir: order.dir });
-      const bytes = client.read(order.object);
-      if (bytes === undefined) return "missing";
-      const value = decode(bytes, { views: true }) as Uint8Array;
+      const stored = client.read(order.object);
+      if (stored === undefined) return "missing";
+      const value = decode(stored.bytes, { views: stored }) as Uint8Array;
       const before = value[12_345];
       value.fill(9);
       return [before, value[12_345]];

@@ -1,92 +1,138 @@
-import { existsSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
-import { InvalidArgumentError } from "@stingray/protocol";
-import { NodeStore, StoreClient, decode, encode } from "../../src/mod.js";
-import { end, forkAndTell } from "../helpers/fork.js";
+import { InvalidArgumentError, ObjectLostError } from "@stingray/protocol";
+import { StoreClient, decode, encode, type StoredBytes } from "../../src/mod.js";
+import { HEADER_BYTES } from "../../src/shm/header.js";
+import { mappedFiles } from "../../src/shm/native.js";
 import { gc } from "../helpers/gc.js";
 import { place, type Place } from "../helpers/place.js";
+import { Reader } from "../helpers/reader.js";
+import { Rooms } from "../helpers/rooms.js";
 import { until } from "../helpers/until.js";
 
 const MiB = 1 << 20;
 const mapped = process.platform === "linux" ? it : it.skip;
 
-describe("a client of the store", function () {
+describe("a reader of the store", function () {
   this.timeout(20_000);
 
   let at: Place;
-  let store: NodeStore;
+  let rooms: Rooms;
   let client: StoreClient;
+  let readers: Reader[];
 
   beforeEach(async () => {
     at = place();
-    store = await NodeStore.open({ dir: join(at.path, "node"), capacity: 512 * MiB });
-    client = await StoreClient.open({ dir: store.dir });
+    rooms = new Rooms(at.path);
+    client = await StoreClient.open({ dir: rooms.dir });
+    readers = [];
   });
   afterEach(async () => {
     client.close();
-    await store.close();
+    await Promise.all(readers.map((reader) => reader.end()));
+    rooms.close();
     at.leave();
   });
 
   function put(object: string, value: unknown): number {
     const encoded = encode(value);
-    client.writeFile(store.create(object, encoded.size, "me"), encoded);
-    expect(store.seal(object, encoded.size)).to.equal(true);
+    client.write(rooms.create(object, encoded.size), object, encoded);
     return encoded.size;
   }
+  const read = (object: string): StoredBytes => client.read(object) as StoredBytes;
+  function value(object: string): unknown {
+    const stored = read(object);
+    return decode(stored.bytes, { views: stored });
+  }
+  function reader(): Reader {
+    const reader = new Reader();
+    readers.push(reader);
+    return reader;
+  }
 
-  it("reads what it wrote, small and large", () => {
+  it("reads what was written, small and large", () => {
     for (const size of [0, 10, 1000, 65_535, 65_536, MiB + 1]) {
-      const value = { bytes: new Uint8Array(size).fill(7), name: "x" };
-      const length = put("obj.1.0", value);
-      expect(decode(client.read("obj.1.0", length) as Uint8Array, { views: true })).to.deep.equal(value);
+      const expected = { bytes: new Uint8Array(size).fill(7), name: "x" };
+      const length = put("obj.1.0", expected);
+      const stored = client.read("obj.1.0", length) as StoredBytes;
+      expect(stored.bytes.length).to.equal(length);
+      expect(decode(stored.bytes, { views: stored })).to.deep.equal(expected);
     }
     expect(client.read("obj.2.0")).to.equal(undefined);
     expect(client.read("obj.1.0", 5), "another size").to.equal(undefined);
   });
 
-  it("a value of thousands of buffers is written whole", () => {
-    const value = Array.from({ length: 3000 }, (_, i) => new Uint8Array(1100 + (i % 7)).fill(i));
-    put("obj.1.0", value);
-    expect(decode(client.read("obj.1.0") as Uint8Array)).to.deep.equal(value);
+  it("an object at a place in a larger file", () => {
+    const length = put("obj.1.0", new Uint8Array(200_000).fill(4));
+    const path = join(rooms.spill, "fused.1");
+    const file = Buffer.alloc(8192 + 210_000);
+    const source = readFileSync(join(rooms.dir, "obj.1.0"));
+    source.copy(file, 8192);
+    writeFileSync(path, file);
+    const stored = client.readSpan([path, 8192, length + HEADER_BYTES], "obj.1.0", length) as StoredBytes;
+    expect((decode(stored.bytes, { views: stored }) as Uint8Array).every((byte) => byte === 4)).to.equal(
+      true,
+    );
+    expect(() => client.readSpan([path, 4096, length], "obj.1.0", length)).to.throw(
+      ObjectLostError,
+      "header",
+    );
+    expect(client.readSpan([path, 8192, length], "obj.2.0", length), "another object").to.equal(undefined);
   });
 
-  it("files and the directory are for this user only", () => {
-    put("obj.1.0", 1);
-    expect(statSync(store.dir).mode & 0o777).to.equal(0o700);
-    expect(statSync(join(store.dir, "obj.1.0")).mode & 0o777).to.equal(0o600);
-  });
-
-  it("nothing is seen of an object before it is complete, nor left of one that failed", () => {
-    const encoded = encode(new Uint8Array(100_000));
-    const failing = {
-      ...encoded,
-      size: encoded.size,
-      refs: [],
-      bytes: () => encoded.bytes(),
-      writeTo: (target: Uint8Array) => encoded.writeTo(target),
-      get parts(): readonly Uint8Array[] {
-        return [...encoded.parts, null as unknown as Uint8Array];
-      },
+  it("does not take for an object what is not complete, cut off, or damaged", () => {
+    const length = put("obj.1.0", new Uint8Array(100_000));
+    const path = join(rooms.dir, "obj.1.0");
+    const whole = readFileSync(path);
+    const change = (change: (bytes: Buffer) => void): void => {
+      const bytes = Buffer.from(whole);
+      change(bytes);
+      writeFileSync(path, bytes);
     };
-    expect(() => client.writeFile(join(store.dir, "obj.1.0"), failing)).to.throw(TypeError);
-    expect(client.read("obj.1.0")).to.equal(undefined);
-    expect(readdirSync(store.dir)).to.deep.equal([".owner"]);
-    writeFileSync(join(store.dir, ".obj.1.0"), "cut off");
-    put("obj.1.0", "whole");
-    expect(decode(client.read("obj.1.0") as Uint8Array)).to.equal("whole");
-  });
-
-  it("paths outside the store and odd ids are refused", () => {
-    expect(() => client.readPath("/etc/passwd")).to.throw(InvalidArgumentError, "is not in the object store");
-    expect(() => client.readPath(join(store.dir, "..", "x"))).to.throw(InvalidArgumentError);
-    for (const id of ["../x", "", ".owner", "a/b"]) {
-      expect(() => client.read(id)).to.throw(InvalidArgumentError, "is no object id");
+    change((bytes) => (bytes[4] = 1));
+    expect(client.read("obj.1.0", length), "still being written").to.equal(undefined);
+    for (const damage of [
+      (): void => truncateSync(path, HEADER_BYTES + length - 1),
+      (): void => truncateSync(path, 20),
+      (): void => change((bytes) => bytes.fill(0, 0, HEADER_BYTES)),
+      (): void => change((bytes) => (bytes[9] = 0xff)),
+    ]) {
+      writeFileSync(path, whole);
+      damage();
+      let thrown: unknown;
+      try {
+        client.read("obj.1.0", length);
+      } catch (error) {
+        thrown = error;
+      }
+      expect(thrown).to.be.instanceOf(ObjectLostError);
+      expect((thrown as ObjectLostError).detail["reason"]).to.equal("damaged");
     }
   });
 
-  it("a directory that is not there is refused; a closed client says so", async () => {
+  it("a reading is noted in the times of the file", () => {
+    put("obj.1.0", new Uint8Array(100_000));
+    const path = join(rooms.dir, "obj.1.0");
+    utimesSync(path, 1000, 1000);
+    client.read("obj.1.0");
+    expect(Date.now() - statSync(path).mtimeMs).to.be.within(-1000, 60_000);
+  });
+
+  it("odd ids, missing directories and closed clients are refused", async () => {
+    for (const id of ["../x", "", ".owner", "a/b"]) {
+      expect(() => client.read(id)).to.throw(InvalidArgumentError, "is no object id");
+    }
     let thrown: unknown;
     await StoreClient.open({ dir: join(at.path, "none") }).catch((error: unknown) => (thrown = error));
     expect(thrown).to.be.instanceOf(InvalidArgumentError);
@@ -94,82 +140,144 @@ describe("a client of the store", function () {
     expect(() => client.read("obj.1.0")).to.throw(InvalidArgumentError, "is closed");
   });
 
-  mapped("a reader's writes are its own: not the store's, not another process's", async () => {
+  mapped("two readers write into the same object: each sees its own, the file neither", async () => {
     put("obj.1.0", new Uint8Array(MiB).fill(1));
-    const mine = decode(client.read("obj.1.0") as Uint8Array, { views: true }) as Uint8Array;
+    const mine = value("obj.1.0") as Uint8Array;
     mine[12_345] = 5;
-    const { child, answer } = await forkAndTell({ type: "scribble", dir: store.dir, object: "obj.1.0" });
-    await end(child);
-    expect(answer).to.deep.equal([1, 9]);
+    const other = reader();
+    await other.read(rooms.dir, "obj.1.0");
+    expect(await other.tell({ type: "scribble" })).to.equal(9);
     expect(mine[12_345]).to.equal(5);
     expect(mine[12_346]).to.equal(1);
-    const fresh = decode(client.read("obj.1.0") as Uint8Array, { views: true }) as Uint8Array;
-    expect(fresh[12_345]).to.equal(1);
+    expect((value("obj.1.0") as Uint8Array)[12_345]).to.equal(1);
+    expect(
+      readFileSync(join(rooms.dir, "obj.1.0"))
+        .subarray(-MiB, -4096)
+        .every((byte) => byte === 1),
+    ).to.equal(true);
   });
 
-  mapped("values are views on the mapping", () => {
+  mapped("a file that is read is not used again, and what was read stays; then it is", async () => {
+    put("obj.1.0", new Uint8Array(MiB).fill(3));
+    const other = reader();
+    await other.read(rooms.dir, "obj.1.0");
+    expect(rooms.reuse("obj.1.0", "obj.2.0"), "while it is read").to.equal(undefined);
+    expect(await other.tell({ type: "sum" })).to.equal(3 * MiB);
+    expect(await other.tell({ type: "drop" }), "mappings left").to.equal(0);
+    const room = rooms.reuse("obj.1.0", "obj.2.0");
+    const encoded = encode(new Uint8Array(MiB).fill(4));
+    client.write(room!, "obj.2.0", encoded);
+    expect(value("obj.2.0")).to.deep.equal(new Uint8Array(MiB).fill(4));
+    expect(client.read("obj.1.0")).to.equal(undefined);
+  });
+
+  mapped("the lock of a reader that is killed goes with it", async () => {
+    put("obj.1.0", new Uint8Array(MiB).fill(3));
+    const other = reader();
+    await other.read(rooms.dir, "obj.1.0");
+    expect(rooms.reuse("obj.1.0", "obj.2.0")).to.equal(undefined);
+    await other.end();
+    expect(rooms.reuse("obj.1.0", "obj.2.0")).not.to.equal(undefined);
+  });
+
+  mapped("an object whose file is being taken away is not here", () => {
+    put("obj.1.0", new Uint8Array(MiB).fill(3));
+    const fd = openSync(join(rooms.dir, "obj.1.0"), "r");
+    expect(mappedFiles()?.lock(fd, "exclusive")).to.equal(true);
+    expect(client.read("obj.1.0")).to.equal(undefined);
+    closeSync(fd);
+    expect(client.read("obj.1.0")).not.to.equal(undefined);
+  });
+
+  mapped("views share one mapping; small values are copied and hold nothing", () => {
     put("obj.1.0", { a: new Float64Array(100_000).fill(1), b: Buffer.alloc(100_000, 2) });
-    const bytes = client.read("obj.1.0") as Uint8Array;
-    const value = decode(bytes, { views: true }) as { a: Float64Array; b: Buffer };
-    expect(value.a.buffer).to.equal(bytes.buffer);
-    expect(value.b.buffer).to.equal(bytes.buffer);
+    const stored = read("obj.1.0");
+    const { a, b } = decode(stored.bytes, { views: stored }) as { a: Float64Array; b: Buffer };
+    expect(a.buffer).to.equal(stored.bytes.buffer);
+    expect(b.buffer).to.equal(stored.bytes.buffer);
+    expect(client.maps).to.equal(1);
+    put("obj.2.0", new Uint8Array(1000));
+    expect(read("obj.2.0").sub).to.equal(undefined);
     expect(client.maps).to.equal(1);
   });
 
   mapped(
     "a view outlives the file, the client and any garbage collection; then the mapping goes",
     async () => {
-      put("obj.1.0", new Uint8Array(MiB).fill(3));
-      let view: Uint8Array | undefined = decode(client.read("obj.1.0") as Uint8Array, {
-        views: true,
-      }) as Uint8Array;
-      view = view.subarray(1000, 2000);
-      store.free(["obj.1.0"]);
-      expect(existsSync(join(store.dir, "obj.1.0"))).to.equal(false);
+      put("obj.1.0", { whole: new Uint8Array(MiB).fill(3).buffer, part: new Uint8Array(MiB).fill(4) });
+      let stored: StoredBytes | undefined = read("obj.1.0");
+      let all = decode(stored.bytes, { views: stored }) as { whole?: ArrayBuffer; part?: Uint8Array };
+      stored = undefined;
+      let whole: Uint8Array | undefined = new Uint8Array(all.whole!);
+      all = {};
+      rooms.close();
+      expect(existsSync(rooms.dir)).to.equal(false);
       for (let i = 0; i < 5; i++) {
         gc();
         await new Promise((resolve) => setImmediate(resolve));
       }
-      expect(client.maps).to.equal(1);
-      expect(view.every((byte) => byte === 3)).to.equal(true);
-      view = undefined;
+      expect(client.maps, "one of two buffers is left").to.equal(1);
+      expect(whole.every((byte) => byte === 3)).to.equal(true);
+      whole = undefined;
       await until("the mapping is undone", () => (gc(), client.maps === 0));
+      mkdirSync(rooms.dir);
     },
   );
 
+  mapped("a part may be taken after everything else was let go, and nothing beyond the value", async () => {
+    put("obj.1.0", new Uint8Array(MiB).fill(3).buffer);
+    let sub = read("obj.1.0").sub;
+    for (let i = 0; i < 5; i++) {
+      gc();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(new Uint8Array(sub!(4096, 64))).to.deep.equal(new Uint8Array(64).fill(3));
+    for (const [offset, length] of [
+      [-1, 10],
+      [0, MiB * 2],
+      [MiB * 2, 1],
+      [Number.NaN, 1],
+    ] as const) {
+      expect(() => sub!(offset, length)).to.throw(RangeError);
+    }
+    sub = undefined;
+    await until("the mapping is undone", () => (gc(), client.maps === 0));
+  });
+
   mapped("many objects: mappings come and go, none is lost", async () => {
     put("obj.1.0", new Uint8Array(MiB).fill(3));
-    for (let i = 0; i < 500; i++) expect(client.read("obj.1.0")?.[MiB - 1]).to.equal(3);
+    for (let i = 0; i < 500; i++) expect(client.read("obj.1.0")?.bytes[MiB - 1]).to.equal(3);
     await until("all mappings are undone", () => (gc(), client.maps === 0));
+    expect(rooms.reuse("obj.1.0", "obj.2.0")).not.to.equal(undefined);
   });
 
   mapped("above the limit of mappings values are copied", async () => {
     put("obj.1.0", new Uint8Array(MiB).fill(3));
-    const few = await StoreClient.open({ dir: store.dir, maxMaps: 2 });
-    const kept = Array.from({ length: 5 }, () => few.read("obj.1.0") as Uint8Array);
+    const few = await StoreClient.open({ dir: rooms.dir, maxMaps: 2 });
+    const kept = Array.from({ length: 5 }, () => few.read("obj.1.0") as StoredBytes);
     expect(few.maps).to.equal(2);
-    for (const bytes of kept) expect(bytes[MiB]).to.equal(3);
+    for (const { bytes } of kept) expect(bytes[MiB]).to.equal(3);
     few.close();
   });
 
   mapped("mapped memory can't be transferred away", () => {
     put("obj.1.0", new Uint8Array(MiB).fill(3));
-    const bytes = client.read("obj.1.0") as Uint8Array<ArrayBuffer>;
+    const { buffer } = read("obj.1.0").bytes as Uint8Array<ArrayBuffer>;
     try {
-      structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+      structuredClone(buffer, { transfer: [buffer] });
     } catch (thrown) {
       expect((thrown as Error).name).to.equal("DataCloneError"); // newer Node refuses, older copies
     }
-    expect(bytes.buffer.byteLength).to.be.greaterThan(MiB);
-    expect(bytes[MiB - 1]).to.equal(3);
+    expect(buffer.byteLength).to.be.greaterThan(MiB);
+    expect(new Uint8Array(buffer)[MiB - 1]).to.equal(3);
   });
 
   it("a block of another process's slab is read as a copy", () => {
-    writeFileSync(join(store.dir, "slab.x.0"), Buffer.from("0123456789"));
-    expect(
-      Buffer.from(client.readBlock(join(store.dir, "slab.x.0"), 2, 3) as Uint8Array).toString(),
-    ).to.equal("234");
-    expect(client.readBlock(join(store.dir, "slab.x.0"), 8, 3)).to.equal(undefined);
-    expect(client.readBlock(join(store.dir, "slab.y.0"), 8, 3)).to.equal(undefined);
+    const path = join(rooms.dir, ".seg.9");
+    writeFileSync(path, Buffer.from("0123456789"));
+    expect(Buffer.from(client.readBlock(path, 2, 3) as Uint8Array).toString()).to.equal("234");
+    expect(client.readBlock(path, 8, 3)).to.equal(undefined);
+    expect(client.readBlock(join(rooms.dir, ".seg.8"), 8, 3)).to.equal(undefined);
+    expect(() => client.readBlock("/etc/passwd", 0, 1)).to.throw(InvalidArgumentError);
   });
 });
