@@ -1,7 +1,7 @@
 /** put: into memory that is used again, into memory that is kept, and small values. */
 import { get, init, put, shutdown } from "stingray";
 import type { InitOptions, ObjectRef } from "stingray";
-import { randomData, sizeName } from "../data.js";
+import { randomData, sizeName, stamp } from "../data.js";
 import { preparedSubject, rateSubject, sampledSubject } from "../measure.js";
 import type { Subject } from "../measure.js";
 import { OURS } from "../report.js";
@@ -26,10 +26,14 @@ export function putCases(sizes: ObjectSizes): ObjectCase[] {
       ours: () =>
         preparedSubject(OURS, async () => {
           const data = source.get();
+          let seed = 0;
           return rateSubject(
             OURS,
             {
-              run: async () => (await put(data)).release(),
+              async run() {
+                stamp(data, ++seed);
+                (await put(data)).release();
+              },
               end: async () => source.drop(),
             },
             bytes / 1e9,
@@ -53,7 +57,10 @@ export function keptCase(sizes: ObjectSizes, cluster: InitOptions): ObjectCase {
       await get(first, WAIT);
       const kept: ObjectRef<Uint8Array>[] = [];
       const start = performance.now();
-      for (let i = 0; i < sizes.kept; i++) kept.push(await put(data));
+      for (let i = 0; i < sizes.kept; i++) {
+        stamp(data, i);
+        kept.push(await put(data));
+      }
       const seconds = (performance.now() - start) / 1000;
       for (const ref of [first, ...kept]) ref.release();
       return (kept.length * bytes) / 1e9 / seconds;
