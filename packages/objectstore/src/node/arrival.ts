@@ -1,0 +1,205 @@
+/** An object that this process fills itself: bytes from another node, straight into the file. */
+import { closeSync, constants, openSync, renameSync, writeSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { InvalidArgumentError } from "@stingray/protocol";
+import { fileSystemFull, noRoom } from "../shm/files.js";
+import { HEADER_BYTES, writeHeader } from "../shm/header.js";
+import type { Mapping } from "../shm/native.js";
+import type { Core } from "./core.js";
+import { at, type Entry } from "./entry.js";
+import { PAGE } from "./segment.js";
+
+/** Pages are made in the background in steps of so many bytes. */
+const STEP = 4 * 1024 * 1024;
+/** Pages that are made at once where they are needed before that. */
+const MANY = 64;
+const ZEROS = new Uint8Array(MANY * PAGE);
+
+export class Arrival {
+  readonly object: string;
+  /** Of the value, in bytes. */
+  readonly size: number;
+  private readonly path: string;
+  private fd: number;
+  private mapping: Mapping | undefined;
+  /** Pages exist up to here. */
+  private allocated: number;
+  private allocating: Promise<void> | undefined;
+  /** By page: it was written, so it exists, and must not be cleared. */
+  private readonly touched: Uint8Array;
+  private ended = false;
+
+  private constructor(
+    private readonly core: Core,
+    private readonly entry: Entry,
+    private readonly onEnd: () => void,
+  ) {
+    this.object = entry.object;
+    this.size = entry.size;
+    this.path = core.pathOf(entry);
+    this.fd = openSync(this.path, constants.O_RDWR);
+    this.allocated = entry.segment?.allocated === true ? this.length : 0;
+    this.touched = new Uint8Array(this.allocated > 0 ? 0 : this.length / PAGE);
+  }
+
+  /** @throws ENOENT where the file has been removed */
+  static of(core: Core, entry: Entry, onEnd: () => void): Arrival {
+    const arrival = new Arrival(core, entry, onEnd);
+    const { files } = core;
+    arrival.mapping = files?.map(arrival.fd, arrival.length, "shared");
+    if (arrival.mapping !== undefined) unmapWhenUnused(core, arrival.mapping);
+    if (arrival.allocated < arrival.length) arrival.allocating = arrival.allocate();
+    return arrival;
+  }
+
+  /** `window` works; else use `write`. */
+  get mapped(): boolean {
+    return this.mapping !== undefined;
+  }
+
+  /**
+   * These bytes of the value, in memory that is the file's, to be written or read. It stays valid for as long as it is
+   * referred to, but after the end it is nobody's.
+   * @throws ObjectStoreFullError if the file system has no room; InvalidArgumentError after the end, beyond the value,
+   * or where files can't be mapped
+   */
+  window(offset: number, length: number): Uint8Array {
+    this.check(offset, length);
+    if (this.mapping === undefined) {
+      throw new InvalidArgumentError(`the file of ${this.object} is not mapped here: write to it`);
+    }
+    this.ensure(offset, length);
+    return new Uint8Array(this.mapping.buffer, HEADER_BYTES + offset, length);
+  }
+
+  /** @throws as `window` */
+  write(offset: number, bytes: Uint8Array): void {
+    this.check(offset, bytes.length);
+    this.put(bytes, HEADER_BYTES + offset);
+  }
+
+  /**
+   * The value is there whole: the object is complete. `crc`: its CRC-32, kept with it. False: it was freed or lost
+   * meanwhile, and is not in the store.
+   */
+  finish(crc?: number): boolean {
+    if (this.ended) return false;
+    this.end();
+    const { core, entry, object, size } = this;
+    if (at(entry) !== "writing") return false;
+    const header = new Uint8Array(HEADER_BYTES);
+    writeHeader(header, { object, size, complete: true, crc });
+    try {
+      this.put(header, 0);
+      if (entry.state.at === "writing" && !entry.state.doomed) {
+        renameSync(this.path, join(entry.disk === undefined ? core.dir : dirname(this.path), object));
+      }
+    } catch {
+      core.abandon(entry, true);
+      return false;
+    } finally {
+      this.release();
+    }
+    return core.seal(entry);
+  }
+
+  /** Gives up what is not finished. Idempotent. */
+  close(): void {
+    if (this.ended) return;
+    this.end();
+    this.release();
+    // Not before nobody makes pages of it any more: it may be made shorter when it is used again.
+    if (this.allocating === undefined) this.core.abandon(this.entry, true);
+    else void this.allocating.then(() => this.core.abandon(this.entry, true));
+  }
+
+  /** Its owner freed it meanwhile: it is not worth going on. */
+  get freed(): boolean {
+    const { state } = this.entry;
+    return state.at !== "writing" || state.doomed;
+  }
+
+  private get length(): number {
+    return this.entry.segment?.length ?? this.entry.disk?.length ?? 0;
+  }
+
+  private check(offset: number, length: number): void {
+    if (this.ended || at(this.entry) !== "writing") {
+      throw new InvalidArgumentError(`${this.object} is not arriving any more: create it again`);
+    }
+    if (!(offset >= 0 && length >= 0 && offset + length <= this.size)) {
+      throw new InvalidArgumentError(
+        `bytes ${offset} to ${offset + length} are not in ${this.object}, which has ${this.size}`,
+      );
+    }
+  }
+
+  /** Writing through the mapping where no page exists would end the process if there is no room for one. */
+  private ensure(offset: number, length: number): void {
+    const { touched } = this;
+    const end = Math.ceil((HEADER_BYTES + offset + length) / PAGE);
+    let page = Math.floor(Math.max(HEADER_BYTES + offset, this.allocated) / PAGE);
+    while (page < end) {
+      let to = page;
+      while (to < end && touched[to] !== 1 && to - page < MANY) to++;
+      if (to > page) this.put(ZEROS.subarray(0, (to - page) * PAGE), page * PAGE);
+      page = Math.max(to, page + 1);
+    }
+  }
+
+  private put(bytes: Uint8Array, position: number): void {
+    try {
+      for (let done = 0; done < bytes.length;) {
+        done += writeSync(this.fd, bytes, done, bytes.length - done, position + done);
+      }
+    } catch (thrown) {
+      throw noRoom(thrown, dirname(this.path), bytes.length) ?? thrown;
+    }
+    this.touched.fill(1, Math.floor(position / PAGE), Math.ceil((position + bytes.length) / PAGE));
+  }
+
+  private async allocate(): Promise<void> {
+    const { files } = this.core;
+    const { length } = this;
+    while (files !== undefined && this.allocated < length && !this.ended) {
+      const step = Math.min(STEP, length - this.allocated);
+      const error = await files.allocateAsync(this.fd, this.allocated, step);
+      if (error !== 0) break; // `window` will find out, and say so
+      this.allocated += step;
+    }
+    this.allocating = undefined;
+  }
+
+  private end(): void {
+    this.ended = true;
+    this.mapping = undefined;
+    this.onEnd();
+  }
+
+  /** The descriptor may be in use in the background. */
+  private release(): void {
+    const { fd } = this;
+    this.fd = -1;
+    if (this.allocating === undefined) closeSync(fd);
+    else void this.allocating.then(() => closeSync(fd));
+  }
+}
+
+const unmapped = new FinalizationRegistry<() => void>((unmap) => unmap());
+/** Windows may still be in the hands of a socket: the mapping goes when the last of them does. */
+function unmapWhenUnused({ files }: Core, { buffer, address, length }: Mapping): void {
+  unmapped.register(buffer, () => files?.unmap({ address, length }));
+}
+
+/** Makes all pages of a file. @throws ObjectStoreFullError if the file system has no room */
+export async function allocatePages(core: Core, path: string, length: number): Promise<void> {
+  const { files } = core;
+  if (files === undefined) return;
+  const fd = openSync(path, constants.O_RDWR);
+  try {
+    const error = await files.allocateAsync(fd, 0, length);
+    if (error !== 0) throw fileSystemFull(dirname(path), length);
+  } finally {
+    closeSync(fd);
+  }
+}
