@@ -1,101 +1,100 @@
-/** Asking an agent for the state of its cluster: through its socket where it is on this machine, else through the broker. */
-import type { NatsConnection } from "@nats-io/nats-core";
-import { Transport, decodePlain, encodePlain, type PeerAddress } from "@stingray/broker";
-import { connectBroker, type BrokerOptions } from "@stingray/broker/connect";
-import {
-  Agent,
-  ConnectionError,
-  Join,
-  PROTOCOL_VERSION,
-  ProtocolError,
-  Subjects,
-  decodeError,
-  newDriverId,
-  record,
-  wireErrorCheck,
-  type NodeView,
-  type ProcessId,
-  type WireError,
-} from "@stingray/protocol";
-import type { NodeFile } from "../runtime-files.js";
+/** Finding clusters for the commands that look at them, and what an agent says of its cluster. */
+import type { BrokerOptions } from "@stingray/broker/connect";
+import { Agent, ConnectionError, toError, type NodeView } from "@stingray/protocol";
+import { listNodeFiles, type NodeFile } from "../runtime-files.js";
+import { AgentLink } from "./agent-link.js";
+import { brokerOptionsOf, withoutCredentials, type ConnectionFlags } from "./connection-options.js";
+import type { Output } from "./output.js";
 
+export interface ClusterFlags extends ConnectionFlags {
+  cluster: string;
+  subjectRoot: string;
+}
+
+/** As an agent sees it. */
 export interface ClusterState {
   cluster: string;
   nodes: NodeView[];
 }
 
-const TIMEOUT_MS = 5_000;
-const joinError = record<{ error: WireError }>({ error: wireErrorCheck() });
-
-/** Asks an agent of this machine. No broker and no credentials are needed: its secret is in a file of ours. */
-export async function stateFromLocal(file: NodeFile): Promise<ClusterState> {
-  const transport = await Transport.create({
-    process: newDriverId(),
-    node: file.node,
-    subjects: new Subjects(file.subjectRoot, file.cluster),
-    socketDir: file.socketDir,
-    secret: file.secret,
-  });
-  return ask(transport, { endpoint: file.agent, process: file.agent, node: file.node });
+/** A cluster, and how it was reached. */
+export interface FoundCluster extends ClusterState {
+  subjectRoot: string;
+  /** URLs without credentials. */
+  servers: string[];
+  /** Given on the command line. */
+  broker: BrokerOptions | undefined;
+  /** The nodes of it that this user has on this machine; empty where a broker was given. */
+  local: NodeFile[];
 }
 
-/** Asks any agent of the cluster through the broker. @throws ConnectionError where there is none */
+/**
+ * The cluster on the given broker; without one, those that this user's nodes on this machine are part of.
+ * @throws ConnectionError where nothing runs or nothing answers
+ */
+export async function findClusters(
+  flags: ClusterFlags,
+  runtimeDir: string,
+  out: Output,
+): Promise<FoundCluster[]> {
+  const broker = brokerOptionsOf(flags);
+  if (broker === undefined) return localClusters(runtimeDir, out);
+  const { subjectRoot, cluster } = flags;
+  const state = await stateFromBroker(broker, subjectRoot, cluster);
+  return [{ ...state, subjectRoot, broker, local: [], servers: broker.servers.map(withoutCredentials) }];
+}
+
+async function localClusters(runtimeDir: string, out: Output): Promise<FoundCluster[]> {
+  const files = await listNodeFiles(runtimeDir);
+  if (files.length === 0) {
+    throw new ConnectionError(
+      "no node of this user runs on this machine: start one with stingray start, " +
+        "or name a cluster with --address or STINGRAY_ADDRESS",
+    );
+  }
+  const byCluster = new Map<string, NodeFile[]>();
+  for (const file of files) byCluster.set(file.clusterId, [...(byCluster.get(file.clusterId) ?? []), file]);
+  const found: FoundCluster[] = [];
+  const failures: string[] = [];
+  for (const local of byCluster.values()) {
+    const [first] = local as [NodeFile, ...NodeFile[]];
+    try {
+      const state = await firstAnswer(local);
+      const { subjectRoot } = first;
+      found.push({ ...state, subjectRoot, broker: undefined, local, servers: first.broker.servers });
+    } catch (thrown) {
+      failures.push(`cluster "${first.cluster}" does not answer: ${toError(thrown).message}`);
+    }
+  }
+  if (found.length === 0) throw new ConnectionError(failures.join("\n"));
+  for (const failure of failures) out.note(failure);
+  return found;
+}
+
+async function firstAnswer(members: readonly NodeFile[]): Promise<ClusterState> {
+  let last: unknown;
+  for (const member of members) {
+    try {
+      return await stateFromLocal(member);
+    } catch (thrown) {
+      last = thrown;
+    }
+  }
+  throw toError(last);
+}
+
+/** Asks an agent of this machine. @throws ConnectionError, TimeoutError where it does not answer */
+export async function stateFromLocal(file: NodeFile): Promise<ClusterState> {
+  await using link = await AgentLink.toLocal(file);
+  return await link.ask(Agent.clusterState, {});
+}
+
+/** Asks any agent of the cluster through the broker. @throws ConnectionError where there is none; AuthError */
 export async function stateFromBroker(
   options: BrokerOptions,
   subjectRoot: string,
   cluster: string,
 ): Promise<ClusterState> {
-  const subjects = new Subjects(subjectRoot, cluster);
-  const nc = await connectBroker({ ...options, name: "stingray status" });
-  try {
-    const agent = await join(nc, subjects);
-    const transport = await Transport.create({ process: newDriverId(), subjects, links: "nats" });
-    transport.attachBroker(nc);
-    return await ask(transport, agent);
-  } finally {
-    await nc.close();
-  }
-}
-
-async function ask(transport: Transport, agent: PeerAddress): Promise<ClusterState> {
-  try {
-    return await transport.inbox.channel(agent).request(Agent.clusterState, {}, { timeoutMs: TIMEOUT_MS });
-  } finally {
-    await transport.close({ drainMs: 0 });
-  }
-}
-
-async function join(nc: NatsConnection, subjects: Subjects): Promise<PeerAddress> {
-  const subject = subjects.capability("driver");
-  let data: Uint8Array;
-  try {
-    const reply = await nc.request(subject, encodePlain({ version: PROTOCOL_VERSION }), {
-      timeout: TIMEOUT_MS,
-    });
-    data = reply.data;
-  } catch (cause) {
-    throw new ConnectionError(
-      `no node of the cluster "${subjects.cluster}" answers on ${subject}: ` +
-        `start one with stingray start --address …, or name the right --cluster, ` +
-        `and see that the same release of stingray runs everywhere (this one speaks version ${PROTOCOL_VERSION} of the protocol)`,
-      { cause },
-    );
-  }
-  const { agent } = answerOf(data);
-  return { endpoint: agent, process: agent };
-}
-
-function answerOf(data: Uint8Array): { agent: ProcessId } {
-  let reply: unknown;
-  try {
-    reply = decodePlain(data);
-  } catch (cause) {
-    throw new ProtocolError("the answer to a join request is no CBOR: is something else on that subject?", {
-      cause,
-    });
-  }
-  if (typeof reply === "object" && reply !== null && "error" in reply) {
-    throw decodeError(joinError(reply, "join").error);
-  }
-  return { agent: Join.answer(reply, "join").agent as ProcessId };
+  await using link = await AgentLink.overBroker(options, subjectRoot, cluster);
+  return await link.ask(Agent.clusterState, {});
 }

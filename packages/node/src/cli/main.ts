@@ -4,6 +4,7 @@ import { DEFAULT_CLUSTER, DEFAULT_SUBJECT_ROOT, ErrorCode, StingrayError, toErro
 import { Command, CommanderError, Option } from "commander";
 import { runtimeRoot } from "../runtime-files.js";
 import { addConnectionOptions } from "./connection-options.js";
+import type { MemoryFlags } from "./memory.js";
 import { terminal, type Output } from "./output.js";
 import type { StartFlags } from "./start-plan.js";
 import type { StatusFlags } from "./status.js";
@@ -14,6 +15,8 @@ const OK = 0;
 const FAILURE = 1;
 const USAGE = 2;
 const DEFAULT_PORT = 4222;
+/** Objects of one node that can be shown. */
+const MAX_LISTED = 100_000;
 
 /**
  * Runs the command line.
@@ -48,6 +51,7 @@ function build(out: Output, done: (code: number) => void): Command {
   inherit(addStart(program.command("start"), out, done), program);
   inherit(addStop(program.command("stop"), out, done), program);
   inherit(addStatus(program.command("status"), out, done), program);
+  inherit(addMemory(program.command("memory"), out, done), program);
   program.addHelpText(
     "after",
     `
@@ -56,6 +60,7 @@ Examples:
   stingray start --address nats://10.0.0.1:4222    a node of the cluster on that broker
   stingray start --detach --cpus 8 --labels zone=b
   stingray status
+  stingray memory --group-by origin                what is in the object stores, and where it was made
   stingray stop
 `,
   );
@@ -147,6 +152,37 @@ function addStatus(command: Command, out: Output, done: (code: number) => void):
     .action(async (flags: StatusFlags) => {
       const { showStatus } = await import("./status.js");
       done(await showStatus(flags, runtimeRoot(), out));
+    });
+}
+
+function addMemory(command: Command, out: Output, done: (code: number) => void): Command {
+  return addClusterOptions(addConnectionOptions(command))
+    .description(
+      "Shows what is in the object stores: whose it is, who needs it, where it was made. " +
+        "Without an address: what runs on this machine.",
+    )
+    .addOption(
+      new Option("--limit <n>", "objects to show of each node, owner or place")
+        .argParser(parseWhole(0, MAX_LISTED))
+        .default(50),
+    )
+    .addOption(
+      new Option("--sort <by>", "size: largest first; age: oldest first")
+        .choices(["size", "age"])
+        .default("size"),
+    )
+    .addOption(
+      new Option("--group-by <what>", "a table for each of them")
+        .choices(["node", "owner", "origin"])
+        .default("node"),
+    )
+    .option("--node <id>", "only objects on this node")
+    .option("--owner <id>", "only objects of this process")
+    .option("--stats-only", "no objects, only the figures of each node")
+    .option("--json", "as JSON; bytes and milliseconds")
+    .action(async (flags: MemoryFlags) => {
+      const { showMemory } = await import("./memory.js");
+      done(await showMemory(flags, runtimeRoot(), out));
     });
 }
 

@@ -114,3 +114,23 @@ export function showResources(amounts: Record<string, number>, of?: Record<strin
     })
     .join(", ");
 }
+
+/** `1 object`, `3 objects`. */
+export function showCount(count: number, of: string): string {
+  return `${count} ${of}${count === 1 ? "" : "s"}`;
+}
+
+/** `120 ms`, `3.4 s`, `5 min`, `2.5 h`, `3 d`. */
+export function showAge(ms: number): string {
+  if (ms < 1_000) return `${Math.round(ms)} ms`;
+  const seconds = ms / 1_000;
+  const [amount, unit]: [number, string] =
+    seconds < 100
+      ? [seconds, "s"]
+      : seconds < 6_000
+        ? [seconds / 60, "min"]
+        : seconds < 360_000
+          ? [seconds / 3_600, "h"]
+          : [seconds / 86_400, "d"];
+  return `${amount >= 10 ? Math.round(amount) : Math.round(amount * 10) / 10} ${unit}`;
+}
