@@ -20,7 +20,7 @@ const asBytes = (): Uint8Array =>
 async function obey(order: ReaderOrder): Promise<unknown> {
   switch (order.type) {
     case "read": {
-      client ??= await StoreClient.open({ dir: order.dir });
+      if (client?.dir !== order.dir) client = await StoreClient.open({ dir: order.dir });
       const stored = client.read(order.object);
       if (stored === undefined) return "missing";
       value = decode(stored.bytes, { views: stored });
