@@ -55,7 +55,7 @@ export class Core {
   pathOf(entry: Entry): string {
     const { state, segment, disk, object } = entry;
     if (state.at === "writing") return segment?.path ?? disk?.path ?? "";
-    return disk === undefined ? join(this.dir, object) : this.disk.pathOf(object);
+    return disk === undefined ? join(this.dir, object) : this.disk.pathOf(object, disk);
   }
 
   /** Its writer is done: the file has the object's name, and says that it is complete. False: the object was dropped. */

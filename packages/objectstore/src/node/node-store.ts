@@ -1,7 +1,7 @@
 /** The agent's side of a node's store: gives room, knows what is where, moves it to disk and back, removes what is freed. */
 import { closeSync, fstatSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import {
   InvalidOptionError,
   type StoreFigures,
@@ -314,7 +314,7 @@ export class NodeStore implements AsyncDisposable {
   private complete(entry: Entry): boolean {
     const { segment } = entry;
     if (segment !== undefined) {
-      const fd = openIfThere(`${this.core.dir}/${entry.object}`);
+      const fd = openIfThere(join(this.core.dir, entry.object));
       if (fd !== undefined) {
         const { blocks, mtimeMs } = fstatSync(fd);
         closeSync(fd);
@@ -328,7 +328,8 @@ export class NodeStore implements AsyncDisposable {
   /** Its file has the object's name and says that it is complete. */
   private isWhole(entry: Entry): boolean {
     const { core } = this;
-    const path = entry.disk === undefined ? `${core.dir}/${entry.object}` : core.disk.pathOf(entry.object);
+    const { object, disk } = entry;
+    const path = disk === undefined ? join(core.dir, object) : core.disk.pathOf(object, disk);
     return core.headerOf(entry, path) !== undefined;
   }
 

@@ -1,5 +1,5 @@
 /** The directory on disk for what does not fit into memory, made when it is first needed, and how much may be in it. */
-import { closeSync, fstatSync, ftruncateSync, openSync, statfsSync } from "node:fs";
+import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, statfsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { InvalidOptionError, toError } from "@stingray/protocol";
@@ -99,7 +99,9 @@ export class SpillDir {
       fd = openSync(path, "wx", 0o600);
     } catch (thrown) {
       if (errorCode(thrown) !== "EEXIST") throw thrown;
-      path = join(dir, `.${object}~${++this.names}`); // somebody else makes it at the same time
+      const beside = join(dir, `beside-${++this.names}`); // somebody else makes it at the same time
+      mkdirSync(beside, { mode: 0o700 });
+      path = join(beside, `.${object}`);
       fd = openSync(path, "wx", 0o600);
     }
     try {
@@ -110,9 +112,9 @@ export class SpillDir {
     }
   }
 
-  /** Where a complete object of this directory lies. */
-  pathOf(object: string): string {
-    return join(this.path ?? "", object);
+  /** Where an object lies that was made on disk, when it is complete. */
+  pathOf(object: string, file: DiskFile): string {
+    return join(dirname(file.path), object);
   }
 
   /** Its writer is done with the file. */
@@ -122,8 +124,9 @@ export class SpillDir {
   }
 
   /** Removes such a file, under whichever name it has. */
-  remove(object: string, { path, ino, length, written }: DiskFile): void {
-    for (const name of [path, this.pathOf(object)]) if (isAt(name, ino)) removeIfThere(name);
+  remove(object: string, file: DiskFile): void {
+    const { path, ino, length, written } = file;
+    for (const name of [path, this.pathOf(object, file)]) if (isAt(name, ino)) removeIfThere(name);
     this.giveBack(length, written);
   }
 
