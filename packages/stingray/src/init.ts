@@ -121,7 +121,7 @@ async function run(
     home: membership.home,
     findHome: membership.findHome,
     job,
-    store: local === undefined ? undefined : await openLocalStore(local.storeDir, driver),
+    store: local === undefined ? undefined : await openLocalStore(local.storeDir),
     markDir: local?.socketDir,
     warn,
     container: await containerOf(),

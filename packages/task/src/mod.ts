@@ -1,11 +1,16 @@
 /** Remote functions, references and the worker's side of running them. */
-export { put, get, wait, asCompleted, cancel } from "./get.js";
+export { put } from "./put.js";
+export { get } from "./get.js";
+export { wait, asCompleted } from "./wait.js";
+export { cancel } from "./cancel.js";
 export { context } from "./context.js";
 export { ObjectRef, isObjectRef } from "./objects/object-ref.js";
 export { ObjectRefStream, isObjectRefStream } from "./stream.js";
 export { remoteFunction } from "./remote-function.js";
 export { callerModule } from "./registry.js";
-export type { WaitOptions, Values } from "./get.js";
+export type { PutOptions } from "./put.js";
+export type { Values } from "./get.js";
+export type { WaitOptions } from "./wait-options.js";
 export type { Context } from "./context.js";
 export type {
   RemoteArg,

@@ -1,6 +1,7 @@
 /** This process's part in the cluster, put together: one for a driver between `init()` and `shutdown()`, one for a worker. */
 import { registerWireType } from "@stingray/objectstore";
 import {
+  Agent,
   NotInitializedError,
   Op,
   Process,
@@ -19,7 +20,12 @@ import type { DependencyContainer } from "tsyringe";
 import { CallRunner } from "./execute/runner.js";
 import { Home, type FindHome, type HomeAddress } from "./home.js";
 import { ObjectTable } from "./objects/table.js";
-import { Values, type DecodeContext, type LocalStore } from "./objects/values.js";
+import type { LocalStore } from "./objects/local-store.js";
+import { processMemoryOf } from "./objects/memory.js";
+import { Recoveries } from "./objects/recovery.js";
+import { RemoteStore } from "./objects/remote-store.js";
+import { Storage } from "./objects/storage.js";
+import { Values, type DecodeContext } from "./objects/values.js";
 import { REF_TAG } from "./objects/object-ref.js";
 import { processState } from "./process-state.js";
 import { CallTable } from "./submit/calls.js";
@@ -44,6 +50,9 @@ export interface RuntimeOptions {
   readonly onLost: (reason: Error) => void;
 }
 
+/** Room for small values may have to wait for others to be written to disk. Milliseconds. */
+const LEASE_DEADLINE_MS = 120_000;
+
 /** Large values are given back in batches, once per turn. */
 type Frees = Map<ProcessId, { node: NodeId; ids: ObjectId[] }>;
 
@@ -53,6 +62,9 @@ export class Runtime {
   readonly node: NodeId | undefined;
   readonly table: ObjectTable;
   readonly values: Values;
+  readonly storage: Storage;
+  private readonly remoteStore: RemoteStore;
+  private readonly recoveries: Recoveries;
   readonly calls: CallTable;
   readonly submitter: Submitter;
   readonly runner: CallRunner;
@@ -91,12 +103,16 @@ export class Runtime {
       channelTo,
       freeStored: (id, location) => this.freeStored(id, location),
     });
+    const home = (): Home => this.home;
+    const store = (): LocalStore | undefined => this.usableStore;
+    this.remoteStore = new RemoteStore({ process: o.process, channelTo });
+    this.storage = new Storage({ node: o.node, store, home, remote: this.remoteStore });
+    this.recoveries = new Recoveries({ table: this.table, home, channelTo });
     this.values = new Values({
       table: this.table,
-      store: () => this.usableStore,
-      node: o.node,
-      home: () => this.home,
-      channelTo,
+      storage: this.storage,
+      recoveries: this.recoveries,
+      store,
     });
     this.calls = new CallTable(this.table);
     this.runner = new CallRunner({ table: this.table, values: this.values });
@@ -111,6 +127,10 @@ export class Runtime {
       markDir: o.markDir,
     });
     this.home = Home.open(o.transport, o.home, o.findHome, o.onLost);
+    o.store?.attach({
+      lease: (bytes) => this.home.request(Agent.storeLease, { bytes }, { timeoutMs: LEASE_DEADLINE_MS }),
+      giveBack: (files) => this.home.send([Op.StoreReturn, files]),
+    });
   }
 
   /** Starts to serve this process's inbox. The transport must be new. */
@@ -121,7 +141,9 @@ export class Runtime {
     runtime.table.serve(inbox);
     runtime.calls.serve(inbox);
     runtime.submitter.serve(inbox);
+    runtime.recoveries.serve(inbox);
     inbox.serve(Process.ping, () => ({}));
+    inbox.serve(Process.memory, ({ limit }) => processMemoryOf(runtime.table, runtime.process, limit));
     inbox.onChannelClosed((channel, reason) => {
       const process = channel.peer.process ?? (channel.peer.endpoint as ProcessId);
       runtime.table.processGone(process, reason.message);
@@ -236,6 +258,7 @@ export class Runtime {
     this.fail(error);
     this.flushFrees();
     this.table.stop();
+    this.remoteStore.close();
     this.store?.close();
   }
 }

@@ -29,6 +29,8 @@ export async function cleanUpHere(get: t.Get, job: JobId): Promise<void> {
     ...leaving.flatMap((worker) => [worker.whenGone(), worker.drained()]),
   ]);
   outputs.endDone(spec, job);
+  // Its driver is gone, too: what it had leased or held here goes.
+  if (spec !== undefined) get(t.OBJECTS).clientDied(spec.driver as ProcessId);
   get(t.OBJECTS).freeJob(job);
   get(t.HEARTBEATS).changed();
 }

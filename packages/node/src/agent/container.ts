@@ -1,13 +1,7 @@
 /** The composition root of an agent: which part is made of which. Hot paths hold their parts; nothing is looked up there. */
 import "reflect-metadata";
 import { ClusterView, LeaseScheduler, ResourceAccount } from "@stingray/scheduler";
-import {
-  Agent as AgentMethods,
-  Op,
-  Worker as WorkerMethods,
-  type NodeId,
-  type ProcessId,
-} from "@stingray/protocol";
+import { Op, Worker as WorkerMethods } from "@stingray/protocol";
 import { container as root, instanceCachingFactory, type DependencyContainer } from "tsyringe";
 import { CONTROLLER_TIMES } from "../controller/controller.js";
 import { Liveness } from "../controller/liveness.js";
@@ -21,13 +15,12 @@ import { Jobs } from "./jobs.js";
 import { leaseEffects } from "./lease-effects.js";
 import { Malformed } from "./malformed.js";
 import { nodeBid, nodeState } from "./node-state.js";
-import { Objects } from "./objects.js";
 import { Outputs } from "./outputs.js";
 import { Peers } from "./peers.js";
+import { provideStore } from "./store-parts.js";
 import * as t from "./tokens.js";
 
 const BIND_MS = 60_000;
-const READ_MS = 15_000;
 
 /** A container for one life of a node. Parts that need I/O to be made are registered by whoever starts the agent. */
 export function agentContainer(workers: { storeDir: string }): DependencyContainer {
@@ -124,10 +117,11 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
           scheduler: of(t.SCHEDULER),
           pool: of(t.POOL),
           host: of(t.ACTOR_HOST),
-          store: of(t.NODE_STORE),
+          store: of(t.TRAFFIC).gauge(of(t.NODE_STORE)),
         }),
       bid: () => nodeBid(config, { account: of(t.ACCOUNT), pool: of(t.POOL) }),
       isDead: (node) => of(t.TABLES).nodeCache.get(node)?.value.state === "DEAD",
+      newcomer: (node) => get(t.LOCATIONS).newcomer(node),
       publish: (heartbeat) => publishHeartbeat(of(t.BROKER), config.subjects, heartbeat),
     });
   });
@@ -137,19 +131,10 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
       publish: (death) => publishDeath(of(t.BROKER), subjects, death),
       creatorGone: (process, reason) => get(t.ACTOR_DIRECTORY).creatorGone(process, reason),
       driverGone: (process, reason) => get(t.JOBS).processGone(process, reason),
-      nodeRemoved: (gone) => get(t.HEARTBEATS).removed(gone),
-    });
-  });
-  provide(t.OBJECTS, (of) => {
-    const peers = of(t.PEERS);
-    return new Objects(of(t.NODE_STORE), {
-      agent: of(t.CONFIG).agent,
-      read: (copy, part) =>
-        peers
-          .channel(copy.agent as ProcessId, copy.node as NodeId)
-          .request(AgentMethods.storeRead, part, { timeoutMs: READ_MS }),
-      passOn: (copier, freed) => peers.send(copier, [Op.StoreFree, freed]),
-      jobOf: (process) => get(t.POOL).get(process)?.env?.job.job ?? get(t.JOBS).jobOfDriver(process),
+      nodeRemoved: (gone) => {
+        get(t.HEARTBEATS).removed(gone);
+        get(t.LOCATIONS).nodeGone(gone);
+      },
     });
   });
   provide(t.JOBS, (of) => {
@@ -168,6 +153,7 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
       failed: of(t.FAILED),
     });
   });
+  provideStore(provide, get);
   provideActors(provide, get);
   return c;
 }

@@ -16,6 +16,7 @@ import {
   publishDeath,
   subscribeDeaths,
   subscribeHeartbeats,
+  subscribeObjectNews,
   type FeedHooks,
   type Heartbeat,
 } from "../feed/mod.js";
@@ -27,6 +28,7 @@ import { feedHooks, refusedFrames } from "./malformed.js";
 import type { AgentConfig } from "./options.js";
 import { Pulse } from "./pulse.js";
 import { serveAgent, serveWorkers } from "./serve.js";
+import { listenForData } from "./data-port.js";
 import * as t from "./tokens.js";
 
 /** Term of the controller role, in milliseconds. */
@@ -101,7 +103,16 @@ export class AgentLife {
         onHandlerError,
         onMalformed,
       }),
-      NodeStore.open({ dir: this.storeDir, capacity: config.objectStoreMemory, sweep: true }),
+      NodeStore.open({
+        dir: this.storeDir,
+        capacity: config.objectStoreMemory,
+        spill: {
+          dir: config.spillDir,
+          ...(config.spillLimit === undefined ? {} : { limit: config.spillLimit }),
+        },
+        sweep: true,
+        log: config.log,
+      }),
     ]);
     this.undo.push(() => store.close());
     this.undo.push(() =>
@@ -109,6 +120,16 @@ export class AgentLife {
     );
     c.register(t.TRANSPORT, { useValue: transport });
     c.register(t.NODE_STORE, { useValue: store });
+    const port = await listenForData(config, {
+      store,
+      pulls: () => get(t.PULLS),
+      sent: (bytes) => get(t.TRAFFIC).sent(bytes),
+    });
+    c.register(t.DATA_PORT, { useValue: port });
+    this.undo.push(async () => {
+      if (c.isRegistered(t.BROKER)) get(t.PULLER).close();
+      await port.close();
+    });
     serveWorkers(get);
     if (config.job === undefined) get(t.POOL).prestart();
     else get(t.POOL).prestartFor(config.job);
@@ -158,12 +179,14 @@ export class AgentLife {
     const deaths = c.resolve(t.DEATHS);
     const state = c.resolve(t.CONNECTION_STATE);
     const liveness = c.resolve(t.LIVENESS);
+    const locations = c.resolve(t.LOCATIONS);
 
     const unwatch = watchConnection(nc, (event) => {
       if (event.type === "disconnected" || event.type === "closed") state.up = false;
       else if (event.type === "reconnected") {
         state.up = true;
         liveness.distrust();
+        locations.reconnected();
         heartbeats.changed();
       } else if ("error" in event) config.log(event.error.message);
     });
@@ -177,9 +200,16 @@ export class AgentLife {
     const feeds = [
       subscribeHeartbeats(nc, config.subjects, onHeartbeat, hooks("heartbeats")),
       subscribeDeaths(nc, config.subjects, (d) => deaths.told(d), hooks("deaths")),
+      subscribeObjectNews(
+        nc,
+        config.subjects,
+        (news) => locations.received(news),
+        hooks("locations of objects"),
+      ),
     ];
     this.undo.push(() => {
       unwatch();
+      locations.stop();
       for (const feed of feeds) feed.stop();
     });
 
@@ -237,6 +267,7 @@ export class AgentLife {
     if (row === undefined) {
       // The broker lost its tables (memory storage and a restart): nobody has judged us.
       const { nodes } = this.c.resolve(t.TABLES);
+      this.c.resolve(t.LOCATIONS).tablesLost();
       if (this.own === undefined) return;
       nodes
         .put(node, this.own)

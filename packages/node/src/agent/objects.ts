@@ -1,79 +1,166 @@
-/** The object store of the node as other processes see it: room for new objects, copies from other nodes, reads. */
+/** The object store of the node as other processes see it: room, reads, holds, and the end of objects. */
 import { crc32 } from "node:zlib";
 import type { NodeStore } from "@stingray/objectstore";
 import {
+  InvalidArgumentError,
   ObjectLostError,
   ProtocolError,
-  isAgentId,
-  toError,
   type ProcessId,
   type StoreRoom,
+  type StoreSpan,
+  type StoreWanted,
 } from "@stingray/protocol";
+import type { Locations } from "./locations.js";
+import type { Pulls } from "./pulls.js";
 
-/** Bytes per request of a transfer, and requests in flight at a time. */
-const CHUNK = 512 * 1024;
-const IN_FLIGHT = 4;
-/** Longest read that is answered in one message. */
+/** Longest read that is answered in one message. Bytes. */
 const MAX_READ = 1024 * 1024;
 
 export interface ObjectHooks {
-  readonly agent: ProcessId;
-  /** `store.read` at another agent; has a deadline. */
-  read(
-    copy: { node: string; agent: string },
-    part: { object: string; offset: number; length: number },
-  ): Promise<{ bytes: Uint8Array; size: number }>;
-  /** Tells another agent that the objects are freed. */
-  passOn(agent: ProcessId, freed: readonly string[]): void;
   /** The job that a process works for, as far as known. */
   jobOf(process: ProcessId): string | undefined;
 }
 
 export class Objects {
-  private readonly pulls = new Map<string, Promise<void>>();
   /** By job, so that nothing of it stays when it is over. */
   private readonly byJob = new Map<string, Set<string>>();
   private readonly jobs = new Map<string, string>();
-  /** Agents that copied an object from here. Its owner does not know of their copies, so they are told by us. */
-  private readonly copiedBy = new Map<string, Set<ProcessId>>();
 
   constructor(
     private readonly store: NodeStore,
+    private readonly pulls: Pulls,
+    private readonly locations: Locations,
     private readonly hooks: ObjectHooks,
   ) {}
 
-  get used(): number {
-    return this.store.used;
-  }
-  get capacity(): number {
-    return this.store.capacity;
-  }
-
-  /** Reserves room; gives the file to be written. @throws ObjectStoreFullError */
-  create(object: string, size: number, client: ProcessId): StoreRoom {
-    const path = this.store.create(object, size, client);
+  /** Room for an object that `client` makes. @throws ObjectStoreFullError */
+  async create(object: string, size: number, client: ProcessId, origin?: string): Promise<StoreRoom> {
     this.note(object, client);
-    return { path, file: 0, length: size, warm: false };
-  }
-
-  seal(object: string, size: number): void {
-    this.store.seal(object, size);
-  }
-
-  /** Here, and wherever it was copied to from here. */
-  free(objects: readonly string[]): void {
-    this.store.free(objects);
-    const elsewhere = new Map<ProcessId, string[]>();
-    for (const object of objects) {
+    try {
+      return await this.store.create({ object, size, client, role: "primary", origin });
+    } catch (error) {
       this.forget(object);
-      for (const agent of this.copiedBy.get(object) ?? [])
-        elsewhere.set(agent, [...(elsewhere.get(agent) ?? []), object]);
-      this.copiedBy.delete(object);
+      throw error;
     }
-    for (const [agent, copied] of elsewhere) this.hooks.passOn(agent, copied);
   }
 
-  /** A process is gone: what it had not finished goes. */
+  /** Its writer is done. */
+  seal(object: string, size: number): boolean {
+    if (!this.store.seal(object, size)) return false;
+    this.locations.added(object, size, this.jobs.get(object));
+    return true;
+  }
+
+  lease(client: ProcessId, bytes: number): Promise<StoreRoom> {
+    return this.store.lease(client, bytes);
+  }
+  giveBack(client: ProcessId, files: readonly number[]): void {
+    this.store.giveBack(client, files);
+  }
+
+  /**
+   * Brings here what is not here, all of it together, and says where to read it. What is held stays until `done`.
+   * @throws ObjectLostError with `detail.object`
+   */
+  async open(wanted: readonly StoreWanted[], hold: boolean, client: ProcessId): Promise<StoreSpan[]> {
+    const held: string[] = [];
+    const spans: StoreSpan[] = [];
+    try {
+      // Held before anything is waited for: what is here must not go while the rest is fetched.
+      for (const { object } of wanted) {
+        this.store.hold(object, client);
+        held.push(object);
+      }
+      await this.pulls.bring(wanted, (object) => this.note(object, client));
+      for (const { object, size } of wanted) {
+        const span = await this.store.open(object);
+        if (span === undefined) {
+          throw new ObjectLostError(
+            `object ${object} (${size} bytes) went away from this node while it was opened`,
+            { detail: { object } },
+          );
+        }
+        spans.push(span);
+      }
+    } catch (error) {
+      this.done(held, client);
+      throw error;
+    }
+    if (!hold) this.done(held, client);
+    return spans;
+  }
+
+  /** The client has mapped or read what was held for it. */
+  done(objects: readonly string[], client: ProcessId): void {
+    for (const object of objects) this.store.unhold(object, client);
+  }
+
+  /** A piece, for readers that can't use the data port. @throws ObjectLostError where this node does not have it (any more) */
+  async read(
+    object: string,
+    offset: number,
+    length: number,
+  ): Promise<{ bytes: Uint8Array; size: number; crc: number }> {
+    const opened = await this.store.bytes(object);
+    if (opened === undefined) {
+      throw new ObjectLostError(
+        `object ${object} is not in the store of this node: ask another copy, or its owner`,
+        { detail: { object } },
+      );
+    }
+    try {
+      const size = opened.bytes.length;
+      const end = Math.min(size, offset + Math.min(length, MAX_READ));
+      // A copy: the message is sent later, and the object may be gone by then.
+      const bytes = opened.bytes.slice(Math.min(offset, size), end);
+      return { bytes, size, crc: crc32(bytes) };
+    } finally {
+      opened.release();
+    }
+  }
+
+  /** A piece of an object that was created by a process without a store. @throws ProtocolError for a damaged one */
+  write(object: string, offset: number, bytes: Uint8Array, crc: number): void {
+    const arrival = this.store.arrival(object);
+    if (arrival === undefined || offset + bytes.length > arrival.size) {
+      throw new InvalidArgumentError(
+        `no room for bytes ${offset} to ${offset + bytes.length} of object ${object}: it was not created here, or is complete`,
+      );
+    }
+    if (crc32(bytes) !== crc) {
+      throw new ProtocolError(`bytes ${offset} to ${offset + bytes.length} of object ${object} came damaged`);
+    }
+    arrival.write(offset, bytes);
+  }
+
+  /** An upload is complete. @throws ObjectLostError where it was freed meanwhile */
+  complete(object: string, size: number): void {
+    const arrival = this.store.arrival(object);
+    if (arrival?.finish() === true) this.locations.added(object, size, this.jobs.get(object));
+    else if (!this.store.has(object)) {
+      throw new ObjectLostError(`object ${object} was freed while it was uploaded`, { detail: { object } });
+    }
+  }
+
+  /** Fetches an object to keep it, as if it had been made here. */
+  async keep(wanted: StoreWanted, client: ProcessId): Promise<void> {
+    await this.pulls.bring([wanted], (object) => this.note(object, client), { tellOwner: false });
+    this.store.keep(wanted.object);
+  }
+
+  /** Who has the object, beside its owner's word. */
+  locate(object: string, client: ProcessId): ReturnType<Locations["locate"]> {
+    return this.locations.locate(object, this.jobs.get(object) ?? this.hooks.jobOf(client));
+  }
+
+  /** They are not needed any more. Unknown ones are no error. */
+  free(objects: readonly string[]): void {
+    this.store.free([...objects]);
+    this.locations.removed(objects);
+    for (const object of objects) this.forget(object);
+  }
+
+  /** A process is gone: what it had not finished, its holds and its leases go. */
   clientDied(client: ProcessId): void {
     this.store.clientDied(client);
   }
@@ -82,118 +169,6 @@ export class Objects {
   freeJob(job: string): void {
     const objects = this.byJob.get(job);
     if (objects !== undefined) this.free([...objects]);
-  }
-
-  /** @throws ObjectLostError where this node does not have it (any more) */
-  read(
-    object: string,
-    offset: number,
-    length: number,
-    reader: ProcessId,
-  ): { bytes: Uint8Array; size: number; crc: number } {
-    const size = this.sealedSize(object);
-    if (size === undefined) {
-      throw new ObjectLostError(
-        `object ${object} is not in the store of this node: ask another copy, or its owner`,
-      );
-    }
-    if (isAgentId(reader)) {
-      let agents = this.copiedBy.get(object);
-      if (agents === undefined) this.copiedBy.set(object, (agents = new Set()));
-      agents.add(reader);
-    }
-    const wanted = Math.max(0, Math.min(length, MAX_READ, size - offset));
-    const bytes = this.store.read(object, offset, wanted);
-    return { bytes, size, crc: crc32(bytes) };
-  }
-
-  /**
-   * Makes sure that the object is here. Askers at the same time share one transfer; a copy that fails is replaced by
-   * the next.
-   * @throws ObjectLostError with the last failure where no copy could be read; ObjectStoreFullError
-   */
-  async pull(
-    object: string,
-    size: number,
-    copies: readonly [string, string][],
-    client: ProcessId,
-  ): Promise<{ path: string; size: number }> {
-    let pull = this.pulls.get(object);
-    if (pull === undefined && this.sealedSize(object) === undefined) {
-      pull = this.transfer(object, size, copies).finally(() => this.pulls.delete(object));
-      this.pulls.set(object, pull);
-    }
-    await pull;
-    const there = this.store.stat(object);
-    if (there?.sealed !== true) {
-      throw new ObjectLostError(`object ${object} was freed while it was fetched to this node`);
-    }
-    this.note(object, client);
-    return { path: there.path, size: there.size };
-  }
-
-  private async transfer(object: string, size: number, copies: readonly [string, string][]): Promise<void> {
-    const sources = copies.filter(([, agent]) => agent !== this.hooks.agent);
-    // Not all readers at the first copy: any order is as good.
-    const start = Math.floor(Math.random() * sources.length);
-    const failures: Error[] = [];
-    for (let i = 0; i < sources.length; i++) {
-      const [node, agent] = sources[(start + i) % sources.length] as [string, string];
-      this.store.create(object, size, this.hooks.agent); // anew: nothing of a copy that failed stays
-      try {
-        await this.copy(object, size, { node, agent });
-        if (this.store.seal(object, size)) return;
-        throw new ObjectLostError(`object ${object} was freed while it was fetched to this node`);
-      } catch (thrown) {
-        failures.push(toError(thrown));
-        this.store.free([object]);
-      }
-    }
-    const last = failures.at(-1);
-    const why =
-      last === undefined
-        ? "no other node has a copy"
-        : `${failures.length} copies failed, the last with: ${last.message}`;
-    throw new ObjectLostError(
-      `object ${object} (${size} bytes) could not be fetched: ${why}`,
-      last === undefined ? {} : { cause: last },
-    );
-  }
-
-  private async copy(object: string, size: number, from: { node: string; agent: string }): Promise<void> {
-    let next = 0;
-    const lane = async (): Promise<void> => {
-      while (next < size) {
-        const offset = next;
-        const length = Math.min(CHUNK, size - offset);
-        next += length;
-        await this.copyPart({ object, offset, length }, size, from);
-      }
-    };
-    const lanes = Array.from({ length: Math.min(IN_FLIGHT, Math.ceil(size / CHUNK)) }, lane);
-    // All are waited for: none may write any more when the next copy begins.
-    const failed = (await Promise.allSettled(lanes)).find((outcome) => outcome.status === "rejected");
-    if (failed !== undefined) throw toError(failed.reason);
-  }
-
-  private async copyPart(
-    part: { object: string; offset: number; length: number },
-    size: number,
-    from: { node: string; agent: string },
-  ): Promise<void> {
-    const answer = await this.hooks.read(from, part);
-    if (answer.size !== size || answer.bytes.length !== part.length) {
-      throw new ProtocolError(
-        `node ${from.node} sent ${answer.bytes.length} of ${answer.size} bytes at ${part.offset} of object ${part.object}, ` +
-          `expected ${part.length} of ${size}: its copy is another or damaged`,
-      );
-    }
-    this.store.write(part.object, part.offset, answer.bytes);
-  }
-
-  private sealedSize(object: string): number | undefined {
-    const stat = this.store.stat(object);
-    return stat?.sealed === true ? stat.size : undefined;
   }
 
   private note(object: string, client: ProcessId): void {

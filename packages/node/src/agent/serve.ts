@@ -12,7 +12,9 @@ import {
   isProcessId,
   leaseDemand,
   leaseReturn,
+  storeDone,
   storeFree,
+  storeReturn,
   storeSealed,
   workerBlocked,
   workerUnblocked,
@@ -20,6 +22,9 @@ import {
   type NodeId,
   type ProcessId,
 } from "@stingray/protocol";
+import { replicaHooks, listingParts } from "./store-parts.js";
+import { listStore } from "./listing.js";
+import { replicate } from "./replicas.js";
 import * as t from "./tokens.js";
 
 /** A dead worker's exit is reported within this time after its channel broke. */
@@ -180,16 +185,35 @@ function serveActors(get: t.Get): void {
 function serveStore(get: t.Get): void {
   const { inbox } = get(t.TRANSPORT);
   const objects = get(t.OBJECTS);
-  inbox.serve(AgentMethods.storeCreate, ({ object, size }, channel) =>
-    objects.create(object, size, from(channel)),
+  inbox.serve(AgentMethods.storeCreate, ({ object, size, origin }, channel) =>
+    objects.create(object, size, from(channel), origin),
   );
-  inbox.serve(AgentMethods.storePull, ({ object, size, copies }, channel) =>
-    objects.pull(object, size, copies, from(channel)),
-  );
-  inbox.serve(AgentMethods.storeRead, ({ object, offset, length }, channel) =>
-    objects.read(object, offset, length, from(channel)),
-  );
-  inbox.on(Op.StoreSealed, storeSealed, ([, object, size]) => objects.seal(object, size));
+  inbox.serve(AgentMethods.storeLease, ({ bytes }, channel) => objects.lease(from(channel), bytes));
+  inbox.serve(AgentMethods.storeOpen, async ({ objects: wanted, hold }, channel) => ({
+    spans: await objects.open(wanted, hold, from(channel)),
+  }));
+  inbox.serve(AgentMethods.storeRead, ({ object, offset, length }) => objects.read(object, offset, length));
+  inbox.serve(AgentMethods.storeWrite, ({ object, offset, bytes, crc }) => {
+    objects.write(object, offset, bytes, crc);
+    return {};
+  });
+  inbox.serve(AgentMethods.storeSeal, ({ object, size }) => {
+    objects.complete(object, size);
+    return {};
+  });
+  inbox.serve(AgentMethods.storeAddress, () => get(t.DATA_PORT).address);
+  inbox.serve(AgentMethods.storeReplicate, async (wanted) => ({
+    copies: await replicate(wanted, replicaHooks(get)),
+  }));
+  inbox.serve(AgentMethods.storeKeep, async (wanted, channel) => {
+    await objects.keep(wanted, from(channel));
+    return {};
+  });
+  inbox.serve(AgentMethods.storeLocate, ({ object }, channel) => objects.locate(object, from(channel)));
+  inbox.serve(AgentMethods.storeList, ({ limit }) => listStore(listingParts(get), limit));
+  inbox.on(Op.StoreSealed, storeSealed, ([, object, size]) => void objects.seal(object, size));
+  inbox.on(Op.StoreDone, storeDone, ([, read], channel) => objects.done(read, from(channel)));
+  inbox.on(Op.StoreReturn, storeReturn, ([, files], channel) => objects.giveBack(from(channel), files));
   inbox.on(Op.StoreFree, storeFree, ([, freed]) => objects.free(freed));
 }
 

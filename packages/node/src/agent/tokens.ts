@@ -2,7 +2,7 @@
 import type { NatsConnection } from "@nats-io/nats-core";
 import type { Transport } from "@stingray/broker";
 import type { JobRow, NodeRow, Table, TableCache, Tables, NameRow } from "@stingray/gcs-kv";
-import type { NodeStore } from "@stingray/objectstore";
+import type { NodeStore, Puller } from "@stingray/objectstore";
 import type { ClusterView, LeaseScheduler, ResourceAccount } from "@stingray/scheduler";
 import type { InjectionToken } from "tsyringe";
 import type { ActorBook } from "../controller/actor-book.js";
@@ -14,14 +14,18 @@ import type { ActorWatchers } from "../controller/actor-watchers.js";
 import type { Controller } from "../controller/controller.js";
 import type { Liveness } from "../controller/liveness.js";
 import type { WorkerPool } from "../pool/pool.js";
+import type { ObjectPort } from "./data-port.js";
 import type { Deaths } from "./deaths.js";
 import type { Heartbeats } from "./heartbeats.js";
+import type { Locations } from "./locations.js";
 import type { Jobs } from "./jobs.js";
 import type { Malformed } from "./malformed.js";
 import type { Objects } from "./objects.js";
 import type { AgentConfig } from "./options.js";
 import type { Outputs } from "./outputs.js";
 import type { Peers } from "./peers.js";
+import type { Pulls } from "./pulls.js";
+import type { Traffic } from "./traffic.js";
 
 const token = <T>(name: string): InjectionToken<T> => Symbol(name);
 
@@ -54,6 +58,7 @@ export const CONNECTION_STATE = token<ConnectionState>("ConnectionState");
 // Made while the agent starts, with I/O, and put in as they come up:
 export const TRANSPORT = token<Transport>("Transport");
 export const NODE_STORE = token<NodeStore>("NodeStore");
+export const DATA_PORT = token<ObjectPort>("DataPort");
 export const BROKER = token<NatsConnection>("NatsConnection");
 export const TABLES = token<AgentTables>("AgentTables");
 export const ACTOR_BOOK = token<ActorBook>("ActorBook");
@@ -68,6 +73,10 @@ export const SCHEDULER = token<LeaseScheduler>("LeaseScheduler");
 export const LIVENESS = token<Liveness>("Liveness");
 export const HEARTBEATS = token<Heartbeats>("Heartbeats");
 export const DEATHS = token<Deaths>("Deaths");
+export const TRAFFIC = token<Traffic>("Traffic");
+export const PULLER = token<Puller>("Puller");
+export const PULLS = token<Pulls>("Pulls");
+export const LOCATIONS = token<Locations>("Locations");
 export const OBJECTS = token<Objects>("Objects");
 export const JOBS = token<Jobs>("Jobs");
 export const ACTOR_NAMES = token<ActorNames>("ActorNames");

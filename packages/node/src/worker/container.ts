@@ -34,7 +34,7 @@ export async function composeWorker(
       secret: config.secret,
       links: config.links,
     }),
-    openLocalStore(config.storeDir, config.worker),
+    openLocalStore(config.storeDir),
   ]);
   c.registerInstance(CONFIG, config);
   c.registerInstance(TRANSPORT, transport);

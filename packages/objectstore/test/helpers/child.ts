@@ -2,7 +2,8 @@
  * The other process of a test. It does what it is told, and answers: `open` a node store and stay; `scribble` over
  * an object that it has mapped, and say what it then sees; `write` objects for ever.
  */
-import { decode, encode, NodeStore, StoreClient } from "../../src/mod.js";
+import { NodeStore } from "../../src/shm/node-store.js";
+import { decode, encode, StoreClient } from "../../src/mod.js";
 
 export type Order =
   | { readonly type: "open"; readonly dir: string }

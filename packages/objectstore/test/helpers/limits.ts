@@ -5,7 +5,8 @@
 import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ObjectStoreFullError } from "@stingray/protocol";
-import { NodeStore, Slab, StoreClient, decode, encode } from "../../src/mod.js";
+import { NodeStore } from "../../src/shm/node-store.js";
+import { Slab, StoreClient, decode, encode } from "../../src/mod.js";
 
 const [, , mode, root] = process.argv as [string, string, string, string];
 

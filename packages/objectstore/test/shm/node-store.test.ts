@@ -7,15 +7,8 @@ import {
   ObjectLostError,
   ObjectStoreFullError,
 } from "@stingray/protocol";
-import {
-  NodeStore,
-  StoreClient,
-  decode,
-  defaultStoreDir,
-  encode,
-  storeRoot,
-  sweepDeadStores,
-} from "../../src/mod.js";
+import { NodeStore } from "../../src/shm/node-store.js";
+import { StoreClient, decode, defaultStoreDir, encode, storeRoot, sweepDeadStores } from "../../src/mod.js";
 import { end, forkAndTell } from "../helpers/fork.js";
 import { place, type Place } from "../helpers/place.js";
 

@@ -23,7 +23,7 @@ import {
   type DefinitionKey,
   type RemoteDefinition,
 } from "../registry.js";
-import { encodeThrown } from "../objects/values.js";
+import { encodeThrown } from "../objects/thrown.js";
 import type { Home } from "../home.js";
 import { markPath } from "../submit/cancel-mark.js";
 import { IncomingCall, type CallHost } from "./call.js";

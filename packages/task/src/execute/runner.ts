@@ -19,7 +19,8 @@ import type { Endpoint } from "@stingray/broker";
 import { runIn } from "../context.js";
 import type { ObjectEntry } from "../objects/entry.js";
 import type { ObjectTable } from "../objects/table.js";
-import { encodeThrown, type Values } from "../objects/values.js";
+import { encodeThrown } from "../objects/thrown.js";
+import type { Values } from "../objects/values.js";
 import type { IncomingCall } from "./call.js";
 import { runStream } from "./stream-body.js";
 
@@ -66,7 +67,7 @@ export class CallRunner {
       this.begin(call, body, decoded.values, decoded.revived, finished);
       return;
     }
-    this.links.values.decodeArgs(call.args).then(
+    this.links.values.decodeArgs(call.args, call).then(
       ({ values, revived }) => this.begin(call, body, values, revived, finished),
       (error: unknown) => this.answerError(call, toError(error), 0, finished),
     );
@@ -151,7 +152,11 @@ export class CallRunner {
       let waits: Promise<unknown> | undefined = later;
       const descriptions: ValueDesc[] = [];
       for (let i = 0; i < encoded.length; i++) {
-        const desc = this.links.values.describeResult(() => call.resultId(i), encoded[i] as Encoded);
+        const desc = this.links.values.describeResult(
+          () => call.resultId(i),
+          encoded[i] as Encoded,
+          `result of ${call.name}`,
+        );
         if (Array.isArray(desc)) descriptions[i] = desc;
         else {
           const stored = desc.then((d) => void (descriptions[i] = d));
@@ -210,7 +215,11 @@ export class CallRunner {
       throw new UnsendableItem(error);
     }
     const refs = encoded.refs.length > 0 ? this.handOver(call, encoded.refs, index) : undefined;
-    const desc = await this.links.values.describeResult(() => call.resultId(index), encoded);
+    const desc = await this.links.values.describeResult(
+      () => call.resultId(index),
+      encoded,
+      `item of ${call.name}`,
+    );
     call.channel.send(
       refs === undefined
         ? [Op.TaskYield, call.sequence, index, desc]

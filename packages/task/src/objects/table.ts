@@ -2,13 +2,12 @@
  * The objects that this process owns or borrows, and the ownership protocol: who asks for values, who holds
  * references, when a value may go. Every decision about the life of an object is made by its owner, here.
  */
-import { encode } from "@stingray/objectstore";
 import {
-  ObjectLostError,
   Op,
   Owner,
   ValueKind,
   objectBorrow,
+  objectCopied,
   objectGet,
   objectRelease,
   objectValue,
@@ -23,6 +22,7 @@ import type { Channel, Endpoint } from "@stingray/broker";
 import { Collector } from "./collector.js";
 import { ObjectEntry, type ObjectState } from "./entry.js";
 import { ObjectRef } from "./object-ref.js";
+import { lostState, stateOf } from "./state.js";
 
 export interface TableLinks {
   readonly process: ProcessId;
@@ -40,6 +40,8 @@ export class ObjectTable {
   private lastSequence = 0;
   /** Owned entries that are alive, published or not. */
   private owned = 0;
+  /** Bytes of owned small values. */
+  private readonly small = { inline: 0, slab: 0 };
   private readonly collector: Collector;
 
   constructor(private readonly links: TableLinks) {
@@ -90,7 +92,7 @@ export class ObjectTable {
       );
       entry.published = true;
       if (entry.owned) {
-        entry.settle(lost(`object ${id} was freed before this reference to it was used`));
+        entry.settle(lostState(`object ${id} was freed before this reference to it was used`));
         return entry;
       }
       this.entries.set(id, entry);
@@ -167,6 +169,7 @@ export class ObjectTable {
     if (entry.published) this.entries.delete(entry.id);
     if (entry.owned) {
       this.owned--;
+      this.count(entry.state, -1);
       this.discard(entry);
     } else if (entry.notes > 0) {
       this.links.channelTo(entry.owner, entry.ownerNode).send([Op.ObjectRelease, entry.id, entry.notes]);
@@ -186,16 +189,31 @@ export class ObjectTable {
   settle(entry: ObjectEntry, state: ObjectState): void {
     if (!entry.freed && entry.settle(state)) {
       if (state.kind === "stored") this.collector.came(state.location[0]);
+      else this.count(state, 1);
     } else {
       if (state.kind === "stored") this.links.freeStored(entry.id, state.location);
       else if (state.kind === "slab") state.value.free();
     }
   }
 
+  private count(state: ObjectState, sign: 1 | -1): void {
+    if (state.kind === "inline") this.small.inline += sign * state.bytes.byteLength;
+    else if (state.kind === "slab") this.small.slab += sign * state.value.bytes.byteLength;
+  }
+
   /** The value was lost and is being made again. */
   reset(entry: ObjectEntry): void {
     if (entry.state.kind === "stored") this.collector.went(entry.state.location[0]);
+    else if (entry.owned) this.count(entry.state, -1);
     entry.reset();
+  }
+
+  /** What is known of the value was wrong, and this is right. */
+  replace(entry: ObjectEntry, state: ObjectState): void {
+    if (entry.freed) return;
+    this.reset(entry);
+    if (entry.owned) this.settle(entry, state);
+    else if (entry.settle(state) && state.kind === "stored") this.collector.came(state.location[0]);
   }
 
   /** Asks the owner of a borrowed object for its value, once. */
@@ -214,6 +232,7 @@ export class ObjectTable {
       case "slab":
         return [ValueKind.Inline, state.value.bytes];
       case "stored":
+        this.publish(entry); // whoever copies it says so to its owner
         return [ValueKind.Stored, state.location, entry.id];
       case "error":
         return [ValueKind.Error, state.bytes];
@@ -247,6 +266,15 @@ export class ObjectTable {
       if (entry === undefined || entry.owned || !entry.settle(state)) return;
       if (state.kind === "stored") this.collector.came(state.location[0]);
     });
+    inbox.on(Op.ObjectCopied, objectCopied, ([, id, size, node, agent], channel) => {
+      const entry = this.entries.get(id as ObjectId);
+      const state = entry?.state;
+      // Freed while it was copied, or made again in another size: the copy is of no use.
+      if (entry?.owned !== true || state?.kind !== "stored" || state.location[0] !== size)
+        channel.send([Op.StoreFree, [id]]);
+      else if (!state.location[1].some(([known]) => known === node))
+        entry.state = { kind: "stored", location: [size, [...state.location[1], [node, agent]]] };
+    });
     inbox.on(Op.ObjectBorrow, objectBorrow, ([, id], channel) => this.borrowed(id as ObjectId, channel));
     inbox.on(Op.ObjectRelease, objectRelease, ([, id, count], channel) => {
       const entry = this.entries.get(id as ObjectId);
@@ -276,7 +304,7 @@ export class ObjectTable {
     }
     for (const entry of this.entries.values()) {
       if (!entry.owned && entry.owner === process)
-        entry.settle(lost(`object ${entry.id} is lost with its owner, process ${process}: ${why}`));
+        entry.settle(lostState(`object ${entry.id} is lost with its owner, process ${process}: ${why}`));
     }
   }
 
@@ -295,35 +323,15 @@ export class ObjectTable {
     return false;
   }
 
-  /** For tests and `stingray memory`: live entries. */
-  get counts(): { owned: number; borrowed: number } {
+  /** Live entries, and the bytes of the small values that are owned. */
+  get counts(): { owned: number; borrowed: number; inlineBytes: number; slabBytes: number } {
     let borrowed = 0;
     for (const entry of this.entries.values()) if (!entry.owned) borrowed++;
-    return { owned: this.owned, borrowed };
+    return { owned: this.owned, borrowed, inlineBytes: this.small.inline, slabBytes: this.small.slab };
   }
-}
 
-function lost(message: string): ObjectState {
-  return { kind: "error", bytes: encode(new ObjectLostError(message)).bytes() };
-}
-
-/** Bytes of a message lie in the frame they came in; a small value kept for long must not keep the whole frame. */
-function compact(bytes: Uint8Array): Uint8Array {
-  return bytes.buffer.byteLength > 2 * bytes.byteLength + 256
-    ? Uint8Array.prototype.slice.call(bytes)
-    : bytes;
-}
-
-/** What a description says about a value. */
-export function stateOf(desc: ValueDesc): ObjectState {
-  switch (desc[0]) {
-    case ValueKind.Inline:
-      return { kind: "inline", bytes: compact(desc[1]) };
-    case ValueKind.Stored:
-      return { kind: "stored", location: desc[1] };
-    case ValueKind.Error:
-      return { kind: "error", bytes: compact(desc[1]) };
-    case ValueKind.Unknown:
-      return lost(desc[1]);
+  /** Those that others can name: all borrowed ones, and owned ones whose references were sent or that lie in a store. */
+  known(): IterableIterator<ObjectEntry> {
+    return this.entries.values();
   }
 }

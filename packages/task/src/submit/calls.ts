@@ -17,7 +17,8 @@ import {
 } from "@stingray/protocol";
 import type { Channel, Endpoint } from "@stingray/broker";
 import type { ObjectEntry } from "../objects/entry.js";
-import { stateOf, type ObjectTable } from "../objects/table.js";
+import { stateOf } from "../objects/state.js";
+import type { ObjectTable } from "../objects/table.js";
 
 export interface WaitingCall {
   /** The channel that the answer must come on; answers of an earlier attempt come on another and are dropped. */

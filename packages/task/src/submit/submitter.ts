@@ -11,8 +11,10 @@ import {
 import type { Endpoint } from "@stingray/broker";
 import type { ObjectEntry, ObjectState } from "../objects/entry.js";
 import type { ObjectTable } from "../objects/table.js";
-import { stateOf } from "../objects/table.js";
-import { decodeThrown, encodeThrown, type EncodedArgs, type Values } from "../objects/values.js";
+import { stateOf } from "../objects/state.js";
+import { decodeThrown, encodeThrown } from "../objects/thrown.js";
+import type { EncodedArgs } from "../objects/args.js";
+import type { Values } from "../objects/values.js";
 import { StreamState } from "../stream.js";
 import type { CallTable, WaitingCall } from "./calls.js";
 import { markPath, removeMark, setMark } from "./cancel-mark.js";

@@ -1,7 +1,7 @@
 /** A task between `.remote()` and its end, as its submitter sees it. */
 import type { RetryOn, Shape, TaskRunOptions } from "@stingray/protocol";
 import type { ObjectEntry } from "../objects/entry.js";
-import type { EncodedArgs } from "../objects/values.js";
+import type { EncodedArgs } from "../objects/args.js";
 import type { RemoteDefinition } from "../registry.js";
 import type { StreamState } from "../stream.js";
 import type { Lease } from "./lease.js";

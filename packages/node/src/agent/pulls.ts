@@ -1,0 +1,168 @@
+/**
+ * Copies of objects of other nodes. Askers at the same time share one transfer; while it goes on, what has come is
+ * served to others, so that a broadcast spreads as a tree.
+ */
+import { ChunkMap, type NodeStore, type Outgoing, type Puller, type Source } from "@stingray/objectstore";
+import {
+  ObjectLostError,
+  Op,
+  ownerOf,
+  toError,
+  type ObjectId,
+  type ProcessId,
+  type StoreWanted,
+} from "@stingray/protocol";
+import { Arriving } from "./arriving.js";
+import type { Locations } from "./locations.js";
+
+export interface PullHooks {
+  readonly node: string;
+  readonly agent: ProcessId;
+  /** Another node's agent as a source. */
+  source(object: string, node: string, agent: string): Source;
+  /** Bytes that came. */
+  received(bytes: number): void;
+  /** The job of a process, for finding records. */
+  jobOf(process: ProcessId): string | undefined;
+  tell(process: ProcessId, message: readonly unknown[]): void;
+}
+
+interface Pull {
+  readonly done: Promise<void>;
+  partial?: { readonly arriving: Arriving; readonly chunks: ChunkMap };
+}
+
+export interface BringOptions {
+  /** @defaultValue true */
+  tellOwner?: boolean;
+}
+
+export class Pulls {
+  private readonly underWay = new Map<string, Pull>();
+
+  constructor(
+    private readonly store: NodeStore,
+    private readonly puller: Puller,
+    private readonly locations: Locations,
+    private readonly hooks: PullHooks,
+  ) {}
+
+  /**
+   * Resolves when all of these are here. Room for those that are not is reserved at one stroke.
+   * @param note called for each that is going to be here
+   * @throws ObjectLostError with `detail.object`; ObjectStoreFullError
+   */
+  async bring(
+    wanted: readonly StoreWanted[],
+    note: (object: string) => void,
+    o: BringOptions = {},
+  ): Promise<void> {
+    const fresh = wanted.filter(
+      ({ object }, i) =>
+        !this.store.has(object) &&
+        !this.underWay.has(object) &&
+        wanted.findIndex((w) => w.object === object) === i,
+    );
+    if (fresh.length > 0) {
+      const { agent } = this.hooks;
+      const rooms = this.store.reserve(
+        fresh.map(({ object, size }) => ({ object, size, client: agent, role: "copy" as const })),
+      );
+      for (const one of fresh) {
+        note(one.object);
+        const pull: Pull = {
+          done: rooms.then(() => this.transfer(one, o)).finally(() => this.underWay.delete(one.object)),
+        };
+        pull.done.catch(() => undefined); // told to whoever waits
+        this.underWay.set(one.object, pull);
+      }
+    }
+    await Promise.all(wanted.flatMap(({ object }) => this.underWay.get(object)?.done ?? []));
+  }
+
+  /** What is here of an object that is on its way. */
+  partial(object: string): Outgoing | undefined {
+    const partial = this.underWay.get(object)?.partial;
+    return partial?.arriving.outgoing(partial.chunks);
+  }
+
+  private async transfer(wanted: StoreWanted, o: BringOptions): Promise<void> {
+    const { object, size } = wanted;
+    const arrival = this.store.arrival(object);
+    if (arrival === undefined) throw freed(object, size);
+    try {
+      const chunks = new ChunkMap(size);
+      const pull = this.underWay.get(object);
+      const arriving = new Arriving(arrival);
+      if (pull !== undefined) pull.partial = { arriving, chunks };
+      await this.fetch(wanted, arriving, chunks);
+      if (pull !== undefined) delete pull.partial;
+      if (!arrival.finish()) throw freed(object, size);
+    } catch (thrown) {
+      arrival.close();
+      throw withObject(thrown, object);
+    }
+    this.locations.added(object, size, this.hooks.jobOf(ownerOf(object as ObjectId)));
+    if (o.tellOwner !== false) {
+      const { node, agent } = this.hooks;
+      this.hooks.tell(ownerOf(object as ObjectId), [Op.ObjectCopied, object, size, node, agent]);
+    }
+  }
+
+  /** From the copies that the asker knows; where none can be read, from those that the cluster knows beside them. */
+  private async fetch(wanted: StoreWanted, into: Arriving, chunks: ChunkMap): Promise<void> {
+    const { object, size, copies } = wanted;
+    const others = copies.filter(([, agent]) => agent !== this.hooks.agent);
+    let failure: unknown;
+    if (others.length > 0) {
+      try {
+        await this.pullFrom(wanted, others, into, chunks);
+        return;
+      } catch (error) {
+        failure = error;
+        for (const [node] of others) this.locations.unreadable(object, node);
+      }
+    }
+    const known = new Set([this.hooks.agent as string, ...others.map(([, agent]) => agent)]);
+    const located = await this.locations
+      .locate(object, this.hooks.jobOf(ownerOf(object as ObjectId)))
+      .catch(() => undefined); // the control store does not answer: then there is no help from there
+    const more = (located?.copies ?? []).filter(([, agent]) => !known.has(agent));
+    if (more.length === 0 || located?.size !== size) {
+      throw (
+        failure ??
+        new ObjectLostError(
+          `object ${object} (${size} bytes) is not on this node, and no other is known to have it`,
+        )
+      );
+    }
+    await this.pullFrom(wanted, more, into, chunks);
+  }
+
+  private pullFrom(
+    { object }: StoreWanted,
+    copies: readonly (readonly [node: string, agent: string])[],
+    into: Arriving,
+    chunks: ChunkMap,
+  ): Promise<void> {
+    const sources = copies.map(([node, agent]) => this.hooks.source(object, node, agent));
+    const onReceived = (bytes: number): void => this.hooks.received(bytes);
+    return this.puller.pull({ object, into, chunks, sources, onReceived });
+  }
+}
+
+function freed(object: string, size: number): ObjectLostError {
+  return new ObjectLostError(`object ${object} (${size} bytes) was freed while it was fetched to this node`, {
+    detail: { object },
+  });
+}
+
+/** Says in the error which of the objects it is about. */
+function withObject(thrown: unknown, object: string): Error {
+  const error = toError(thrown);
+  if (!(error instanceof ObjectLostError) || error.detail["object"] === object) return error;
+  return new ObjectLostError(error.message, {
+    cause: error.cause ?? error,
+    detail: { ...error.detail, object },
+  });
+}

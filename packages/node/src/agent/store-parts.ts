@@ -1,0 +1,102 @@
+/** The part of the composition root that makes up the object store of a node. */
+import { Puller, type Source } from "@stingray/objectstore";
+import { Agent, Process, type NodeId, type ProcessId } from "@stingray/protocol";
+import { publishObjectNews } from "../feed/mod.js";
+import type { ListingParts } from "./listing.js";
+import { Locations } from "./locations.js";
+import { Objects } from "./objects.js";
+import { Pulls } from "./pulls.js";
+import type { ReplicaHooks } from "./replicas.js";
+import * as t from "./tokens.js";
+import { Traffic } from "./traffic.js";
+
+/** One piece of a transfer over the links between processes. Milliseconds. */
+const READ_MS = 15_000;
+const ADDRESS_MS = 5_000;
+/** A copy that another node is to keep. Milliseconds. */
+const KEEP_MS = 600_000;
+
+export function provideStore(provide: t.Provide, get: t.Get): void {
+  provide(t.TRAFFIC, () => new Traffic());
+  provide(t.LOCATIONS, (of) => {
+    const { node, agent, subjects } = of(t.CONFIG);
+    return new Locations(
+      { node, agent },
+      {
+        publish: (news) => publishObjectNews(of(t.BROKER), subjects, news),
+        table: () => of(t.TABLES).store.table("objects"),
+        isAlive: (other) =>
+          other === node ||
+          get(t.VIEW)
+            .nodes()
+            .some((bid) => bid.node === other),
+        failed: of(t.FAILED),
+      },
+    );
+  });
+  const jobOf = (process: ProcessId): string | undefined =>
+    get(t.POOL).get(process)?.env?.job.job ?? get(t.JOBS).jobOfDriver(process);
+  provide(t.PULLER, (of) => {
+    const { address } = of(t.DATA_PORT);
+    return new Puller({
+      name: of(t.CONFIG).agent,
+      serves: () => (address.hosts.length === 0 ? undefined : address),
+    });
+  });
+  provide(t.PULLS, (of) => {
+    const { node, agent } = of(t.CONFIG);
+    return new Pulls(of(t.NODE_STORE), of(t.PULLER), of(t.LOCATIONS), {
+      node,
+      agent,
+      source: (object, other, otherAgent) => sourceAt(get, object, other, otherAgent),
+      jobOf,
+      received: (bytes) => of(t.TRAFFIC).received(bytes),
+      tell: (process, message) => of(t.PEERS).send(process, message),
+    });
+  });
+  provide(t.OBJECTS, (of) => new Objects(of(t.NODE_STORE), of(t.PULLS), of(t.LOCATIONS), { jobOf }));
+}
+
+function sourceAt(get: t.Get, object: string, node: string, agent: string): Source {
+  const channel = get(t.PEERS).channel(agent as ProcessId, node as NodeId);
+  return {
+    name: agent,
+    address: async () => {
+      const address = await channel.request(Agent.storeAddress, {}, { timeoutMs: ADDRESS_MS });
+      return address.hosts.length === 0 ? undefined : address;
+    },
+    read: (offset, length) =>
+      channel.request(Agent.storeRead, { object, offset, length }, { timeoutMs: READ_MS }),
+  };
+}
+
+export function replicaHooks(get: t.Get): ReplicaHooks {
+  const { node, agent } = get(t.CONFIG);
+  return {
+    node,
+    agent,
+    nodes: () => get(t.HEARTBEATS).nodes(() => undefined),
+    keep: (other, otherAgent, wanted) =>
+      get(t.PEERS)
+        .channel(otherAgent as ProcessId, other as NodeId)
+        .request(Agent.storeKeep, wanted, { timeoutMs: KEEP_MS }),
+  };
+}
+
+export function listingParts(get: t.Get): ListingParts {
+  return {
+    store: {
+      figures: () => get(t.TRAFFIC).gauge(get(t.NODE_STORE)).figures(),
+      list: (n) => get(t.NODE_STORE).list(n),
+    },
+    processes: () => [
+      ...get(t.POOL)
+        .all()
+        .filter((worker) => worker.env !== undefined)
+        .map(({ id }) => id),
+      ...get(t.JOBS).watched(),
+    ],
+    memory: (process, limit, timeoutMs) =>
+      get(t.PEERS).channel(process).request(Process.memory, { limit }, { timeoutMs }),
+  };
+}

@@ -1,0 +1,141 @@
+/**
+ * The bytes of large objects: into a store and out of it, wherever they lie. What they mean, and what to do where no
+ * copy can be read, is decided elsewhere (values.ts, recovery.ts).
+ */
+import type { Encoded, StoredBytes } from "@stingray/objectstore";
+import {
+  Agent,
+  ObjectLostError,
+  Op,
+  toError,
+  type Location,
+  type NodeId,
+  type ObjectId,
+  type StoreSpan,
+} from "@stingray/protocol";
+import type { Home } from "../home.js";
+import type { LocalStore } from "./local-store.js";
+import type { RemoteStore } from "./remote-store.js";
+
+/** Time for the local agent to find room, or to have copies of objects: other nodes and disks may be slow. Milliseconds. */
+const STORE_DEADLINE_MS = 600_000;
+
+/** An object to be read, and where it is said to be. */
+export interface Wanted {
+  readonly id: ObjectId;
+  readonly location: Location;
+}
+
+export interface StorageLinks {
+  readonly node: NodeId | undefined;
+  /** The store of this machine's node; undefined where there is none. */
+  store(): LocalStore | undefined;
+  /** For a process that has none. */
+  readonly remote: RemoteStore;
+  /** Undefined only before a home is known. */
+  home(): Home;
+}
+
+export interface WriteOptions {
+  /** Where in the program it was made, for people. */
+  readonly origin?: string | undefined;
+  /** Nodes that are to keep it. @defaultValue 1 */
+  readonly copies?: number | undefined;
+}
+
+export class Storage {
+  constructor(private readonly links: StorageLinks) {}
+
+  /** Puts an object into the store of this process's node. @throws ObjectStoreFullError; UnschedulableError for too many copies */
+  async write(id: ObjectId, encoded: Encoded, o: WriteOptions = {}): Promise<Location> {
+    const home = this.links.home();
+    const { size } = encoded;
+    const store = this.links.store();
+    const { node, agent } = home;
+    const ask = { object: id, size, origin: o.origin };
+    const room = await home.request(Agent.storeCreate, ask, { timeoutMs: STORE_DEADLINE_MS });
+    try {
+      if (store === undefined) await this.links.remote.upload(id, encoded, { node, agent });
+      else {
+        store.write(room, id, encoded);
+        home.send([Op.StoreSealed, id, size]);
+      }
+      if ((o.copies ?? 1) <= 1) return [size, [[node, agent]]];
+      const replicate = { object: id, size, copies: o.copies ?? 1 };
+      const { copies } = await home.request(Agent.storeReplicate, replicate, {
+        timeoutMs: STORE_DEADLINE_MS,
+      });
+      return [size, copies];
+    } catch (error) {
+      home.send([Op.StoreFree, [id]]);
+      throw error;
+    }
+  }
+
+  /**
+   * The bytes of stored objects, in their order. What this node does not have is fetched, all of it together: room for
+   * it is reserved at one stroke.
+   * @throws ObjectLostError with `detail.object` where no copy of one could be read
+   */
+  async fetch(wanted: readonly Wanted[]): Promise<StoredBytes[]> {
+    const store = this.links.store();
+    if (store === undefined)
+      return Promise.all(wanted.map(({ id, location }) => this.links.remote.download(id, location)));
+    const found = wanted.map(({ id, location }) => this.readHere(store, id, location));
+    const missing = wanted.filter((_, i) => found[i] === undefined);
+    if (missing.length === 0) return found as StoredBytes[];
+    const opened = await this.open(store, missing);
+    let next = 0;
+    return found.map((bytes) => bytes ?? (opened[next++] as StoredBytes));
+  }
+
+  /** One object, at once if this node's memory has it. */
+  readNow({ id, location }: Wanted): StoredBytes | undefined {
+    const store = this.links.store();
+    return store === undefined ? undefined : this.readHere(store, id, location);
+  }
+
+  /** Has this node fetch what it does not have, without reading it. */
+  async bring(wanted: readonly Wanted[]): Promise<void> {
+    const missing = wanted.filter(({ location }) => !location[1].some(([node]) => node === this.links.node));
+    if (missing.length === 0 || this.links.store() === undefined) return;
+    await this.ask(missing, false);
+  }
+
+  private readHere(store: LocalStore, id: ObjectId, [size, copies]: Location): StoredBytes | undefined {
+    return copies.some(([node]) => node === this.links.node) ? store.read(id, size) : undefined;
+  }
+
+  private async open(store: LocalStore, missing: readonly Wanted[]): Promise<StoredBytes[]> {
+    const spans = await this.ask(missing, true);
+    try {
+      return missing.map(({ id, location: [size] }, i) => {
+        const bytes = store.readSpan(spans[i] as StoreSpan, id, size);
+        if (bytes !== undefined) return bytes;
+        throw lost(id, `object ${id} (${size} bytes) was freed while it was being read`);
+      });
+    } finally {
+      this.links.home().send([Op.StoreDone, missing.map(({ id }) => id)]);
+    }
+  }
+
+  private async ask(missing: readonly Wanted[], hold: boolean): Promise<StoreSpan[]> {
+    const objects = missing.map(({ id, location: [size, copies] }) => ({ object: id, size, copies }));
+    const { spans } = await this.links
+      .home()
+      .request(Agent.storeOpen, { objects, hold }, { timeoutMs: STORE_DEADLINE_MS });
+    if (spans.length === missing.length) return spans;
+    throw lost(
+      missing[0]?.id ?? ("" as ObjectId),
+      `the node opened ${spans.length} of ${missing.length} objects`,
+    );
+  }
+}
+
+/** ObjectLostError about one object. */
+export function lost(id: ObjectId, message: string, cause?: unknown): ObjectLostError {
+  return new ObjectLostError(message, {
+    detail: { object: id },
+    ...(cause === undefined ? {} : { cause: toError(cause) }),
+  });
+}

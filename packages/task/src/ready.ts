@@ -1,0 +1,91 @@
+/** Waiting until values are known. */
+import { timerMs } from "@stingray/protocol";
+import { currentExecution } from "./context.js";
+import type { ObjectEntry } from "./objects/entry.js";
+import type { Runtime } from "./runtime.js";
+import type { WaitOptions } from "./wait-options.js";
+
+/** Resolves when `count` of the entries are ready; rejects with the signal's reason, or what `late` makes. */
+export function someReady(
+  runtime: Runtime,
+  entries: readonly ObjectEntry[],
+  count: number,
+  options: WaitOptions | undefined,
+  late: (() => Error) | undefined,
+  watch: Watch = watchValue,
+): Promise<void> {
+  return new Promise<void>((resolve, reject) => {
+    const signal = options?.signal;
+    if (signal?.aborted === true) {
+      reject(signal.reason);
+      return;
+    }
+    let left = count;
+    let timer: NodeJS.Timeout | undefined;
+    const timeoutMs = timerMs(options?.timeoutMs);
+    const limited = timeoutMs !== undefined || signal !== undefined || count < entries.length;
+    const watches: (() => void)[] = [];
+    const onReady = (): void => {
+      if (--left === 0) end(resolve);
+    };
+    const end = (settle: () => void): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
+      for (const forget of watches) forget();
+      settle();
+    };
+    const onAbort = (): void => end(() => reject(signal?.reason));
+    if (timeoutMs !== undefined)
+      timer = setTimeout(() => end(late === undefined ? resolve : () => reject(late())), timeoutMs);
+    signal?.addEventListener("abort", onAbort);
+    for (const entry of entries) {
+      runtime.table.ask(entry);
+      const forget = watch(entry, onReady);
+      if (limited) watches.push(forget);
+    }
+  });
+}
+
+/** Calls back once the entry is as it is wanted. Gives a function that ends it. */
+export type Watch = (entry: ObjectEntry, ready: () => void) => () => void;
+
+export const watchValue: Watch = (entry, ready) => {
+  entry.whenReady(ready);
+  return () => entry.forget(ready);
+};
+
+/** Values in stores are fetched to this node. One that can't be is ready too: `get` says why. */
+export function watchHere(runtime: Runtime, here: Set<ObjectEntry>): Watch {
+  return (entry, ready) => {
+    let wanted = true;
+    const arrived = (): void => {
+      here.add(entry);
+      if (wanted) ready();
+    };
+    return watchStop(
+      watchValue(entry, () => {
+        const { state } = entry;
+        if (state.kind !== "stored") arrived();
+        else runtime.storage.bring([{ id: entry.id, location: state.location }]).then(arrived, arrived);
+      }),
+      () => (wanted = false),
+    );
+  };
+}
+
+function watchStop(...steps: (() => void)[]): () => void {
+  return () => {
+    for (const step of steps) step();
+  };
+}
+
+/** While a task waits, others may have its place. */
+export async function makingRoom(waiting: Promise<void>): Promise<void> {
+  const execution = currentExecution();
+  execution?.block();
+  try {
+    await waiting;
+  } finally {
+    execution?.resume();
+  }
+}

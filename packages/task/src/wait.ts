@@ -1,0 +1,86 @@
+/** `wait` and `asCompleted`. */
+import { InvalidArgumentError, checkOptions, finiteNumber, optionBool } from "@stingray/protocol";
+import type { ObjectEntry } from "./objects/entry.js";
+import type { ObjectRef } from "./objects/object-ref.js";
+import { runtimeFor } from "./process-state.js";
+import { makingRoom, someReady, watchHere, watchValue } from "./ready.js";
+import { usable, whatInstead } from "./usable.js";
+import { WAIT_RULES, type WaitOptions } from "./wait-options.js";
+
+/**
+ * Waits until `count` of the references are ready, or the time is over. Returns at most `count` ready ones, in the
+ * order given, and the rest.
+ *
+ * @throws InvalidArgumentError for a repeated reference, anything that is no reference, or a count above their number
+ */
+export async function wait<R extends ObjectRef>(
+  refs: readonly R[],
+  options: WaitOptions & {
+    /** @defaultValue 1 */
+    count?: number | undefined;
+    /** A value in a store counts as ready only when it is on this node; it is fetched. @defaultValue false */
+    fetch?: boolean | undefined;
+  } = {},
+): Promise<[ready: R[], pending: R[]]> {
+  const runtime = runtimeFor("wait()");
+  checkOptions("wait()", { ...WAIT_RULES, count: finiteNumber, fetch: optionBool }, options);
+  if (!Array.isArray(refs))
+    throw new InvalidArgumentError(`wait() takes an array of ObjectRefs, got ${whatInstead(refs)}`);
+  const entries = refs.map((ref: unknown, i) => usable(ref, `wait()[${i}]`));
+  if (entries.length === 0) return [[], []];
+  const count = options.count ?? 1;
+  if (!Number.isInteger(count) || count < 1 || count > entries.length) {
+    throw new InvalidArgumentError(
+      `wait(): count must be from 1 to the number of references (${entries.length}), got ${count}`,
+    );
+  }
+  if (new Set(entries).size < entries.length)
+    throw new InvalidArgumentError("wait(): a reference is repeated; give each once");
+  const here = new Set<ObjectEntry>();
+  const isReady = options.fetch === true ? (e: ObjectEntry) => here.has(e) : (e: ObjectEntry) => e.ready;
+  const watch = options.fetch === true ? watchHere(runtime, here) : watchValue;
+  if (entries.filter(isReady).length < count) {
+    await makingRoom(someReady(runtime, entries, count, options, undefined, watch));
+  }
+  const ready: R[] = [];
+  const pending: R[] = [];
+  refs.forEach((ref, i) => {
+    const entry = entries[i];
+    (ready.length < count && entry !== undefined && isReady(entry) ? ready : pending).push(ref);
+  });
+  return [ready, pending];
+}
+
+/**
+ * Yields the references in the order in which their values become ready.
+ *
+ * @throws InvalidArgumentError for a repeated reference or anything that is no reference
+ */
+export async function* asCompleted<R extends ObjectRef>(refs: Iterable<R>): AsyncGenerator<R, void, void> {
+  const { table } = runtimeFor("asCompleted()");
+  const all = [...refs];
+  const entries = all.map((ref: unknown, i) => usable(ref, `asCompleted()[${i}]`));
+  if (new Set(entries).size < entries.length)
+    throw new InvalidArgumentError("asCompleted(): a reference is repeated; give each once");
+  const ready: R[] = [];
+  let wake: (() => void) | undefined;
+  const watches = all.map((ref, i) => ({
+    entry: entries[i] as ObjectEntry,
+    onReady: () => {
+      ready.push(ref);
+      wake?.();
+    },
+  }));
+  try {
+    for (const { entry, onReady } of watches) {
+      table.ask(entry);
+      entry.whenReady(onReady);
+    }
+    for (let next = 0; next < all.length; next++) {
+      if (next === ready.length) await makingRoom(new Promise<void>((resolve) => (wake = resolve)));
+      yield ready[next] as R;
+    }
+  } finally {
+    for (const { entry, onReady } of watches) entry.forget(onReady);
+  }
+}
