@@ -1,10 +1,8 @@
 import {
-  newAgentId,
   newDriverId,
   newNodeId,
   newWorkerId,
   objectIdOf,
-  type NodeView,
   type ProcessId,
   type StoredObject,
   type StoreListing,
@@ -16,6 +14,7 @@ import { describeStore, isBusyStore } from "../src/cli/store-line.js";
 import type { NodeAnswer } from "../src/cli/store-listings.js";
 import { showAge, showCount } from "../src/cli/values.js";
 import { someFigures } from "./support/listings.js";
+import { someView } from "./support/stand-ins.js";
 
 const MiB = 1024 ** 2;
 const [driver, worker, stuck, lost] = [newDriverId(), newWorkerId(), newWorkerId(), newWorkerId()];
@@ -27,27 +26,13 @@ function stored(owner: ProcessId, size: number, more: Partial<StoredObject> = {}
   return { object, size, state: "memory", copy: false, pinned: false, ageMs: 5_000, ...more };
 }
 
-function view(node: string, state: NodeView["state"] = "ALIVE"): NodeView {
-  return {
-    node,
-    agent: newAgentId(),
-    hostname: "host-1",
-    pid: 1,
-    state,
-    labels: {},
-    total: {},
-    available: {},
-    workers: 0,
-    actors: 0,
-    storeUsed: 0,
-    storeCapacity: 0,
-    pending: [],
-  };
-}
-
 function answered(node: string, listing: Partial<StoreListing>): NodeAnswer {
   const nothing = { objects: [], more: 0, moreBytes: 0, processes: [], silent: [] };
-  return { node: view(node), kind: "answered", listing: { figures: someFigures(), ...nothing, ...listing } };
+  return {
+    node: someView(node),
+    kind: "answered",
+    listing: { figures: someFigures(), ...nothing, ...listing },
+  };
 }
 
 const mine = stored(driver, 4 * MiB, { origin: "main.ts:3:9", pinned: true });
@@ -129,10 +114,7 @@ describe("stingray memory, what it makes of the answers", () => {
   });
 
   it("calls no owner gone while a node does not answer, and says that", () => {
-    const partial = report({}, [
-      ...answers,
-      { node: view(newNodeId()), kind: "failed", reason: "no way there" },
-    ]);
+    const partial = report({}, [...answers, { node: someView(), kind: "failed", reason: "no way there" }]);
     const owners = partial.nodes.flatMap(({ objects }) => objects.map(({ owner }) => owner.state));
     expect(owners).to.include("unknown").and.not.to.include("gone");
     expect(text(partial)).to.match(/does not answer: no way there/);

@@ -1,5 +1,5 @@
 /** `stingray memory`: what is in the object stores, whose it is, who needs it, and where it was made. */
-import { InvalidOptionError, isNodeId, isProcessId } from "@stingray/protocol";
+import { ConnectionError, InvalidOptionError, isNodeId, isProcessId } from "@stingray/protocol";
 import { findClusters, type ClusterFlags } from "./cluster-state.js";
 import { reportOf, type MemoryReport, type ObjectRow } from "./memory-report.js";
 import { describeMemory, type GroupBy } from "./memory-text.js";
@@ -23,7 +23,8 @@ const ASKED = 2_000;
 
 /**
  * @returns the exit code: 1 where no node answers
- * @throws ConnectionError where nothing runs or nothing answers; InvalidOptionError for what is no id
+ * @throws ConnectionError where nothing runs or nothing answers, or --node is not there; InvalidOptionError for what is
+ * no id
  */
 export async function showMemory(flags: MemoryFlags, runtimeDir: string, out: Output): Promise<number> {
   checkIds(flags);
@@ -37,8 +38,8 @@ export async function showMemory(flags: MemoryFlags, runtimeDir: string, out: Ou
   const reports = all.filter(({ nodes }) => nodes.length > 0).map((report) => sorted(report, flags.sort));
   if (node !== undefined && reports.length === 0) {
     const there = found.flatMap(({ nodes }) => nodes.filter(({ state }) => state !== "DEAD"));
-    throw new InvalidOptionError(
-      `--node: there is no live node ${node}; there are: ${there.map((one) => one.node).join(", ")}`,
+    throw new ConnectionError(
+      `there is no live node ${node}; there are: ${there.map((one) => one.node).join(", ")}`,
     );
   }
   if (flags.json === true)
