@@ -59,6 +59,7 @@ export type {
   RemoteResult,
   RemoteResults,
   Values,
+  PutOptions,
   WaitOptions,
 } from "@stingray/task";
 export type {

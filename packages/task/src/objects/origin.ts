@@ -29,7 +29,7 @@ export function callSite(): string | undefined {
     return undefined;
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
-    if (before === undefined) delete Error.prepareStackTrace;
+    if (before === undefined) Reflect.deleteProperty(Error, "prepareStackTrace");
     else Object.defineProperty(Error, "prepareStackTrace", before);
   }
 }
