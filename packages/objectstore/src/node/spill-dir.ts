@@ -136,12 +136,16 @@ export class SpillDir {
     if (made === true && this.path !== undefined) await rm(this.path, { recursive: true, force: true });
   }
 
+  /** What the file system has for us. */
   private left(): number {
-    try {
-      const { blocks, bavail, bsize } = statfsSync(this.there ? (this.path ?? "") : this.root);
-      return (bavail - blocks * LEAVE) * bsize - this.promised;
-    } catch {
-      return 0;
+    // Before it is made, one of the directories above it tells.
+    for (let dir = this.there ? (this.path ?? "") : this.root; ; dir = dirname(dir)) {
+      try {
+        const { blocks, bavail, bsize } = statfsSync(dir);
+        return Math.floor((bavail - blocks * LEAVE) * bsize) - this.promised;
+      } catch {
+        if (this.there || dir === dirname(dir)) return 0;
+      }
     }
   }
 

@@ -31,7 +31,8 @@ export class Spiller {
   start(bytes: number): void {
     this.needed = Math.max(this.needed, bytes);
     if (this.closed || this.core.disk.path === undefined || Date.now() < this.notBefore) return;
-    if (this.running === undefined) this.run(() => this.spill());
+    if (this.running !== undefined || this.core.recency.oldest("primaries") === undefined) return;
+    this.run(() => this.spill());
   }
 
   /** Gives the disk back what is dead in this file, after whatever is going on. */
@@ -65,13 +66,12 @@ export class Spiller {
 
   private async spill(): Promise<boolean> {
     const { core } = this;
-    let entry = core.recency.oldest("primaries");
-    if (entry === undefined || !(await core.disk.ready())) return false;
+    if (!(await core.disk.ready())) return false;
     const file = core.fused.create();
     try {
       for (let done = 0; !this.closed && done < Math.max(BATCH, this.needed);) {
         // Chosen anew after each wait: what was idle may be used or gone.
-        entry = core.recency.oldest("primaries");
+        const entry = core.recency.oldest("primaries");
         if (entry === undefined) break;
         if (!(await this.save(entry, file))) break;
         done += fileLength(entry.size);
@@ -108,6 +108,7 @@ export class Spiller {
     }
     if (crc === undefined || at(entry) !== "spilling") {
       core.disk.giveBack(length, false);
+      core.pool.reap(); // its file could not be taken back while it was read here
       if (at(entry) === "spilling") core.lose(entry, "its file was cut off");
       return true;
     }

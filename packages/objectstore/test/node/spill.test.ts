@@ -2,6 +2,7 @@ import { closeSync, openSync, readdirSync, rmSync, statSync, truncateSync, utime
 import { join } from "node:path";
 import { expect } from "chai";
 import { KiB, MiB, Node, refused, taken } from "../helpers/node.js";
+import { place } from "../helpers/place.js";
 import { until } from "../helpers/until.js";
 
 const ids = (count: number): string[] => Array.from({ length: count }, (_, i) => `obj.${i}.0`);
@@ -177,9 +178,7 @@ describe("a node's store: disk", function () {
   });
 
   it("a disk that has no room either: an error with all figures, nothing lost, and no storm of attempts", async () => {
-    await begin({ capacity: 4 * MiB, waitMs: 50, spill: undefined });
-    await node.close();
-    const limited = await import("../helpers/place.js").then(({ place }) => place());
+    const limited = place();
     await begin({ capacity: 4 * MiB, waitMs: 50, spill: { dir: join(limited.path, "disk"), limit: 2.5 * MiB } });
     const { store } = node;
     for (const [i, object] of ids(5).entries()) await node.put(object, MiB, { fill: i });
@@ -199,7 +198,10 @@ describe("a node's store: disk", function () {
     await refused(node.put("huge.0", 5 * MiB));
     store.free(ids(5));
     await node.put("more.0", 3 * MiB);
-    rmSync(limited.path, { recursive: true });
+    await store.close();
+    expect(readdirSync(join(limited.path, "disk", `stingray-${process.getuid?.() ?? 0}`))).to.deep.equal([]);
+    rmSync(join(limited.path, "disk"), { recursive: true });
+    limited.leave();
   });
 
   describe("what happens to spill files", () => {
@@ -296,7 +298,7 @@ describe("a node's store: disk", function () {
     const { store } = node;
     const objects = ids(12);
     for (const [i, object] of objects.entries()) await node.put(object, 8 * MiB, { fill: i });
-    await node.put("big.0", 90 * MiB);
+    await node.put("big.0", 95 * MiB);
     await until("all are spilled", () => objects.every((object) => store.stat(object)?.state === "spilled"));
     const size = (): number =>
       node.onDisk.reduce((sum, name) => sum + (statSync(join(node.spillDir, name), { throwIfNoEntry: false })?.size ?? 0), 0);
