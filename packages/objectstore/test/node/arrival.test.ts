@@ -1,0 +1,94 @@
+import { readdirSync } from "node:fs";
+import { crc32 } from "node:zlib";
+import { expect } from "chai";
+import { InvalidArgumentError } from "@stingray/protocol";
+import { encode } from "../../src/mod.js";
+import { MiB, Node, taken } from "../helpers/node.js";
+
+describe("a node's store: objects that this process fills", function () {
+  this.timeout(20_000);
+
+  let node: Node;
+  beforeEach(async () => {
+    node = await Node.open({ capacity: 16 * MiB });
+  });
+  afterEach(() => node.close());
+
+  const value = encode(new Uint8Array(5 * MiB).fill(7)).bytes();
+  const create = (object: string) =>
+    node.store.create({ object, size: value.length, client: "agent", role: "copy" });
+
+  it("takes the bytes in any order, straight into the file, and serves what is there meanwhile", async () => {
+    const { store } = node;
+    const room = await create("obj.1.0");
+    const arrival = store.arrival("obj.1.0");
+    expect(store.arrival("obj.1.0", "agent")).to.equal(arrival);
+    expect(store.arrival("obj.1.0", "other")).to.equal(undefined);
+    if (arrival === undefined) return expect.fail("there is none");
+    const step = 300_001;
+    const starts = Array.from({ length: Math.ceil(value.length / step) }, (_, i) => i * step).reverse();
+    for (const at of starts) {
+      const length = Math.min(step, value.length - at);
+      // Every second one as it is done where files can't be mapped.
+      if (arrival.mapped && at % 2 === 0) arrival.window(at, length).set(value.subarray(at, at + length));
+      else arrival.write(at, value.subarray(at, at + length));
+    }
+    if (arrival.mapped) {
+      expect(Buffer.compare(arrival.window(step - 5000, 10_000), value.subarray(step - 5000, step + 5000))).to.equal(0);
+    }
+    expect([store.has("obj.1.0"), node.client.read("obj.1.0")]).to.deep.equal([false, undefined]);
+    expect(arrival.finish(crc32(value))).to.equal(true);
+    expect(arrival.finish()).to.equal(false);
+    const shared = await store.bytes("obj.1.0");
+    expect(shared && Buffer.compare(shared.bytes, value)).to.equal(0);
+    shared?.release();
+    expect([store.used, store.stat("obj.1.0")?.copy]).to.deep.equal([taken(5 * MiB), true]);
+    expect(readdirSync(store.dir)).to.not.include(`.seg.${room.file}`);
+    expect(() => arrival.write(0, value)).to.throw(InvalidArgumentError);
+  });
+
+  it("what is given up, or freed meanwhile, leaves nothing", async () => {
+    const { store } = node;
+    await create("obj.1.0");
+    const first = store.arrival("obj.1.0");
+    first?.close();
+    first?.close();
+    expect(first?.finish()).to.equal(false);
+    await create("obj.2.0");
+    const second = store.arrival("obj.2.0");
+    store.free(["obj.2.0"]);
+    expect(second?.freed).to.equal(true);
+    second?.write(0, value);
+    expect(second?.finish()).to.equal(false);
+    await create("obj.3.0");
+    const third = store.arrival("obj.3.0");
+    store.clientDied("agent");
+    expect(() => third?.write(0, value)).to.throw(InvalidArgumentError);
+    third?.close();
+    expect(store.arrival("obj.9.0")).to.equal(undefined);
+    const { until } = await import("../helpers/until.js");
+    await until("all is given back", () => store.used === 0 && store.count === 0);
+    expect(node.inMemory).to.equal(store.figures().warm);
+  });
+
+  it("works on disk as well", async () => {
+    const { store } = node;
+    const { size } = encode(new Uint8Array(20 * MiB));
+    const room = await store.create({ object: "obj.1.0", size, client: "agent", role: "copy" });
+    expect(room.file).to.equal(0);
+    const arrival = store.arrival("obj.1.0");
+    const piece = new Uint8Array(MiB).fill(3);
+    for (let at = 0; at < size; at += MiB) arrival?.write(at, piece.subarray(0, Math.min(MiB, size - at)));
+    expect(arrival?.finish()).to.equal(true);
+    expect(await node.get("obj.1.0")).to.equal(3);
+    expect(store.stat("obj.1.0")?.state).to.equal("disk");
+  });
+
+  it("bytes beyond the object, or before it, are refused", async () => {
+    await create("obj.1.0");
+    const arrival = node.store.arrival("obj.1.0");
+    expect(() => arrival?.window(value.length - 10, 11)).to.throw(InvalidArgumentError);
+    expect(() => arrival?.write(-1, new Uint8Array(5))).to.throw(InvalidArgumentError);
+    arrival?.close();
+  });
+});
