@@ -81,7 +81,7 @@ export class StoreClient {
     return readObject({ path, offset, object: objectId, size, touch }, this.readMaps);
   }
 
-  /** A file that is the value and nothing else, as `NodeStore.create` has them. */
+  /** A file that is the value and nothing else, as the store of `shm/node-store.ts` has them; goes with it. */
   writeFile(path: string, encoded: Encoded): void {
     this.checkOpen();
     writeWhole(path, encoded.parts, encoded.size);
@@ -120,6 +120,7 @@ export class StoreClient {
   /** Ends reading and writing. What was read stays valid. */
   close(): void {
     this.closed = true;
+    this.readMaps?.pool.close();
     this.writeMaps?.close();
   }
 

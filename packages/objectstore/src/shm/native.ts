@@ -22,6 +22,10 @@ export interface MappedFiles {
     populate?: boolean,
     offset?: number,
   ): Address | undefined;
+  /** Addresses with nothing behind them, for `mapAt`. Not to be read or written before. */
+  reserve(length: number): Address | undefined;
+  /** As `mapOnly`, privately, in place of what is at these addresses. False: refused; they must not be used any more. */
+  mapAt(place: Address, fd: number, offset: number): boolean;
   /**
    * An ArrayBuffer that is exactly these bytes of a mapping, from `offset` (default 0) on, `length` of them (default
    * the rest). It does not keep the mapping: see to it that `unmap` comes after the end of every such buffer.
@@ -63,6 +67,7 @@ export interface Mapping extends Address {
   readonly buffer: ArrayBuffer;
 }
 
+const PROT_NONE = 0;
 const PROT_READ_WRITE = 3;
 const MAP_SHARED = 1;
 const MAP_PRIVATE = 2;
@@ -149,13 +154,27 @@ class LinuxFiles implements MappedFiles {
   }
 
   mapOnly(fd: number, length: number, mode: MapMode, populate = false, offset = 0): Address | undefined {
-    const { libc } = this;
     const flags = (mode === "shared" ? MAP_SHARED : MAP_PRIVATE) | (populate ? MAP_POPULATE : 0);
-    const address = BigInt.asUintN(64, libc.mmap(0, length, PROT_READ_WRITE, flags, fd, offset));
-    if (address === MAP_FAILED) return undefined;
+    const address = this.mmap(0, length, PROT_READ_WRITE, flags, fd, offset);
+    if (address === undefined) return undefined;
     // Most systems do not allow it for shared memory; then this does nothing.
-    if (mode === "shared" && length >= HUGE_FROM) libc.madvise(address, length, MADV_HUGEPAGE);
+    if (mode === "shared" && length >= HUGE_FROM) this.libc.madvise(address, length, MADV_HUGEPAGE);
     return { address, length };
+  }
+
+  reserve(length: number): Address | undefined {
+    const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    const address = this.mmap(0, length, PROT_NONE, flags, -1, 0);
+    return address === undefined ? undefined : { address, length };
+  }
+
+  mapAt({ address, length }: Address, fd: number, offset: number): boolean {
+    return this.mmap(address, length, PROT_READ_WRITE, MAP_PRIVATE | MAP_FIXED, fd, offset) !== undefined;
+  }
+
+  private mmap(...args: Parameters<Libc["mmap"]>): bigint | undefined {
+    const address = BigInt.asUintN(64, this.libc.mmap(...args));
+    return address === MAP_FAILED ? undefined : address;
   }
 
   sub(mapping: Address, offset = 0, length = mapping.length - offset): ArrayBuffer {
@@ -175,7 +194,7 @@ class LinuxFiles implements MappedFiles {
 
   retire({ address, length }: Address): void {
     const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
-    this.libc.mmap(address, length, PROT_READ_WRITE, flags, -1, 0);
+    this.mmap(address, length, PROT_READ_WRITE, flags, -1, 0);
   }
 
   allocate(fd: number, length: number): number {

@@ -3,7 +3,7 @@
  * 1 MiB, `plain` where files can't be mapped.
  */
 import { ObjectStoreFullError } from "@stingray/protocol";
-import { Slab, StoreClient, decode, encode, type StoredBytes } from "../../src/mod.js";
+import { Slab, StoreClient, decode, encode } from "../../src/mod.js";
 import { Rooms } from "./rooms.js";
 
 const [, , mode, root] = process.argv as [string, string, string, string];
@@ -34,7 +34,7 @@ report["large"] =
 report["slab"] = (await attempt(() => slab.ready(100))) ?? "resolved";
 report["block"] = slab.allocate(100) ?? "none";
 const read = (object: string): unknown => {
-  const stored = client.read(object) as StoredBytes | undefined;
+  const stored = client.read(object);
   return stored && decode(stored.bytes, { views: stored });
 };
 report["smallRead"] = new Uint8Array(read("obj.2.0") as ArrayBuffer).every((byte) => byte === 5);

@@ -8,7 +8,7 @@ import {
   Float64,
   Int32,
   List,
-  RecordBatch,
+  type RecordBatch,
   Struct,
   Table,
   Utf8,

@@ -251,6 +251,33 @@ describe("a reader of the store", function () {
     expect(rooms.reuse("obj.1.0", "obj.2.0")).not.to.equal(undefined);
   });
 
+  mapped(
+    "large objects of one size one after the other: each is itself, and holds its own file",
+    async () => {
+      const SIZE = 5 * MiB;
+      for (const n of [1, 2]) put(`obj.${n}.0`, new Uint8Array(SIZE).fill(n));
+      const kept: Uint8Array[] = [];
+      for (let i = 0; i < 12; i++) {
+        const bytes = value(`obj.${1 + (i % 2)}.0`) as Uint8Array;
+        expect([bytes[0], bytes[SIZE - 1], bytes.length]).to.deep.equal([1 + (i % 2), 1 + (i % 2), SIZE]);
+        bytes.fill(100 + i, 0, MiB);
+        kept.push(bytes);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      expect(client.maps).to.equal(12);
+      expect(new Set(kept.map((bytes) => bytes.buffer)).size).to.equal(12);
+      kept.forEach((bytes, i) => {
+        expect([bytes[MiB - 1], bytes[MiB]]).to.deep.equal([100 + i, 1 + (i % 2)]);
+      });
+      expect(rooms.reuse("obj.1.0", "obj.3.0")).to.equal(undefined);
+      kept.splice(0, 11);
+      await until("all but one are undone", () => (gc(), client.maps === 1));
+      expect(rooms.reuse("obj.1.0", "obj.3.0")).not.to.equal(undefined);
+      expect(rooms.reuse("obj.2.0", "obj.4.0"), "the one that is kept").to.equal(undefined);
+      expect(kept[0]?.[SIZE - 1]).to.equal(2);
+    },
+  );
+
   mapped("above the limit of mappings values are copied", async () => {
     put("obj.1.0", new Uint8Array(MiB).fill(3));
     const few = await StoreClient.open({ dir: rooms.dir, maxMaps: 2 });
