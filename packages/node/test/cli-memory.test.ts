@@ -4,6 +4,7 @@ import {
   newWorkerId,
   objectIdOf,
   type ProcessId,
+  type ProcessMemory,
   type StoredObject,
   type StoreListing,
 } from "@stingray/protocol";
@@ -89,6 +90,23 @@ const answers: NodeAnswer[] = [
     silent: [stuck],
   }),
 ];
+const busy: ProcessMemory = {
+  process: worker,
+  pid: 42,
+  owned: 5_000,
+  borrowed: 0,
+  inlineBytes: 0,
+  slabBytes: 0,
+  objects: Array.from({ length: 100 }, () => ({
+    object: stored(worker, 1).object,
+    size: 1,
+    state: "inline",
+    owned: true,
+    handles: 1,
+    pins: 0,
+    borrowers: 0,
+  })),
+};
 const found = { cluster: "default", servers: ["nats://127.0.0.1:4222"] };
 const report = (focus = {}, of = answers): MemoryReport => reportOf(found, of, focus);
 const text = (of: MemoryReport, o: Partial<TextOptions> = {}): string =>
@@ -108,9 +126,14 @@ describe("stingray memory, what it makes of the answers", () => {
     expect(rows.get(mine.object)?.references).to.deep.equal({ handles: 2, pins: 1, borrowers: 0 });
     expect(rows.get(leaked.object)?.references, "its owner names all it has, and not this").to.equal("none");
     expect(rows.get(theirs.object)?.owner).to.deep.include({ process: worker, node: second, pid: 42 });
-    expect(rows.get(theirs.object)?.references, "its owner has more than it names").to.equal(undefined);
+    expect(rows.get(theirs.object)?.references, "its owner has more than it names").to.equal("unsent");
     expect(rows.get(ofStuck.object)?.owner).to.deep.include({ state: "silent", node: second });
     expect(rows.get(ofLost.object)?.owner.state).to.equal("gone");
+  });
+
+  it("does not guess where an owner may have left something out", () => {
+    const of = answered(first, { objects: [theirs], processes: [busy] });
+    expect(report({}, [of]).nodes[0]?.objects[0]?.references).to.equal(undefined);
   });
 
   it("calls no owner gone while a node does not answer, and says that", () => {

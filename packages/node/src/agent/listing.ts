@@ -16,9 +16,10 @@ export interface ListingParts {
 
 /** A process in a long loop answers nobody. Milliseconds. */
 const PROCESS_MS = 2_000;
-/** Objects of all processes in one answer, so that it stays small with many of them; each may name so many at least. */
+/** Objects of all processes in one answer, so that it stays small with many of them. */
 const HELD_IN_ALL = 20_000;
-const HELD_AT_LEAST = 100;
+/** Each process may name so many, unless fewer were asked for. */
+export const HELD_AT_LEAST = 100;
 
 /**
  * Asks all processes at once. Those that don't answer in time are named in `silent`; nothing makes it fail.

@@ -10,6 +10,7 @@ import {
   type StoredObject,
   type StoreFigures,
 } from "@stingray/protocol";
+import { HELD_AT_LEAST } from "../agent/listing.js";
 import type { NodeAnswer } from "./store-listings.js";
 
 /**
@@ -39,8 +40,13 @@ export interface References {
 export interface ObjectRow extends StoredObject {
   node: string;
   owner: Owner;
-  /** `none`: its owner does not know the object (any more). Undefined: nobody could say. */
-  references: References | "none" | undefined;
+  /**
+   * - `unsent`: its owner names only what it has sent to others, and this is not among it
+   * - `none`: its owner does not know the object (any more)
+   *
+   * Undefined: nobody could say.
+   */
+  references: References | "unsent" | "none" | undefined;
 }
 
 export interface NodeReport {
@@ -162,7 +168,9 @@ class Processes {
       return { handles, pins, borrowers };
     }
     const { owned, borrowed, objects } = known.memory;
-    return objects.length >= owned + borrowed ? "none" : undefined;
+    if (objects.length >= owned + borrowed) return "none";
+    // Of more than these it may have left some out.
+    return objects.length < HELD_AT_LEAST ? "unsent" : undefined;
   }
 
   /** All that are there, and those that are gone and left objects. */

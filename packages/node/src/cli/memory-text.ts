@@ -113,6 +113,7 @@ function describeOwner({ process, kind, state, pid, node }: Owner): string {
 function describeReferences({ references }: ObjectRow): string {
   if (references === undefined) return "?";
   if (references === "none") return "none";
+  if (references === "unsent") return "in its owner only";
   const { handles, pins, borrowers } = references;
   const parts = [
     handles > 0 && showCount(handles, "handle"),
