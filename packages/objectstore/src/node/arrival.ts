@@ -153,7 +153,7 @@ export class Arrival {
         done += writeSync(this.fd, bytes, done, bytes.length - done, position + done);
       }
     } catch (thrown) {
-      throw noRoom(thrown, dirname(this.path), bytes.length) ?? thrown;
+      throw noRoom(thrown, dirname(this.path), this.size) ?? thrown;
     }
     this.touched.fill(1, Math.floor(position / PAGE), Math.ceil((position + bytes.length) / PAGE));
   }

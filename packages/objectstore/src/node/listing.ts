@@ -26,7 +26,8 @@ export function list(core: Core, limit: number): Listing {
 function describe(core: Core, entry: Entry): StoredObject {
   const { object, size, state, segment, origin, born } = entry;
   const held = core.holds.held(object);
-  const seen = !held && segment !== undefined && state.at !== "writing" && !isUnseen(core.pathOf(entry), core.files);
+  const seen =
+    !held && segment !== undefined && state.at !== "writing" && !isUnseen(core.pathOf(entry), core.files);
   return {
     object,
     size,

@@ -103,7 +103,13 @@ function whileWriting(state: State & { at: "writing" }, event: Event): State {
       return { ...state, doomed: true };
     case "keep":
       return { ...state, role: "primary" };
-    default:
+    case "spill":
+    case "saved":
+    case "unsaved":
+    case "evict":
+    case "restore":
+    case "restored":
+    case "unrestored":
       throw impossible(state, event);
   }
 }

@@ -1,5 +1,5 @@
 /** The agent's side of a node's store: gives room, knows what is where, moves it to disk and back, removes what is freed. */
-import { closeSync, fstatSync } from "node:fs";
+import { closeSync, fstatSync, statfsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import {
@@ -167,9 +167,16 @@ export class NodeStore implements AsyncDisposable {
     for (const entry of this.core.entries.creationsOf(object)) {
       if (entry.client !== client) continue;
       const arrival = this.arrivals.get(entry);
+      if (entry.segment?.allocated === false) this.coolIfFull(entry.segment.length);
       if (arrival !== undefined) arrival.close();
       else this.core.abandon(entry, true);
     }
+  }
+
+  /** A writer that failed may have found the file system full, which holds less than this store believes. */
+  private coolIfFull(bytes: number): void {
+    const { bavail, bsize } = statfsSync(this.core.dir);
+    if (bavail * bsize < bytes) void this.core.pool.cool();
   }
 
   /** A file of at least so many bytes for the client's small values, with all its pages. @throws ObjectStoreFullError */

@@ -58,7 +58,8 @@ export class Restorer {
           if (at(entry) !== "spilled") return undefined;
         }
         if (!(await this.isGood(record))) {
-          if (entry.record === record) core.lose(entry, `its part of ${record.file.path} is gone or was changed`);
+          if (entry.record === record)
+            core.lose(entry, `its part of ${record.file.path} is gone or was changed`);
           return undefined;
         }
         return entry.record === record

@@ -125,8 +125,8 @@ export class RoomQueue {
   }
 
   private isStuck({ since }: Waiting): boolean {
-    const { waitMs, busy } = this.options;
-    return !busy() && Date.now() - Math.max(since, this.movedAt) >= waitMs;
+    const { options } = this;
+    return !options.busy() && Date.now() - Math.max(since, this.movedAt) >= options.waitMs;
   }
 
   private arm(): void {

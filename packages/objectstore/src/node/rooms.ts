@@ -165,9 +165,7 @@ export class Rooms {
         const known = this.known(creation);
         if (known !== undefined) return roomOf(known);
         const entry =
-          share?.for.has(creation) === true
-            ? this.onDisk(creation, share)
-            : this.inMemory(creation, waits);
+          share?.for.has(creation) === true ? this.onDisk(creation, share) : this.inMemory(creation, waits);
         made.push(entry);
         return roomOf(entry);
       });

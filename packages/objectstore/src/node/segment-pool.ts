@@ -74,10 +74,9 @@ export class SegmentPool {
     if (files === undefined) {
       this.unlink(segment, name);
     } else {
-      const found = takeBack(segment, files, name);
+      const found = this.takeBack(segment, files, name);
       if (found === "empty") {
-        this.empty.add(segment);
-        void this.trim();
+        this.keep(segment);
       } else if (found === "seen") {
         this.seen.add(segment);
         this.seenBytes += segment.length;
@@ -102,19 +101,16 @@ export class SegmentPool {
     for (const segment of this.seen) {
       if (files === undefined || left-- === 0) break;
       this.seen.delete(segment);
-      const found = takeBack(segment, files);
+      const found = this.takeBack(segment, files);
       if (found === "seen") {
         this.seen.add(segment); // behind the others
         continue;
       }
       this.seenBytes -= segment.length;
       freed = true;
-      if (found === "empty") this.empty.add(segment);
+      if (found === "empty") this.keep(segment);
     }
-    if (freed) {
-      void this.trim();
-      this.released();
-    }
+    if (freed) this.released();
     return left < 0;
   }
 
@@ -155,6 +151,13 @@ export class SegmentPool {
     }
   }
 
+  /** Warm is only what has all its pages: a writer may have failed because there were no more. */
+  private keep(segment: Segment): void {
+    this.empty.add(segment);
+    if (!segment.allocated) void this.remove(segment);
+    else void this.trim();
+  }
+
   /** Empty files go until there are few enough, the oldest first. */
   private trim(): Promise<void> | undefined {
     const waits: Promise<void>[] = [];
@@ -181,6 +184,16 @@ export class SegmentPool {
       // It is not there any more; or close() removes it.
     }
     return undefined;
+  }
+
+  /** A file that can't be wiped (it may have no page for that, in a full file system) is not used again. */
+  private takeBack(segment: Segment, files: MappedFiles, name?: string): ReturnType<typeof takeBack> {
+    try {
+      return takeBack(segment, files, name);
+    } catch {
+      this.unlink(segment, name);
+      return "missing";
+    }
   }
 
   private unlink(segment: Segment, name = segment.path): void {

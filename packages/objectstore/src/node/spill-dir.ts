@@ -40,7 +40,9 @@ export class SpillDir {
   ) {
     const limit = options?.limit;
     if (limit !== undefined && !(limit >= 0)) {
-      throw new InvalidOptionError(`the limit of the spill directory must be a number of bytes, got ${limit}`);
+      throw new InvalidOptionError(
+        `the limit of the spill directory must be a number of bytes, got ${limit}`,
+      );
     }
     this.limit = limit;
     if (options === undefined) return;

@@ -25,7 +25,7 @@ export const taken = (bytes: number): number => fileLength(encode(new Uint8Array
 export class Node {
   readonly log: string[] = [];
   readonly dropped: [string, string][] = [];
-  private readonly children: ChildProcess[] = [];
+  private readonly others: Beside[] = [];
 
   private constructor(
     readonly at: Place,
@@ -54,7 +54,11 @@ export class Node {
     return join(this.at.path, "disk", `stingray-${process.getuid?.() ?? 0}`, "node");
   }
 
-  async put(object: string, bytes: number, options: { by?: string; fill?: number; copy?: boolean } = {}): Promise<number> {
+  async put(
+    object: string,
+    bytes: number,
+    options: { by?: string; fill?: number; copy?: boolean } = {},
+  ): Promise<number> {
     const { by = "w1", fill = 1, copy = false } = options;
     const encoded = encode(new Uint8Array(bytes).fill(fill));
     const { size } = encoded;
@@ -100,18 +104,21 @@ export class Node {
 
   /** Another process; it ends with the test. */
   beside(): Beside {
-    const child = fork(CHILD, { stdio: "inherit" });
-    this.children.push(child);
-    return new Beside(child);
+    const other = Beside.fork();
+    this.others.push(other);
+    return other;
   }
 
   async close(): Promise<void> {
-    for (const child of this.children) await new Beside(child).kill();
+    for (const other of this.others) await other.kill();
     this.client.close();
     await this.store.close();
     for (const parent of ["shm", "disk"].filter((name) => existsSync(join(this.at.path, name)))) {
       const left = readdirSync(join(this.at.path, parent), { recursive: true, withFileTypes: true });
-      expect(left.filter((entry) => entry.name !== `stingray-${process.getuid?.() ?? 0}`), parent).to.deep.equal([]);
+      expect(
+        left.filter((entry) => entry.name !== `stingray-${process.getuid?.() ?? 0}`),
+        parent,
+      ).to.deep.equal([]);
     }
     this.removeParents();
     this.at.leave();
@@ -128,7 +135,12 @@ function byteOf([path, offset, length]: StoreSpan, object: string, size: number)
   try {
     const bytes = readAt(fd, offset, length);
     const header = readHeader(bytes, path);
-    expect([header.object, header.size, header.complete, bytes.length]).to.deep.equal([object, size, true, HEADER_BYTES + size]);
+    expect([header.object, header.size, header.complete, bytes.length]).to.deep.equal([
+      object,
+      size,
+      true,
+      HEADER_BYTES + size,
+    ]);
     // The value of `put` is one region at the end.
     const last = bytes.at(-1);
     expect(bytes.at(-Math.floor(size / 2)), `the middle of ${object}`).to.equal(last);
@@ -139,11 +151,18 @@ function byteOf([path, offset, length]: StoreSpan, object: string, size: number)
 }
 
 export class Beside {
-  constructor(private readonly child: ChildProcess) {}
+  private constructor(private readonly child: ChildProcess) {}
+
+  /** The caller has to kill it. */
+  static fork(): Beside {
+    return new Beside(fork(CHILD, { stdio: "inherit" }));
+  }
 
   async tell(order: StoreOrder): Promise<unknown> {
     this.child.send(order);
-    const [answer] = (await once(this.child, "message", { signal: AbortSignal.timeout(10_000) })) as [unknown];
+    const [answer] = (await once(this.child, "message", { signal: AbortSignal.timeout(10_000) })) as [
+      unknown,
+    ];
     if (typeof answer === "object" && answer !== null && "answer" in answer) return answer.answer;
     return answer;
   }

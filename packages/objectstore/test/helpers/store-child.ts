@@ -1,8 +1,9 @@
-/** A second process beside a node's store: reads and keeps what it has read, or writes for ever. */
+/** A second process beside a node's store, or with one of its own: reads and keeps what it has read, or writes for ever. */
 import type { StoreRoom } from "@stingray/protocol";
-import { StoreClient, encode, type StoredBytes } from "../../src/mod.js";
+import { NodeStore, StoreClient, encode, type StoredBytes } from "../../src/mod.js";
 
 export type StoreOrder =
+  | { readonly type: "open"; readonly dir: string; readonly disk: string }
   | { readonly type: "view"; readonly dir: string; readonly object: string }
   | { readonly type: "check" }
   | {
@@ -18,6 +19,14 @@ let kept: StoredBytes | undefined;
 
 async function obey(order: StoreOrder): Promise<unknown> {
   switch (order.type) {
+    case "open": {
+      const spill = { dir: order.disk };
+      const store = await NodeStore.open({ dir: order.dir, capacity: 1 << 20, spill, sweep: false });
+      for (const [i, size] of [100_000, 2_000_000].entries()) {
+        await store.create({ object: `obj.${i}.0`, size, client: "me", role: "primary" });
+      }
+      return "open";
+    }
     case "view": {
       const client = await StoreClient.open({ dir: order.dir });
       kept = client.read(order.object);

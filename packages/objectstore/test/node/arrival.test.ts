@@ -34,7 +34,9 @@ describe("a node's store: objects that this process fills", function () {
       else arrival.write(at, value.subarray(at, at + length));
     }
     if (arrival.mapped) {
-      expect(Buffer.compare(arrival.window(step - 5000, 10_000), value.subarray(step - 5000, step + 5000))).to.equal(0);
+      expect(
+        Buffer.compare(arrival.window(step - 5000, 10_000), value.subarray(step - 5000, step + 5000)),
+      ).to.equal(0);
     }
     expect([store.has("obj.1.0"), node.client.read("obj.1.0")]).to.deep.equal([false, undefined]);
     expect(arrival.finish(crc32(value))).to.equal(true);

@@ -52,7 +52,8 @@ describe("the states of an object in the store", () => {
     expect(states.length).to.be.greaterThan(10);
     for (const state of states) {
       const freed = transition(state, "free");
-      const gone = freed.at === "writing" ? [transition(freed, "seal"), transition(freed, "abandon")] : [freed];
+      const gone =
+        freed.at === "writing" ? [transition(freed, "seal"), transition(freed, "abandon")] : [freed];
       for (const end of gone) {
         expect(end.at).to.equal("gone");
         expect(bytesIn(end, LENGTH)).to.deep.equal({ memory: 0, disk: 0 });
@@ -78,7 +79,9 @@ describe("the states of an object in the store", () => {
   });
 
   it("a primary is never dropped for want of memory before it is on disk", () => {
-    expect(() => transition({ at: "memory", role: "primary", saved: false }, "evict")).to.throw(InvalidArgumentError);
+    expect(() => transition({ at: "memory", role: "primary", saved: false }, "evict")).to.throw(
+      InvalidArgumentError,
+    );
     expect(transition({ at: "memory", role: "primary", saved: true }, "evict").at).to.equal("spilled");
   });
 });

@@ -59,7 +59,8 @@ class Model {
         return void (lease !== undefined && store.giveBack(lease.client, [lease.file]));
       }
       default:
-        return void this.views.splice(pick(this.views.length), 1)[0]?.stored.release();
+        this.views.splice(pick(this.views.length), 1)[0]?.stored.release();
+        return;
     }
   }
 
@@ -96,7 +97,8 @@ class Model {
 
   private died(client: string): void {
     this.node.store.clientDied(client);
-    for (let i = this.leases.length; i-- > 0;) if (this.leases[i]?.client === client) this.leases.splice(i, 1);
+    for (let i = this.leases.length; i-- > 0;)
+      if (this.leases[i]?.client === client) this.leases.splice(i, 1);
   }
 
   private async read(object: string): Promise<void> {

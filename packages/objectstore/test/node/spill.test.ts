@@ -1,4 +1,13 @@
-import { closeSync, openSync, readdirSync, rmSync, statSync, truncateSync, utimesSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { KiB, MiB, Node, refused, taken } from "../helpers/node.js";
@@ -28,7 +37,8 @@ describe("a node's store: disk", function () {
       const i = (round * 37) % 100;
       expect(await node.get(objects[i] as string)).to.equal(i);
       if (round % 25 === 0) store.free([objects[(round * 3 + 1) % 100] as string]);
-      for (const [i, object] of objects.entries()) if (!store.has(object)) await node.put(object, 2 * MiB, { fill: i });
+      for (const [i, object] of objects.entries())
+        if (!store.has(object)) await node.put(object, 2 * MiB, { fill: i });
       expect(store.used + store.figures().warm).to.be.at.most(store.capacity);
     }
     const { onDisk, spilledTotal, objects: count } = store.figures();
@@ -94,7 +104,12 @@ describe("a node's store: disk", function () {
     expect(await node.get("obj.1.0")).to.equal(9);
     expect([store.used, store.figures().onDisk]).to.deep.equal([0, taken(3 * MiB)]);
     const rooms = await store.reserve(
-      [700, 100, 800].map((size, i) => ({ object: `x.${i}`, size: size * KiB, client: "a", role: "primary" as const })),
+      [700, 100, 800].map((size, i) => ({
+        object: `x.${i}`,
+        size: size * KiB,
+        client: "a",
+        role: "primary" as const,
+      })),
     );
     expect(rooms.map(({ file }) => file > 0)).to.deep.equal([true, true, false]);
     store.clientDied("a");
@@ -105,7 +120,8 @@ describe("a node's store: disk", function () {
   it("two that make the same object on disk at a time do not harm each other", async () => {
     await begin({ capacity: MiB });
     const { store } = node;
-    const create = (client: string) => store.create({ object: "obj.1.0", size: 2 * MiB, client, role: "primary" });
+    const create = (client: string) =>
+      store.create({ object: "obj.1.0", size: 2 * MiB, client, role: "primary" });
     const rooms = [await create("a"), await create("b")];
     expect(rooms[0]?.path).to.not.equal(rooms[1]?.path);
     store.abandon("obj.1.0", "a");
@@ -134,7 +150,9 @@ describe("a node's store: disk", function () {
     await begin({ capacity: 4 * MiB, waitMs: 2000 });
     const { store } = node;
     const want = (client: string) =>
-      store.reserve([0, 1, 2].map((i) => ({ object: `${client}.${i}`, size: MiB, client, role: "copy" as const })));
+      store.reserve(
+        [0, 1, 2].map((i) => ({ object: `${client}.${i}`, size: MiB, client, role: "copy" as const })),
+      );
     const first = await want("a");
     const second = want("b");
     expect([first.length, store.used, store.figures().waiting]).to.deep.equal([3, 3 * taken(MiB), 1]);
@@ -147,7 +165,8 @@ describe("a node's store: disk", function () {
   it("first come, first served: a small one does not pass a large one that waits", async () => {
     await begin({ capacity: 4 * MiB, waitMs: 5000 });
     const { store } = node;
-    const create = (object: string, size: number) => store.create({ object, size, client: "a", role: "primary" });
+    const create = (object: string, size: number) =>
+      store.create({ object, size, client: "a", role: "primary" });
     await create("x.0", 2 * MiB);
     const order: string[] = [];
     const large = create("y.0", 3 * MiB).then(() => order.push("large"));
@@ -163,23 +182,38 @@ describe("a node's store: disk", function () {
     await begin({ capacity: MiB, waitMs: 5000 });
     const { store } = node;
     const create = (object: string, client: string, signal?: AbortSignal) =>
-      store
-        .create({ object, size: 900 * KiB, client, role: "primary", signal })
-        .then(() => "room", (thrown: Error) => thrown.name);
+      store.create({ object, size: 900 * KiB, client, role: "primary", signal }).then(
+        () => "room",
+        (thrown: Error) => thrown.name,
+      );
     await create("x.0", "x");
     const stop = new AbortController();
-    const waiting = [create("a.0", "a", stop.signal), create("b.0", "b"), create("c.0", "c"), create("d.0", "d")];
+    const waiting = [
+      create("a.0", "a", stop.signal),
+      create("b.0", "b"),
+      create("c.0", "c"),
+      create("d.0", "d"),
+    ];
     await until("they wait", () => store.figures().waiting === 4);
     stop.abort();
     store.clientDied("b");
     store.abandon("c.0", "c");
     store.abandon("x.0", "x");
-    expect(await Promise.all(waiting)).to.deep.equal(["AbortError", "ConnectionError", "ObjectLostError", "room"]);
+    expect(await Promise.all(waiting)).to.deep.equal([
+      "AbortError",
+      "ConnectionError",
+      "ObjectLostError",
+      "room",
+    ]);
   });
 
   it("a disk that has no room either: an error with all figures, nothing lost, and no storm of attempts", async () => {
     const limited = place();
-    await begin({ capacity: 4 * MiB, waitMs: 50, spill: { dir: join(limited.path, "disk"), limit: 2.5 * MiB } });
+    await begin({
+      capacity: 4 * MiB,
+      waitMs: 50,
+      spill: { dir: join(limited.path, "disk"), limit: 2.5 * MiB },
+    });
     const { store } = node;
     for (const [i, object] of ids(5).entries()) await node.put(object, MiB, { fill: i });
     const full = await refused(node.put("more.0", 3 * MiB));
@@ -209,7 +243,10 @@ describe("a node's store: disk", function () {
       await begin({ capacity: 3 * MiB });
       for (const [i, object] of ids(6).entries()) await node.put(object, MiB, { fill: i });
       // No room to restore: what is read is read on disk.
-      await until("some are spilled", () => ids(6).filter((id) => node.store.stat(id)?.state === "spilled").length >= 4);
+      await until(
+        "some are spilled",
+        () => ids(6).filter((id) => node.store.stat(id)?.state === "spilled").length >= 4,
+      );
       await node.put("pin.0", 2 * MiB);
       node.store.hold("pin.0", "a");
     });
@@ -230,7 +267,7 @@ describe("a node's store: disk", function () {
       const span = await node.store.open(spilled()[0] as string);
       const victim = spilled()[1] as string;
       expect(span?.[0]).to.contain("fused-");
-      const [path, offset] = (await spanOf(victim)) as [string, number];
+      const [path, offset] = await spanOf(victim);
       const fd = openSync(path, "r+");
       writeSync(fd, Uint8Array.of(99), 0, 1, offset + 5000);
       closeSync(fd);
@@ -270,7 +307,8 @@ describe("a node's store: disk", function () {
         const path = join(node.spillDir, name);
         const bytes = readFileSync(path);
         for (let at = 0; at < bytes.length; at += 4096) {
-          if (bytes.subarray(at + 24, at + 24 + object.length).toString("latin1") === object) return [path, at];
+          if (bytes.subarray(at + 24, at + 24 + object.length).toString("latin1") === object)
+            return [path, at];
         }
       }
       throw new Error(`${object} is in no file`);
@@ -301,7 +339,10 @@ describe("a node's store: disk", function () {
     await node.put("big.0", 95 * MiB);
     await until("all are spilled", () => objects.every((object) => store.stat(object)?.state === "spilled"));
     const size = (): number =>
-      node.onDisk.reduce((sum, name) => sum + (statSync(join(node.spillDir, name), { throwIfNoEntry: false })?.size ?? 0), 0);
+      node.onDisk.reduce(
+        (sum, name) => sum + (statSync(join(node.spillDir, name), { throwIfNoEntry: false })?.size ?? 0),
+        0,
+      );
     expect(size()).to.be.greaterThan(96 * MiB);
     store.free(objects.slice(0, 11));
     await until("the disk is given back", () => size() < 20 * MiB);

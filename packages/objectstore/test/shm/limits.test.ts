@@ -29,7 +29,8 @@ describe("where memory ends", function () {
       expect(report["file"]).to.deep.equal({ code: "OBJECT_STORE_FULL", requested: size });
       expect(report["slab"]).to.deep.equal({ code: "OBJECT_STORE_FULL", requested: 4 << 20 });
       expect(report["transfer"]).to.deep.equal({ code: "OBJECT_STORE_FULL", requested: size });
-      expect(report["left"]).to.deep.equal([".owner"]);
+      expect(report["used"]).to.equal(0);
+      expect(report["small"]).to.equal("sealed");
       expect(report["after"]).to.equal("small");
     },
   );
@@ -40,11 +41,13 @@ describe("where memory ends", function () {
     const out = execFileSync(process.execPath, [SCRIPT, "plain", at.path], { encoding: "utf8", env });
     at.leave();
     expect(JSON.parse(out)).to.deep.equal({
-      file: "written",
+      file: "sealed",
       slab: "none",
-      transfer: "written",
+      transfer: "sealed",
       read: true,
+      served: true,
       maps: 0,
+      used: 0,
     });
   });
 });
