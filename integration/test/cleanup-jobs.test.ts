@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ClusterByHand } from "./support/by-hand.js";
 import { eventually, isRunning } from "./support/eventually.js";
+import { objectBytes } from "./support/object-bytes.js";
 
 interface Keeper {
   keep(value: unknown): void;
@@ -48,20 +49,14 @@ describe("a job whose driver is killed", function () {
       () => Number(readFileSync(file, "utf8").trim()),
       "a worker is in its loop",
     );
-    await eventually(
-      async () => (await nodes()).some(({ storeUsed }) => storeUsed > 0),
-      "an object is stored",
-    );
+    await eventually(async () => (await objectBytes()) > 0, "an object is stored");
     expect((await rows()).some((key) => key.includes(job))).to.equal(true);
 
     program.signal("SIGKILL");
     await program.ended();
     const killedAt = performance.now();
     await eventually(() => !isRunning(spinning), "its worker is gone");
-    await eventually(
-      async () => (await nodes()).every(({ storeUsed }) => storeUsed === 0),
-      "its objects are gone",
-    );
+    await eventually(async () => (await objectBytes()) === 0, "its objects are gone");
     await eventually(
       async () => (await nodes()).reduce((sum, { actors }) => sum + actors, 0) === 1,
       "its actors are gone but for the detached one",

@@ -4,6 +4,7 @@ import { availableResources, clusterResources, get, nodes, put } from "stingray"
 import { Keeper, makeNumbers, rest, sum, where } from "./fixtures/life-tasks.js";
 import { ClusterByHand } from "./support/by-hand.js";
 import { eventually } from "./support/eventually.js";
+import { objectBytes } from "./support/object-bytes.js";
 
 const LARGE = 1 << 18; // numbers, 2 MiB
 const TOTAL = (LARGE * (LARGE - 1)) / 2;
@@ -66,10 +67,7 @@ describe("two nodes started by hand", function () {
     for (const node of [left, right])
       expect((await get(sum.options({ scheduling: { node } }).remote(put1))).total).to.equal(TOTAL);
     for (const ref of [made, far, put1]) ref.release();
-    await eventually(
-      async () => (await nodes()).every(({ storeUsed }) => storeUsed === 0),
-      "the stores are empty again",
-    );
+    await eventually(async () => (await objectBytes()) === 0, "the stores are empty again");
   });
 
   it("host actors, which any of them can call", async () => {

@@ -1,14 +1,13 @@
 /** The life of objects: they are there while anybody holds a reference, and gone afterwards. */
 import { expect } from "chai";
-import { ObjectLostError, cancel, get, kill, nodes, put, type ObjectRef } from "stingray";
+import { ObjectLostError, cancel, get, kill, put, type ObjectRef } from "stingray";
 import * as objects from "./fixtures/objects.js";
 import { large as largeItems } from "./fixtures/task-streams.js";
 import { sleeper } from "./fixtures/tasks.js";
+import { objectBytes } from "./support/object-bytes.js";
 import { TestCluster, eventually, rejection } from "./support/actor-cluster.js";
 
 const LENGTH = 64 * 1024; // half a megabyte of doubles
-
-const storeUsed = async (): Promise<number> => (await nodes()).reduce((sum, node) => sum + node.storeUsed, 0);
 
 describe("the life of objects", function () {
   this.timeout(20_000);
@@ -21,14 +20,14 @@ describe("the life of objects", function () {
   afterEach("nothing is left: no bytes in the store, no objects in this process", () =>
     eventually(async () => {
       expect(await objects.countObjects()).to.deep.equal({ owned: 0, borrowed: 0 });
-      expect(await storeUsed()).to.equal(0);
+      expect(await objectBytes()).to.equal(0);
       return true;
     }, "everything is freed"),
   );
 
   const isThere = (): Promise<boolean> =>
-    eventually(async () => (await storeUsed()) > LENGTH * 8, "it is in the store");
-  const isGone = (): Promise<boolean> => eventually(async () => (await storeUsed()) === 0, "it is gone");
+    eventually(async () => (await objectBytes()) > LENGTH * 8, "it is in the store");
+  const isGone = (): Promise<boolean> => eventually(async () => (await objectBytes()) === 0, "it is gone");
 
   it("of large values that were put, or returned by tasks, ends with release()", async () => {
     const ref = await put(new Float64Array(LENGTH));
@@ -51,7 +50,7 @@ describe("the life of objects", function () {
     })();
     await eventually(async () => {
       await objects.countObjects();
-      return (await storeUsed()) === 0;
+      return (await objectBytes()) === 0;
     }, "it is collected");
   });
 
@@ -90,7 +89,7 @@ describe("the life of objects", function () {
       await get(holder[end].remote());
       await eventually(async () => {
         await get(holder.counts.remote());
-        return (await storeUsed()) === 0;
+        return (await objectBytes()) === 0;
       }, "the borrower lets go");
       expect(await get(holder.counts.remote())).to.deep.equal({ owned: 0, borrowed: 0 });
     }
@@ -138,7 +137,7 @@ describe("the life of objects", function () {
     unread.release();
     await eventually(async () => {
       await objects.countObjects();
-      return (await storeUsed()) === 0;
+      return (await objectBytes()) === 0;
     }, "what was inside is gone");
   });
 
@@ -165,7 +164,7 @@ describe("the life of objects", function () {
     await eventually(async () => {
       await objects.countObjects();
       const counts = await get(holder.counts.remote());
-      return counts.owned === 0 && counts.borrowed === 0 && (await storeUsed()) === 0;
+      return counts.owned === 0 && counts.borrowed === 0 && (await objectBytes()) === 0;
     }, "all of it is freed");
     await kill(holder);
   });

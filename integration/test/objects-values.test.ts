@@ -1,10 +1,11 @@
 /** Values: large ones as views on shared memory and private to their reader, and classes that travel. */
 import { expect } from "chai";
-import { InvalidArgumentError, SerializationError, get, nodes, put, registerSerializer } from "stingray";
+import { InvalidArgumentError, SerializationError, get, put, registerSerializer } from "stingray";
 import { makeNumbers } from "./fixtures/objects.js";
 import { Point, Temperature, Unregistered, hide, mirror, norm, warmer } from "./fixtures/task-values.js";
 import * as tasks from "./fixtures/tasks.js";
 import { TestCluster, eventually, rejection } from "./support/actor-cluster.js";
+import { objectBytes } from "./support/object-bytes.js";
 
 const MIB = 1024 * 1024;
 
@@ -16,9 +17,6 @@ describe("values", function () {
     test = await TestCluster.start({ objectStoreMemory: 256 * MIB });
   });
   after(() => test.end());
-
-  const storeUsed = async (): Promise<number> =>
-    (await nodes()).reduce((sum, node) => sum + node.storeUsed, 0);
 
   describe("of 64 KiB and more", () => {
     it("survive the way in each direction, put, passed and returned", async () => {
@@ -70,7 +68,7 @@ describe("values", function () {
       expect(views.every((view) => view.length === MIB && view[MIB - 1] === 0)).to.equal(true);
       const after = process.memoryUsage();
       expect(after.heapUsed - before.heapUsed).to.be.below(50 * MIB);
-      expect(await storeUsed()).to.be.below(12 * MIB);
+      expect(await objectBytes()).to.be.below(12 * MIB);
     });
 
     it("are private: who writes into a view changes nothing for anybody else", async () => {
@@ -87,7 +85,7 @@ describe("values", function () {
       const ref = await put(new Float64Array(MIB / 8).fill(3));
       const view = await get(ref);
       ref.release();
-      await eventually(async () => (await storeUsed()) === 0, "the object is freed");
+      await eventually(async () => (await objectBytes()) === 0, "the object is freed");
       using _other = await put(new Float64Array(MIB / 8).fill(9));
       expect(view.every((x) => x === 3)).to.equal(true);
     });
@@ -119,7 +117,7 @@ describe("values", function () {
       for (let i = 0; i < 240; i++) {
         const value = await get(makeNumbers.remote(MIB / 8, i));
         if (value[0] !== i) throw new Error(`got ${value[0]} instead of ${i}`);
-        if (i % 20 === 0) most = Math.max(most, await storeUsed());
+        if (i % 20 === 0) most = Math.max(most, await objectBytes());
       }
       expect(most).to.be.below(160 * MIB);
     });

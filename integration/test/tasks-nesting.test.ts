@@ -4,6 +4,7 @@ import { expect } from "chai";
 import { availableResources, cancel, get, nodes } from "stingray";
 import * as tasks from "./fixtures/tasks.js";
 import { TestCluster, eventually } from "./support/actor-cluster.js";
+import { objectBytes } from "./support/object-bytes.js";
 
 describe("many tasks", function () {
   this.timeout(20_000);
@@ -16,8 +17,8 @@ describe("many tasks", function () {
   afterEach("all resources are free again, and nothing is in the store", () =>
     eventually(async () => {
       expect(await availableResources()).to.include({ CPU: 2, special: 2 });
+      expect(await objectBytes()).to.equal(0);
       for (const node of await nodes()) {
-        expect(node.storeUsed).to.equal(0);
         expect(node.pending).to.deep.equal([]);
       }
       return true;

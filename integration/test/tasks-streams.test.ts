@@ -9,10 +9,10 @@ import {
   TaskError,
   cancel,
   get,
-  nodes,
 } from "stingray";
 import * as streams from "./fixtures/task-streams.js";
 import { TestCluster, eventually, linesOf, rejection } from "./support/actor-cluster.js";
+import { objectBytes } from "./support/object-bytes.js";
 
 const LARGE = 32 * 1024; // 256 KiB of doubles
 
@@ -22,7 +22,7 @@ describe("streams of tasks", function () {
   let count = 0;
   const newFile = (): string => test.file(`stream-${count++}`);
   const storeIsEmpty = (): Promise<boolean> =>
-    eventually(async () => (await nodes()).every((node) => node.storeUsed === 0), "the store is empty");
+    eventually(async () => (await objectBytes()) === 0, "the store is empty");
 
   before(async () => {
     test = await TestCluster.start();

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { expect } from "chai";
 import { Agent, type NodeId, type ProcessId, type StoreFigures, type StoreListing } from "@stingray/protocol";
 import { processState } from "@stingray/task/internal";
-import { nodes, type InitOptions, type NodeView } from "stingray";
+import { get, nodes, type InitOptions, type NodeView, type ObjectRef } from "stingray";
+import { collect } from "../objects/programs/pieces.js";
 import { TestCluster, collectGarbage, eventually } from "./actor-cluster.js";
 
 export const KIB = 1024;
@@ -36,8 +37,8 @@ export async function total(figure: keyof StoreFigures): Promise<number> {
 }
 
 export interface Freed {
-  /** Has other processes collect garbage. @defaultValue nothing */
-  collect?: (() => Promise<unknown>) | undefined;
+  /** Calls that have actors collect garbage. @defaultValue none */
+  collect?: (() => readonly ObjectRef[]) | undefined;
   timeoutMs?: number | undefined;
 }
 
@@ -45,27 +46,54 @@ export interface Freed {
 export async function everythingIsFreed({ collect, timeoutMs = 15_000 }: Freed = {}): Promise<void> {
   await eventually(
     async () => {
-      collectGarbage();
-      await collect?.();
-      for (const node of await aliveNodes()) {
-        const { figures, processes, silent } = await listing(node, 10);
-        const { used, leased, lingering, onDisk, objects, waiting } = figures;
-        expect(
-          { used: used - leased, lingering, onDisk, objects, waiting },
-          `the store of ${node.node}`,
-        ).to.deep.equal({ used: 0, lingering: 0, onDisk: 0, objects: 0, waiting: 0 });
-        expect(silent, "processes that do not answer").to.deep.equal([]);
-        for (const { process, owned, borrowed, inlineBytes, slabBytes, objects } of processes)
-          expect(
-            { owned, borrowed, inlineBytes, slabBytes },
-            `process ${process}, which has ${JSON.stringify(objects.slice(0, 5))}`,
-          ).to.deep.equal({ owned: 0, borrowed: 0, inlineBytes: 0, slabBytes: 0 });
-      }
+      await collectEverywhere(collect?.() ?? []);
+      for (const node of await aliveNodes()) expectEmpty(node.node, await listing(node, 10));
       return true;
     },
     "everything is freed",
     timeoutMs,
   );
+}
+
+/** Views and references that nobody has any more go with the garbage of their processes. */
+async function collectEverywhere(more: readonly ObjectRef[]): Promise<void> {
+  const refs: ObjectRef[] = [...more];
+  for (const { node, total } of await aliveNodes())
+    for (let i = 0; i < 2 * (total["CPU"] ?? 1); i++)
+      refs.push(collect.options({ scheduling: { node, soft: true } }).remote());
+  try {
+    await get(refs, { timeoutMs: 10_000 });
+  } finally {
+    for (const ref of refs) ref.release();
+  }
+  // What is on the stack now is not garbage yet.
+  await new Promise(setImmediate);
+  collectGarbage();
+  await new Promise(setImmediate);
+}
+
+function expectEmpty(node: string, { figures, objects, processes, silent }: StoreListing): void {
+  const { used, leased, lingering, onDisk, waiting } = figures;
+  const left = { used: used - leased, lingering, onDisk, objects: figures.objects, waiting };
+  const details = JSON.stringify({ left, objects });
+  expect(left, `the store of ${node}: ${details}`).to.deep.equal({
+    used: 0,
+    lingering: 0,
+    onDisk: 0,
+    objects: 0,
+    waiting: 0,
+  });
+  expect(silent, "processes that do not answer").to.deep.equal([]);
+  for (const { process, owned, borrowed, inlineBytes, slabBytes, objects } of processes) {
+    const held = { owned, borrowed, inlineBytes, slabBytes };
+    const details = JSON.stringify({ held, objects: objects.slice(0, 5) });
+    expect(held, `process ${process}: ${details}`).to.deep.equal({
+      owned: 0,
+      borrowed: 0,
+      inlineBytes: 0,
+      slabBytes: 0,
+    });
+  }
 }
 
 /** Bytes of the files below a directory, as they are on disk. */

@@ -22,7 +22,7 @@ export interface StoreGauge {
   /** Bytes. */
   readonly used: number;
   readonly capacity: number;
-  figures?(): StoreFigures;
+  figures(): StoreFigures;
 }
 
 /** What the node has to offer. While it drains, nobody asks. */
@@ -58,7 +58,7 @@ export function nodeState(config: AgentConfig, parts: NodeParts): Omit<Heartbeat
     pending: demands
       .slice(0, MAX_PENDING)
       .map(({ shape, want, reason }) => ({ shape: shape.resources, count: want, reason })),
-    store: parts.store.figures?.(),
+    store: parts.store.figures(),
   };
 }
 

@@ -1,17 +1,35 @@
 /** Where a node puts objects that don't fit into memory. */
-import { accessSync, constants, mkdirSync, statSync } from "node:fs";
+import { accessSync, constants, mkdirSync, statSync, statfsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, resolve } from "node:path";
 import { InvalidOptionError, toError } from "@stingray/protocol";
 
+/** File systems that are memory themselves (tmpfs, ramfs): nothing is gained by moving objects there. */
+const IN_MEMORY = new Set([0x01021994, 0x858458f6]);
+const ON_DISK = "/var/tmp";
+
+/** The system's directory for temporary files, or where that is in memory, `/var/tmp`. */
+function usualDir(): string {
+  const usual = tmpdir();
+  return isInMemory(usual) && !isInMemory(ON_DISK) ? ON_DISK : usual;
+}
+
+function isInMemory(dir: string): boolean {
+  try {
+    return IN_MEMORY.has(statfsSync(dir).type);
+  } catch {
+    return true; // it is not there: as little use
+  }
+}
+
 /**
  * Makes the directory if it is missing, and sees that files can be made in it.
- * @param given relative to the working directory. @defaultValue the system's directory for temporary files
+ * @param given relative to the working directory. @defaultValue the system's directory for temporary files, or `/var/tmp` where that is in memory
  * @returns its absolute path
  * @throws InvalidOptionError where it can't be made or written to
  */
 export function prepareSpillDir(given?: string): string {
-  const dir = resolve(given === undefined || given === "" ? tmpdir() : given);
+  const dir = resolve(given === undefined || given === "" ? usualDir() : given);
   try {
     make(dir);
     accessSync(dir, constants.W_OK | constants.X_OK);

@@ -1,5 +1,4 @@
 /** What went over the network of objects, beside what the store knows of itself. */
-import type { StoreFigures } from "@stingray/protocol";
 import type { StoreGauge } from "./node-state.js";
 
 export class Traffic {
@@ -14,7 +13,7 @@ export class Traffic {
   }
 
   /** The figures of a store with those of the network, each time anew. */
-  gauge(store: StoreGauge & { figures(): StoreFigures }): StoreGauge & { figures(): StoreFigures } {
+  gauge(store: StoreGauge): StoreGauge {
     return {
       used: store.used,
       capacity: store.capacity,

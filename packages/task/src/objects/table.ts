@@ -188,8 +188,10 @@ export class ObjectTable {
   /** The value of an owned object is known. A value that nobody holds any more, or that came twice, is discarded. */
   settle(entry: ObjectEntry, state: ObjectState): void {
     if (!entry.freed && entry.settle(state)) {
-      if (state.kind === "stored") this.collector.came(state.location[0]);
-      else this.count(state, 1);
+      if (state.kind === "stored") {
+        this.publish(entry); // agents tell of copies, and people ask whose it is
+        this.collector.came(state.location[0]);
+      } else this.count(state, 1);
     } else {
       if (state.kind === "stored") this.links.freeStored(entry.id, state.location);
       else if (state.kind === "slab") state.value.free();
@@ -232,7 +234,6 @@ export class ObjectTable {
       case "slab":
         return [ValueKind.Inline, state.value.bytes];
       case "stored":
-        this.publish(entry); // whoever copies it says so to its owner
         return [ValueKind.Stored, state.location, entry.id];
       case "error":
         return [ValueKind.Error, state.bytes];

@@ -155,7 +155,6 @@ export class Values {
     const failed = new Set<string>();
     // Whoever releases the reference meanwhile does not take the value away from under the reader.
     table.pin(entry);
-    if (entry.owned) table.publish(entry); // the node may fetch a copy, and say so
     try {
       for (let round = 1; entry.state.kind === "stored"; round++) {
         const { location } = entry.state;
