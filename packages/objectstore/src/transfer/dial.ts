@@ -43,7 +43,7 @@ export function dial(address: DataAddress, options: DialOptions): Promise<Dialle
         failure = error;
       if (settled) return;
       if (hosts.length > 0) next();
-      else if (wires.size === 0) settle(() => reject(failure as Error));
+      else if (wires.size === 0) settle(() => reject(failure));
     };
     const next = (): void => {
       clearTimeout(stagger);

@@ -23,11 +23,11 @@ import {
   PROTOCOL_VERSION,
   ProtocolError,
   record,
-  StingrayError,
   text,
   uint,
   type Check,
   type DataAddress,
+  type StingrayError,
 } from "@stingray/protocol";
 import { Kind, type Frame } from "./frame.js";
 import type { Wire } from "./wire.js";

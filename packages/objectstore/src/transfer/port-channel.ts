@@ -1,5 +1,5 @@
 /** One object that is open on a connection to a data port, to be sent. */
-import { ChunkMap } from "./chunks.js";
+import type { ChunkMap } from "./chunks.js";
 import { Flag, Kind } from "./frame.js";
 import type { Session } from "./handshake.js";
 import { encodeHere } from "./here.js";

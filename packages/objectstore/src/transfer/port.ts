@@ -54,11 +54,15 @@ export class DataPort {
     this.#server = server;
     const { address, port } = server.address() as AddressInfo;
     this.address = { hosts: [...(options.advertise ?? reachable(address))], port, key: options.key };
-    this.#uploads = new Uploads(options.accept, limits.lingerMs);
+    this.#uploads = new Uploads((object, size, peer) => options.accept(object, size, peer), limits.lingerMs);
     this.#port = this.#behind();
     server.on("connection", (socket) => this.#accepted(socket));
     server.on("error", (error) => this.#problem(error));
-    const period = Math.max(20, Math.min(SWEEP_MS, limits.handshakeMs / 4, limits.stallMs / 4));
+    const { handshakeMs, stallMs, idleMs, lingerMs } = limits;
+    const period = Math.max(
+      20,
+      Math.min(SWEEP_MS, ...[handshakeMs, stallMs, idleMs, lingerMs].map((ms) => ms / 4)),
+    );
     this.#sweeper = setInterval(() => this.#sweep(), period).unref();
   }
 
@@ -119,11 +123,11 @@ export class DataPort {
   }
 
   #behind(): Port {
-    const { key, open } = this.#options;
+    const { key } = this.#options;
     return {
       key,
       limits: this.#limits,
-      open,
+      open: (object, peer) => this.#options.open(object, peer),
       serving: (object) => {
         const known = this.#servings.get(object);
         if (known !== undefined) return known;

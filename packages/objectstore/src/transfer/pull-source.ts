@@ -56,6 +56,8 @@ export class PullSource implements Asker, LinkChannel {
   #state: State = { kind: "starting" };
   #here: Availability | undefined;
   #overRpc = false;
+  /** Why its data port is not used. */
+  #unreached: string | undefined;
   #failures = 0;
   #damaged = 0;
   #movedAt = performance.now();
@@ -84,6 +86,10 @@ export class PullSource implements Asker, LinkChannel {
     if (kind === "rpc") return RPC_WINDOW - this.#asked.size;
     const window = Math.max(1, Math.floor(this.#pull.limits.windowBytes / CHUNK_BYTES));
     return kind === "tcp" ? window - this.#asked.size : 0;
+  }
+  /** For how long it has had nothing to do, though it could have been asked. Milliseconds. */
+  idleFor(now: number): number {
+    return this.spare > 0 && this.#asked.size === 0 ? now - this.#movedAt : 0;
   }
   get unrestricted(): boolean {
     return this.#here?.has === undefined && this.#here?.offers === undefined;
@@ -199,8 +205,8 @@ export class PullSource implements Asker, LinkChannel {
         `${this.name} to say where its data port is`,
       );
       if (address !== undefined && address.hosts.length > 0) return await pool.link(address);
-    } catch {
-      // whatever it is: the RPC links may work
+    } catch (thrown) {
+      this.#unreached = toError(thrown).message; // whatever it is: the RPC links may work
     }
     this.#overRpc = true;
     return undefined;
@@ -252,6 +258,7 @@ export class PullSource implements Asker, LinkChannel {
     if (++this.#failures >= limits.failures) {
       if (this.#overRpc || !("source" in this.#origin)) return this.#giveUp(error.message);
       this.#overRpc = true;
+      this.#unreached = error.message;
       this.#failures = 0;
     }
     const timer = setTimeout(() => this.start(), limits.retryMs * 2 ** Math.max(0, this.#failures - 1));
@@ -259,7 +266,8 @@ export class PullSource implements Asker, LinkChannel {
     this.#pull.changed();
   }
 
-  #giveUp(reason: string): void {
+  #giveUp(why: string): void {
+    const reason = this.#unreached === undefined ? why : `${why} (over RPC, because ${this.#unreached})`;
     this.#leave(false, { kind: "over", reason });
     this.#pull.changed();
   }

@@ -26,8 +26,11 @@ export interface PullOptions {
 const TICK_MS = 50;
 /** Nothing has come for so long: those who sent us elsewhere are asked again. Milliseconds. */
 const INSIST_MS = 200;
-/** Chunks that are insisted on at a time. */
-const INSIST = 2;
+/** Chunks that are insisted on at a time then, at first and at most: it doubles while nothing else comes. */
+const INSIST_FIRST = 2;
+const INSIST_MOST = 8;
+/** One that sent us elsewhere has had nothing to do for so long: it is asked for a chunk now and then. Milliseconds. */
+const IDLE_MS = 500;
 /** Sources in all, with those that were named by others. */
 const MOST_SOURCES = 24;
 
@@ -45,6 +48,8 @@ export class Pull implements PullHost {
   readonly #pump = (): void => this.changed();
   #movedAt = performance.now();
   #tick: NodeJS.Timeout | undefined;
+  readonly #insisted = new Set<number>();
+  #insist = 0;
   #pumping = false;
   #again = false;
   #settle: { resolve(): void; reject(error: Error): void } | undefined;
@@ -111,10 +116,14 @@ export class Pull implements PullHost {
     this.#budget.give(bytes.length);
     onReceived?.(bytes.length);
     if (sum !== undefined && !chunkSum(bytes).equals(sum)) {
+      this.#insisted.delete(index);
       this.#plan.spoiled(index, source);
       return false;
     }
-    this.#movedAt = performance.now();
+    if (!this.#insisted.delete(index)) {
+      this.#movedAt = performance.now();
+      this.#insist = 0;
+    }
     this.#plan.done(index);
     try {
       into.arrived(chunks.offset(index), bytes.length);
@@ -127,6 +136,7 @@ export class Pull implements PullHost {
   }
 
   released(index: number): void {
+    this.#insisted.delete(index);
     this.#plan.release(index);
     this.#budget.give(this.#options.chunks.length(index));
   }
@@ -154,7 +164,9 @@ export class Pull implements PullHost {
       asked = false;
       for (const source of this.#sources) {
         if (source.usable) lost = false;
-        if (source.spare > 0) asked = this.#ask(source, false) || asked;
+        if (source.spare <= 0) continue;
+        if (this.#ask(source, false)) asked = true;
+        else if (this.#insisted.size < this.#insist && this.#ask(source, true)) asked = true;
       }
     }
     if (lost) this.#end(this.#lost());
@@ -167,16 +179,18 @@ export class Pull implements PullHost {
       this.#plan.release(index);
       return false;
     }
+    if (insist) this.#insisted.add(index);
     source.ask(index, insist);
     return true;
   }
 
   #look(): void {
     const now = performance.now();
-    if (this.#plan.missing > 0 && now - this.#movedAt > INSIST_MS) {
+    if (now - this.#movedAt > INSIST_MS) {
+      this.#insist = Math.min(INSIST_MOST, Math.max(INSIST_FIRST, this.#insist * 2));
       this.changed();
-      for (const source of this.#sources)
-        for (let i = 0; i < INSIST && source.spare > 0 && source.asked < INSIST; i++) this.#ask(source, true);
+    } else {
+      for (const source of this.#sources) if (source.idleFor(now) > IDLE_MS && this.#ask(source, true)) break;
     }
     let idle = false;
     if (this.#plan.missing === 0)

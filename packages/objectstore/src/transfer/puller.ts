@@ -1,5 +1,5 @@
 /** What a process needs to get objects from others, and to upload its own: connections, limits, pulls, pushes. */
-import type { DataAddress } from "@stingray/protocol";
+import { ConnectionError, type DataAddress } from "@stingray/protocol";
 import { Budget } from "./budget.js";
 import { PULL_LIMITS, type PullLimits } from "./limits.js";
 import { Pool } from "./pool.js";
@@ -18,6 +18,8 @@ export class Puller {
   readonly #limits: PullLimits;
   readonly #pool: Pool;
   readonly #budget: Budget;
+  readonly #running = new Set<AbortController>();
+  #closed = false;
 
   constructor(options: PullerOptions) {
     const { name, serves, ...limits } = options;
@@ -39,19 +41,44 @@ export class Puller {
    * @throws ObjectLostError if no source is left, `detail`: `object`, `sources` with the reason of each; the signal's reason
    */
   pull(options: PullOptions): Promise<void> {
-    return new Pull(this.#name, this.#pool, this.#budget, this.#limits, options).run();
+    return this.#run(options.signal, (signal) =>
+      new Pull(this.#name, this.#pool, this.#budget, this.#limits, { ...options, signal }).run(),
+    );
   }
 
   /**
    * Uploads an object that this process has created there. Resolves when all of it is there.
-   * @throws ObjectLostError if it is not expected there; ConnectionError if nothing can be reached; the signal's reason
+   * @throws ObjectLostError if it is not expected there; ConnectionError if nothing can be reached; ProtocolError if it arrives damaged again and again; the signal's reason
    */
   push(options: PushOptions): Promise<void> {
-    return new Push(this.#pool, this.#limits, options).run();
+    return this.#run(options.signal, (signal) =>
+      new Push(this.#pool, this.#limits, { ...options, signal }).run(),
+    );
   }
 
-  /** Ends all connections; what is under way fails. */
+  /** Ends all connections; what is under way fails with a ConnectionError. */
   close(): void {
+    this.#closed = true;
+    for (const own of this.#running) own.abort(closed());
     this.#pool.close();
   }
+
+  async #run(signal: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    if (this.#closed) throw closed();
+    const own = new AbortController();
+    const abort = (): void => own.abort(signal?.reason);
+    if (signal?.aborted === true) abort();
+    signal?.addEventListener("abort", abort, { once: true });
+    this.#running.add(own);
+    try {
+      await work(own.signal);
+    } finally {
+      this.#running.delete(own);
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+}
+
+function closed(): ConnectionError {
+  return new ConnectionError("this process takes no part in transfers any more");
 }

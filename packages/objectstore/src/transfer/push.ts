@@ -30,6 +30,7 @@ export class Push {
   readonly #options: PushOptions;
   #failures = 0;
   #damaged = 0;
+  #missing = Number.POSITIVE_INFINITY;
 
   constructor(pool: Pool, limits: PullLimits, options: PushOptions) {
     this.#pool = pool;
@@ -59,7 +60,7 @@ export class Push {
           link,
           this.#options,
           this.#limits,
-          () => this.#moved(),
+          (missing) => this.#told(missing),
           () => this.#spoiled(),
         ).run();
       } catch (thrown) {
@@ -70,8 +71,10 @@ export class Push {
     }
   }
 
-  #moved(): void {
-    this.#failures = 0;
+  /** So many chunks are not there yet, says the port. */
+  #told(missing: number): void {
+    if (missing < this.#missing) this.#failures = 0;
+    this.#missing = missing;
   }
 
   #spoiled(): void {
@@ -130,7 +133,7 @@ class Upload implements LinkChannel {
   readonly #link: Link;
   readonly #options: PushOptions;
   readonly #limits: PullLimits;
-  readonly #moved: () => void;
+  readonly #told: (missing: number) => void;
   readonly #spoiled: () => void;
   #todo: number[] = [];
   #underWay = 0;
@@ -138,11 +141,17 @@ class Upload implements LinkChannel {
   #since = performance.now();
   #finish: ((error: Error | undefined) => void) | undefined;
 
-  constructor(link: Link, options: PushOptions, limits: PullLimits, moved: () => void, spoiled: () => void) {
+  constructor(
+    link: Link,
+    options: PushOptions,
+    limits: PullLimits,
+    told: (missing: number) => void,
+    spoiled: () => void,
+  ) {
     this.#link = link;
     this.#options = options;
     this.#limits = limits;
-    this.#moved = moved;
+    this.#told = told;
     this.#spoiled = spoiled;
   }
 
@@ -172,6 +181,7 @@ class Upload implements LinkChannel {
       throw new ProtocolError(`${to.name} expects ${size} bytes for ${object}, not ${from.length}`);
     this.#todo = [];
     for (let i = chunkCount(size) - 1; i >= 0; i--) if (has?.has(i) === false) this.#todo.push(i);
+    this.#told(this.#todo.length);
     this.#put();
   }
   again(index: number): void {
@@ -213,7 +223,6 @@ class Upload implements LinkChannel {
         this.#underWay--;
         if (!sent) return; // the connection is over, which is told by itself
         this.#since = performance.now();
-        this.#moved();
         this.#put();
       });
     }

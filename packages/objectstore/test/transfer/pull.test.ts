@@ -2,17 +2,11 @@ import { expect } from "chai";
 import { ObjectLostError } from "@stingray/protocol";
 import { CHUNK_BYTES, ChunkMap } from "../../src/transfer/chunks.js";
 import { until } from "../helpers/until.js";
+import { caught } from "./helpers/caught.js";
 import { Cluster, sourceOf } from "./helpers/cluster.js";
 import { newObject, Target } from "./helpers/memory.js";
 
 const MIB = 1 << 20;
-
-async function caught(promise: Promise<unknown>): Promise<Error> {
-  return promise.then(
-    () => expect.fail("nothing was thrown"),
-    (thrown: unknown) => thrown as Error,
-  );
-}
 
 describe("pulling an object", () => {
   let cluster: Cluster;

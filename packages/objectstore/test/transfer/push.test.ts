@@ -1,0 +1,141 @@
+import { expect } from "chai";
+import { ObjectLostError, ProtocolError } from "@stingray/protocol";
+import { dial } from "../../src/transfer/dial.js";
+import { Kind } from "../../src/transfer/frame.js";
+import { Link } from "../../src/transfer/link.js";
+import { chunkSum } from "../../src/transfer/sum.js";
+import { until } from "../helpers/until.js";
+import { caught } from "./helpers/caught.js";
+import { Cluster, sourceOf, type TestNode } from "./helpers/cluster.js";
+import { fill, newObject, Target } from "./helpers/memory.js";
+import { Proxy, type Harm } from "./helpers/proxy.js";
+
+const MIB = 1 << 20;
+const SIZE = 10 * MIB + 77;
+
+describe("uploading an object", () => {
+  let cluster: Cluster;
+  let proxies: Proxy[];
+  beforeEach(() => {
+    cluster = new Cluster();
+    proxies = [];
+  });
+  afterEach(async () => {
+    await cluster.close();
+    await Promise.all(proxies.map((proxy) => proxy.close()));
+  });
+
+  async function scene(size = SIZE): Promise<{
+    node: TestNode;
+    driver: TestNode;
+    object: string;
+    from: Uint8Array;
+    into: Target;
+  }> {
+    const [node, driver] = [await cluster.node({ port: { lingerMs: 300 } }), await cluster.node()];
+    const object = newObject();
+    const from = fill(new Uint8Array(size), 5);
+    const into = new Target(cluster.memory.room(size));
+    node.uploads.set(object, into);
+    return { node, driver, object, from, into };
+  }
+  async function proxy(node: TestNode, harm: (connection: number) => Harm): Promise<Proxy> {
+    const made = await Proxy.to(node.port.address, harm, "port");
+    proxies.push(made);
+    return made;
+  }
+
+  it("brings all of it, and resolves when it is there", async () => {
+    for (const size of [1, MIB, SIZE]) {
+      const { node, driver, object, from, into } = await scene(size);
+      await driver.puller.push({ object, from, to: sourceOf(node) });
+      expect(Buffer.compare(into.bytes, from)).to.equal(0);
+      expect(into.ended).to.equal(true);
+    }
+  });
+
+  it("goes on where it was when the connection is cut", async () => {
+    const { node, driver, object, from, into } = await scene();
+    const through = await proxy(node, (n) => (n < 3 ? { cutAt: 3 * MIB + 100 } : {}));
+    await driver.puller.push({ object, from, to: sourceOf(node, through.address) });
+    expect(Buffer.compare(into.bytes, from)).to.equal(0);
+    expect(into.arrivals.length, "each chunk once").to.equal(11);
+    expect(through.connections).to.equal(4);
+  });
+
+  it("sends a chunk again that was damaged", async () => {
+    const { node, driver, object, from, into } = await scene();
+    const through = await proxy(node, () => ({ flipAt: 2 * MIB }));
+    await driver.puller.push({ object, from, to: sourceOf(node, through.address) });
+    expect(Buffer.compare(into.bytes, from)).to.equal(0);
+  });
+
+  it("fails where the object is not expected", async () => {
+    const { node, driver, from } = await scene();
+    const error = await caught(driver.puller.push({ object: newObject(), from, to: sourceOf(node) }));
+    expect(error).to.be.instanceOf(ObjectLostError);
+  });
+
+  it("fails when nothing is taken any more, and the port gives the object up", async () => {
+    const { node, object, from, into } = await scene();
+    const driver = await cluster.node({ silentMs: 200, failures: 2 });
+    const through = await proxy(node, () => ({ stallAt: MIB / 2 }));
+    await caught(driver.puller.push({ object, from, to: sourceOf(node, through.address) }));
+    await until("it is closed as incomplete", () => into.ended === false);
+    expect(into.chunks.size).to.equal(SIZE);
+  });
+
+  it("can be aborted", async () => {
+    const { node, driver, object, from } = await scene();
+    const abort = new AbortController();
+    const through = await proxy(node, () => ({ stallAt: MIB }));
+    const push = driver.puller.push({
+      object,
+      from,
+      to: sourceOf(node, through.address),
+      signal: abort.signal,
+    });
+    await until("it is under way", () => through.connections === 1 && node.port.connections === 1);
+    const reason = new Error("enough");
+    abort.abort(reason);
+    expect(await caught(push)).to.equal(reason);
+  });
+
+  it("writes nothing outside the object, whatever the peer sends", async () => {
+    const { node, object, into } = await scene();
+    const lies: [index: number, length: number][] = [
+      [0, MIB - 1],
+      [10, MIB],
+      [11, 5],
+      [0xffff_ffff, 1],
+    ];
+    for (const [index, length] of lies) {
+      const { wire, session } = await dial(node.port.address, {
+        name: "liar",
+        serves: undefined,
+        timeoutMs: 2000,
+      });
+      const link = new Link(wire, session, () => {});
+      let cut: Error | undefined;
+      const channel = link.upload(object, SIZE, {
+        here: () => {
+          const bytes = new Uint8Array(length);
+          wire.sendChunk(Kind.Put, channel, index, bytes, chunkSum(bytes), () => {});
+        },
+        room: () => new Uint8Array(0),
+        data() {},
+        declined() {},
+        holders() {},
+        gone() {},
+        again() {},
+        stored() {},
+        cut: (error) => void (cut = error),
+      });
+      await until("it is cut", () => cut !== undefined);
+    }
+    expect(into.arrivals).to.deep.equal([]);
+    expect(into.bytes.every((byte) => byte === 0)).to.equal(true);
+    expect(node.problems.every((error) => error instanceof ProtocolError)).to.equal(true);
+    expect(node.problems.length).to.equal(lies.length);
+  });
+});
