@@ -103,7 +103,7 @@ export class Arrival {
     return core.seal(entry);
   }
 
-  /** Gives up what is not finished. Idempotent. */
+  /** Gives up what is not finished. Nobody may write to a window any more: the file is used for others. Idempotent. */
   close(): void {
     if (this.ended) return;
     this.end();

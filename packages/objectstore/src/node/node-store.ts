@@ -1,27 +1,21 @@
 /** The agent's side of a node's store: gives room, knows what is where, moves it to disk and back, removes what is freed. */
-import { closeSync, fstatSync, statfsSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
-import {
-  InvalidOptionError,
-  type StoreFigures,
-  type StoreRoom,
-  type StoreSpan,
-  type StoreState,
-} from "@stingray/protocol";
-import { checkObjectName, openIfThere, readAt } from "../shm/files.js";
-import { HEADER_BYTES } from "../shm/header.js";
+import { dirname, resolve } from "node:path";
+import { InvalidOptionError, type StoreFigures, type StoreRoom, type StoreSpan } from "@stingray/protocol";
+import { checkObjectName } from "../shm/files.js";
 import { mappedFiles } from "../shm/native.js";
 import { claimDir, sweepDeadStores } from "../shm/root.js";
-import { Arrival } from "./arrival.js";
+import type { Arrival } from "./arrival.js";
 import { Core } from "./core.js";
-import type { Entry } from "./entry.js";
+import { Creations } from "./creations.js";
 import { Leases } from "./leases.js";
 import { list, stateOf, type Listing } from "./listing.js";
+import { mapSpan } from "./map-span.js";
+import type { CreateOptions, NodeStoreOptions, ObjectStat, SharedBytes } from "./options.js";
 import { Restorer } from "./restorer.js";
 import { RoomQueue } from "./room-queue.js";
 import { Rooms, clientGone, notWanted, type Creation } from "./rooms.js";
-import { SpillDir, type SpillOptions } from "./spill-dir.js";
+import { SpillDir } from "./spill-dir.js";
 import { Spiller } from "./spiller.js";
 
 const WAIT_MS = 2000;
@@ -29,47 +23,8 @@ const DEADLINE_MS = 60_000;
 /** How often files that were freed while they were seen are looked at. Milliseconds. */
 const REAP_MS = 1000;
 
-export interface NodeStoreOptions {
-  /** Created here, mode 0700; removed by `close`. */
-  dir: string;
-  /** Bytes of shared memory that all objects and leases may take together. */
-  capacity: number;
-  /** Where objects go that do not fit. Default: nowhere, and creations wait for `deadlineMs`. */
-  spill?: SpillOptions | undefined;
-  /** Remove what dead processes left beside both directories first. Default true. */
-  sweep?: boolean;
-  /** A creation that waits goes to disk when nothing has moved for so long. Milliseconds, default 2000. */
-  waitMs?: number;
-  /** No creation waits longer. Milliseconds, default 60,000. */
-  deadlineMs?: number;
-  /** Lines for people: objects lost, spilling refused. Default: nobody reads them. */
-  log?: (line: string) => void;
-  /** An object left this node although nobody freed it: a copy whose memory was needed, or one whose bytes were lost. */
-  dropped?: (object: string, why: "evicted" | "lost") => void;
-}
-
-export interface CreateOptions extends Creation {
-  signal?: AbortSignal | undefined;
-}
-
-export interface ObjectStat {
-  /** Of the value, in bytes. */
-  readonly size: number;
-  /** It is here whole. */
-  readonly sealed: boolean;
-  readonly state: StoreState;
-  readonly copy: boolean;
-}
-
-/** An object's bytes, for as long as they are needed. */
-export interface SharedBytes {
-  readonly bytes: Uint8Array;
-  /** Nothing of `bytes` may be used any more. Idempotent. */
-  release(): void;
-}
-
 export class NodeStore implements AsyncDisposable {
-  private readonly arrivals = new Map<Entry, Arrival>();
+  private readonly creations: Creations;
   private readonly reaper: NodeJS.Timeout;
   private closed: Promise<void> | undefined;
 
@@ -81,6 +36,7 @@ export class NodeStore implements AsyncDisposable {
     private readonly leases: Leases,
     private readonly restorer: Restorer,
   ) {
+    this.creations = new Creations(core);
     this.reaper = setInterval(() => core.pool.reap(), REAP_MS);
     this.reaper.unref();
   }
@@ -152,31 +108,12 @@ export class NodeStore implements AsyncDisposable {
    * freed meanwhile.
    */
   seal(object: string, size: number): boolean {
-    const creations = this.core.entries.creationsOf(object);
-    const whole = creations.find((entry) => entry.size === size && this.isWhole(entry));
-    if (whole !== undefined) return this.complete(whole);
-    const there = this.core.entries.get(object);
-    if (there !== undefined && (creations.length === 0 || this.isWhole(there))) return there.size === size;
-    for (const entry of creations) if (!this.arrivals.has(entry)) this.core.abandon(entry, false);
-    return false;
+    return this.creations.seal(object, size);
   }
-
   /** The client's creation of this object came to nothing, whether it has room yet or not. */
   abandon(object: string, client: string): void {
     this.queue.end({ object, client }, notWanted(object));
-    for (const entry of this.core.entries.creationsOf(object)) {
-      if (entry.client !== client) continue;
-      const arrival = this.arrivals.get(entry);
-      if (entry.segment?.allocated === false) this.coolIfFull(entry.segment.length);
-      if (arrival !== undefined) arrival.close();
-      else this.core.abandon(entry, true);
-    }
-  }
-
-  /** A writer that failed may have found the file system full, which holds less than this store believes. */
-  private coolIfFull(bytes: number): void {
-    const { bavail, bsize } = statfsSync(this.core.dir);
-    if (bavail * bsize < bytes) void this.core.pool.cool();
+    this.creations.abandon(object, client);
   }
 
   /** A file of at least so many bytes for the client's small values, with all its pages. @throws ObjectStoreFullError */
@@ -193,16 +130,7 @@ export class NodeStore implements AsyncDisposable {
    * the same every time. undefined: it is not being made (any more).
    */
   arrival(object: string, client?: string): Arrival | undefined {
-    const entry = this.core.entries
-      .creationsOf(object)
-      .findLast((entry) => client === undefined || entry.client === client);
-    if (entry === undefined) return undefined;
-    let arrival = this.arrivals.get(entry);
-    if (arrival === undefined) {
-      arrival = Arrival.of(this.core, entry, () => this.arrivals.delete(entry));
-      this.arrivals.set(entry, arrival);
-    }
-    return arrival;
+    return this.creations.arrival(object, client);
   }
 
   /**
@@ -217,7 +145,7 @@ export class NodeStore implements AsyncDisposable {
   /** The object's bytes, mapped in this process for being sent to others. undefined: as `open`. */
   async bytes(object: string): Promise<SharedBytes | undefined> {
     const span = await this.open(object);
-    return span && this.map(span);
+    return span && mapSpan(this.core.files, span);
   }
 
   /** The object is not dropped from memory, nor moved, until `unhold`, or the end of the client. Counted. */
@@ -250,10 +178,7 @@ export class NodeStore implements AsyncDisposable {
   /** A process is gone: its holds and leases, and what it had not finished. What is complete and unannounced stays. */
   clientDied(client: string): void {
     this.queue.end({ client }, clientGone(client));
-    for (const entry of this.core.entries.writtenBy(client)) {
-      if (this.isWhole(entry)) this.complete(entry);
-      else this.core.abandon(entry, false);
-    }
+    this.creations.clientDied(client);
     this.leases.clientDied(client);
     this.core.holds.clientDied(client);
   }
@@ -316,51 +241,5 @@ export class NodeStore implements AsyncDisposable {
     await this.core.pool.settled();
     await rm(this.core.dir, { recursive: true, force: true });
     await this.core.disk.close();
-  }
-
-  private complete(entry: Entry): boolean {
-    const { segment } = entry;
-    if (segment !== undefined) {
-      const fd = openIfThere(join(this.core.dir, entry.object));
-      if (fd !== undefined) {
-        const { blocks, mtimeMs } = fstatSync(fd);
-        closeSync(fd);
-        segment.allocated = blocks * 512 >= segment.length;
-        entry.usedAt = Math.max(Date.now(), mtimeMs);
-      }
-    }
-    return this.core.seal(entry);
-  }
-
-  /** Its file has the object's name and says that it is complete. */
-  private isWhole(entry: Entry): boolean {
-    const { core } = this;
-    const { object, disk } = entry;
-    const path = disk === undefined ? join(core.dir, object) : core.disk.pathOf(object, disk);
-    return core.headerOf(entry, path) !== undefined;
-  }
-
-  private map([path, offset, length]: StoreSpan): SharedBytes | undefined {
-    const { files } = this.core;
-    const fd = openIfThere(path);
-    if (fd === undefined) return undefined;
-    try {
-      if (files?.lock(fd, "shared") === false || fstatSync(fd).size < offset + length) return undefined;
-      const mapping = files?.map(fd, length, "private", false, offset);
-      if (files === undefined || mapping === undefined) {
-        const bytes = readAt(fd, offset, length).subarray(HEADER_BYTES);
-        return { bytes, release: () => undefined };
-      }
-      let released = false;
-      return {
-        bytes: new Uint8Array(mapping.buffer, HEADER_BYTES, length - HEADER_BYTES),
-        release: () => {
-          if (!released) files.unmap(mapping);
-          released = true;
-        },
-      };
-    } finally {
-      closeSync(fd);
-    }
   }
 }

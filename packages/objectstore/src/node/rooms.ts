@@ -2,6 +2,7 @@
 import { ConnectionError, InvalidArgumentError, ObjectLostError, type StoreRoom } from "@stingray/protocol";
 import { checkObjectName, errorCode } from "../shm/files.js";
 import type { Core } from "./core.js";
+import { joined, type DiskShare } from "./disk-share.js";
 import type { Entry } from "./entry.js";
 import type { Role } from "./machine.js";
 import type { Request, RoomQueue } from "./room-queue.js";
@@ -199,27 +200,6 @@ export class Rooms {
     return entry;
   }
 }
-
-/** Bytes on disk that were taken for these creations, and are not yet theirs. */
-interface DiskShare {
-  readonly for: ReadonlySet<Creation>;
-  left: number;
-}
-
-/** Two shares as one. */
-const joined = (first: DiskShare, second: DiskShare): DiskShare => ({
-  for: new Set([...first.for, ...second.for]),
-  get left() {
-    return first.left + second.left;
-  },
-  set left(bytes) {
-    // Each goes back by itself, so it does not matter of which it is taken.
-    const less = first.left + second.left - bytes;
-    const ofFirst = Math.min(less, first.left);
-    first.left -= ofFirst;
-    second.left -= less - ofFirst;
-  },
-});
 
 function linkIfThere(segment: Segment, path: string): void {
   try {

@@ -4,6 +4,7 @@ import { expect } from "chai";
 import { InvalidArgumentError } from "@stingray/protocol";
 import { encode } from "../../src/mod.js";
 import { MiB, Node, taken } from "../helpers/node.js";
+import { until } from "../helpers/until.js";
 
 describe("a node's store: objects that this process fills", function () {
   this.timeout(20_000);
@@ -68,9 +69,8 @@ describe("a node's store: objects that this process fills", function () {
     expect(() => third?.write(0, value)).to.throw(InvalidArgumentError);
     third?.close();
     expect(store.arrival("obj.9.0")).to.equal(undefined);
-    const { until } = await import("../helpers/until.js");
     await until("all is given back", () => store.used === 0 && store.count === 0);
-    expect(node.inMemory).to.equal(store.figures().warm);
+    await until("the files are gone", () => node.inMemory === store.figures().warm);
   });
 
   it("works on disk as well", async () => {

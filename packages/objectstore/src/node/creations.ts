@@ -1,0 +1,96 @@
+/** The ends of creations: sealed, given up, or left behind by a process that is gone. */
+import { closeSync, fstatSync, statfsSync } from "node:fs";
+import { join } from "node:path";
+import { openIfThere } from "../shm/files.js";
+import { Arrival } from "./arrival.js";
+import type { Core } from "./core.js";
+import type { Entry } from "./entry.js";
+
+export class Creations {
+  private readonly arrivals = new Map<Entry, Arrival>();
+
+  constructor(private readonly core: Core) {}
+
+  /**
+   * Its writer says that it is complete, under its own name. False, and it is dropped, if that is not so, or if it was
+   * freed meanwhile.
+   */
+  seal(object: string, size: number): boolean {
+    const creations = this.core.entries.creationsOf(object);
+    const whole = creations.find((entry) => entry.size === size && this.isWhole(entry));
+    if (whole !== undefined) return this.complete(whole);
+    const there = this.core.entries.get(object);
+    if (there !== undefined && (creations.length === 0 || this.isWhole(there))) return there.size === size;
+    // Where several make it, it is not known whose it was: each goes with its client at the latest.
+    const [only] = creations;
+    if (only !== undefined && creations.length === 1 && !this.arrivals.has(only))
+      this.core.abandon(only, false);
+    return false;
+  }
+
+  /** The client's creation of this object came to nothing. */
+  abandon(object: string, client: string): void {
+    for (const entry of this.core.entries.creationsOf(object)) {
+      if (entry.client !== client) continue;
+      const arrival = this.arrivals.get(entry);
+      if (entry.segment?.allocated === false) this.coolIfFull(entry.segment.length);
+      if (arrival !== undefined) arrival.close();
+      else this.core.abandon(entry, true);
+    }
+  }
+
+  /**
+   * For a created object that this process fills, the last one or that of `client`. Until its `finish` or `close` it is
+   * the same every time. undefined: it is not being made (any more).
+   */
+  arrival(object: string, client?: string): Arrival | undefined {
+    const entry = this.core.entries
+      .creationsOf(object)
+      .findLast((entry) => client === undefined || entry.client === client);
+    if (entry === undefined) return undefined;
+    let arrival = this.arrivals.get(entry);
+    if (arrival === undefined) {
+      arrival = Arrival.of(this.core, entry, () => this.arrivals.delete(entry));
+      this.arrivals.set(entry, arrival);
+    }
+    return arrival;
+  }
+
+  /** What a dead process had written whole stays, announced or not; the rest goes. */
+  clientDied(client: string): void {
+    for (const entry of this.core.entries.writtenBy(client)) {
+      const arrival = this.arrivals.get(entry);
+      if (arrival === undefined && this.isWhole(entry)) this.complete(entry);
+      else this.core.abandon(entry, false);
+      arrival?.close();
+    }
+  }
+
+  private complete(entry: Entry): boolean {
+    const { segment } = entry;
+    if (segment !== undefined) {
+      const fd = openIfThere(join(this.core.dir, entry.object));
+      if (fd !== undefined) {
+        const { blocks, mtimeMs } = fstatSync(fd);
+        closeSync(fd);
+        segment.allocated = blocks * 512 >= segment.length;
+        entry.usedAt = Math.max(Date.now(), mtimeMs);
+      }
+    }
+    return this.core.seal(entry);
+  }
+
+  /** Its file has the object's name and says that it is complete. */
+  private isWhole(entry: Entry): boolean {
+    const { core } = this;
+    const { object, disk } = entry;
+    const path = disk === undefined ? join(core.dir, object) : core.disk.pathOf(object, disk);
+    return core.headerOf(entry, path) !== undefined;
+  }
+
+  /** A writer that failed may have found the file system full, which holds less than this store believes. */
+  private coolIfFull(bytes: number): void {
+    const { bavail, bsize } = statfsSync(this.core.dir);
+    if (bavail * bsize < bytes) void this.core.pool.cool();
+  }
+}
