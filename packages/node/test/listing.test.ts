@@ -9,7 +9,7 @@ import {
   type StoredObject,
 } from "@stingray/protocol";
 import { expect } from "chai";
-import { listStore, type ListingParts } from "../src/agent/listing.js";
+import { listStore, type ListingParts } from "../src/agent/store/listing.js";
 import { someFigures } from "./support/listings.js";
 
 const memoryOf = (process: ProcessId): ProcessMemory => ({

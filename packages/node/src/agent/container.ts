@@ -17,7 +17,7 @@ import { Malformed } from "./malformed.js";
 import { nodeBid, nodeState } from "./node-state.js";
 import { Outputs } from "./outputs.js";
 import { Peers } from "./peers.js";
-import { provideStore } from "./store-parts.js";
+import { provideStore } from "./store/parts.js";
 import * as t from "./tokens.js";
 
 const BIND_MS = 60_000;

@@ -28,7 +28,7 @@ import { feedHooks, refusedFrames } from "./malformed.js";
 import type { AgentConfig } from "./options.js";
 import { Pulse } from "./pulse.js";
 import { serveAgent, serveWorkers } from "./serve.js";
-import { listenForData } from "./data-port.js";
+import { listenForData } from "./store/data-port.js";
 import * as t from "./tokens.js";
 
 /** Term of the controller role, in milliseconds. */
@@ -112,6 +112,7 @@ export class AgentLife {
         },
         sweep: true,
         log: config.log,
+        dropped: (object) => get(t.LOCATIONS).removed([object]),
       }),
     ]);
     this.undo.push(() => store.close());

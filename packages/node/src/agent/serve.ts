@@ -22,9 +22,9 @@ import {
   type NodeId,
   type ProcessId,
 } from "@stingray/protocol";
-import { replicaHooks, listingParts } from "./store-parts.js";
-import { listStore } from "./listing.js";
-import { replicate } from "./replicas.js";
+import { replicaHooks, listingParts } from "./store/parts.js";
+import { listStore } from "./store/listing.js";
+import { replicate } from "./store/replicas.js";
 import * as t from "./tokens.js";
 
 /** A dead worker's exit is reported within this time after its channel broke. */

@@ -14,18 +14,18 @@ import type { ActorWatchers } from "../controller/actor-watchers.js";
 import type { Controller } from "../controller/controller.js";
 import type { Liveness } from "../controller/liveness.js";
 import type { WorkerPool } from "../pool/pool.js";
-import type { ObjectPort } from "./data-port.js";
+import type { ObjectPort } from "./store/data-port.js";
 import type { Deaths } from "./deaths.js";
 import type { Heartbeats } from "./heartbeats.js";
-import type { Locations } from "./locations.js";
+import type { Locations } from "./store/locations.js";
 import type { Jobs } from "./jobs.js";
 import type { Malformed } from "./malformed.js";
-import type { Objects } from "./objects.js";
+import type { Objects } from "./store/objects.js";
 import type { AgentConfig } from "./options.js";
 import type { Outputs } from "./outputs.js";
 import type { Peers } from "./peers.js";
-import type { Pulls } from "./pulls.js";
-import type { Traffic } from "./traffic.js";
+import type { Pulls } from "./store/pulls.js";
+import type { Traffic } from "./store/traffic.js";
 
 const token = <T>(name: string): InjectionToken<T> => Symbol(name);
 

@@ -10,7 +10,7 @@ import {
   type StoredObject,
   type StoreFigures,
 } from "@stingray/protocol";
-import { HELD_AT_LEAST } from "../agent/listing.js";
+import { HELD_AT_LEAST } from "../agent/store/listing.js";
 import type { NodeAnswer } from "./store-listings.js";
 
 /**

@@ -11,8 +11,8 @@ import {
   type ObjectId,
 } from "@stingray/protocol";
 import { expect } from "chai";
-import { nextRowState, type RowEvent, type RowState } from "../../src/agent/location-row-state.js";
-import { LocationRows } from "../../src/agent/location-rows.js";
+import { nextRowState, type RowEvent, type RowState } from "../../src/agent/store/location-row-state.js";
+import { LocationRows } from "../../src/agent/store/location-rows.js";
 import { Clock, settle } from "../support/clock.js";
 
 const MIB = 1 << 20;

@@ -11,7 +11,7 @@ import {
   type NodeId,
 } from "@stingray/protocol";
 import { expect } from "chai";
-import { Locations } from "../../src/agent/locations.js";
+import { Locations } from "../../src/agent/store/locations.js";
 import { publishObjectNews, subscribeObjectNews } from "../../src/feed/mod.js";
 import { eventually } from "../support/eventually.js";
 

@@ -10,7 +10,7 @@ import {
   type ProcessId,
 } from "@stingray/protocol";
 import { expect } from "chai";
-import { Locations } from "../../src/agent/locations.js";
+import { Locations } from "../../src/agent/store/locations.js";
 import type { ObjectNews } from "../../src/feed/mod.js";
 import { Clock, settle } from "../support/clock.js";
 import { rejection } from "../support/eventually.js";

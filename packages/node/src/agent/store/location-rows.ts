@@ -5,7 +5,7 @@
 import { objectKey, type ObjectRow, type Table } from "@stingray/gcs-kv";
 import { ownerOf, StingrayError, type ObjectId } from "@stingray/protocol";
 import { nextRowState, type RowEvent, type RowState } from "./location-row-state.js";
-import type { Timers } from "./timers.js";
+import type { Timers } from "../timers.js";
 
 /** An object that stays for so long gets a row, in milliseconds. */
 const GROWN_UP_MS = 1_000;

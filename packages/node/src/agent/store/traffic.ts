@@ -1,5 +1,5 @@
 /** What went over the network of objects, beside what the store knows of itself. */
-import type { StoreGauge } from "./node-state.js";
+import type { StoreGauge } from "../node-state.js";
 
 export class Traffic {
   private sentBytes = 0;

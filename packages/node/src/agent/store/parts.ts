@@ -1,13 +1,13 @@
 /** The part of the composition root that makes up the object store of a node. */
 import { Puller, type Source } from "@stingray/objectstore";
 import { Agent, Process, type NodeId, type ProcessId } from "@stingray/protocol";
-import { publishObjectNews } from "../feed/mod.js";
+import { publishObjectNews } from "../../feed/mod.js";
 import type { ListingParts } from "./listing.js";
 import { Locations } from "./locations.js";
 import { Objects } from "./objects.js";
 import { Pulls } from "./pulls.js";
 import type { ReplicaHooks } from "./replicas.js";
-import * as t from "./tokens.js";
+import * as t from "../tokens.js";
 import { Traffic } from "./traffic.js";
 
 /** One piece of a transfer over the links between processes. Milliseconds. */

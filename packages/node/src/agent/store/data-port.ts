@@ -2,7 +2,7 @@
 import { DataPort, type Incoming, type NodeStore, type Outgoing } from "@stingray/objectstore";
 import { newSecret, type DataAddress } from "@stingray/protocol";
 import { Arriving } from "./arriving.js";
-import type { AgentConfig } from "./options.js";
+import type { AgentConfig } from "../options.js";
 import type { Pulls } from "./pulls.js";
 
 export interface PortParts {

@@ -1,5 +1,5 @@
 /** What this node tells others of its large objects: changes soon, and all of them when somebody has missed some. */
-import type { Timers } from "./timers.js";
+import type { Timers } from "../timers.js";
 
 /** Changes within this time go out together, in milliseconds. */
 const SETTLE_MS = 50;

@@ -4,7 +4,7 @@
  */
 import { objectPrefix, parseObjectKey, type ObjectRow, type Row, type Table } from "@stingray/gcs-kv";
 import { ConnectionError, ownerOf, toError, type ObjectId } from "@stingray/protocol";
-import type { Timers } from "./timers.js";
+import type { Timers } from "../timers.js";
 
 /** An answer is there within this time, in milliseconds. */
 const LOOK_UP_MS = 3_000;

@@ -1,5 +1,5 @@
 /** What other nodes have said of their large objects. Bounded: it is a help, and who needs more asks the owner. */
-import type { ObjectNews } from "../feed/mod.js";
+import type { ObjectNews } from "../../feed/mod.js";
 
 /** The nodes that have an object, with their agents. */
 export interface KnownCopies {

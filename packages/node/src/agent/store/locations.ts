@@ -5,12 +5,12 @@
  */
 import { parseObjectKey, type ObjectRow, type Table } from "@stingray/gcs-kv";
 import type { NodeId, ProcessId } from "@stingray/protocol";
-import type { ObjectNews } from "../feed/mod.js";
+import type { ObjectNews } from "../../feed/mod.js";
 import { LocationCache, type KnownCopies } from "./location-cache.js";
 import { LocationLookup } from "./location-lookup.js";
 import { LocationNews } from "./location-news.js";
 import { LocationRows } from "./location-rows.js";
-import { systemTimers, type Timers } from "./timers.js";
+import { systemTimers, type Timers } from "../timers.js";
 
 /** Smaller objects are not told of, in bytes: their owners alone know where they are. */
 export const LARGE_OBJECT = 1024 * 1024;
