@@ -1,8 +1,8 @@
 /** What the parts of the store share: its files, its objects, and the steps that change both together. */
-import { constants, closeSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, readSync, type Stats } from "node:fs";
 import { join } from "node:path";
 import { ObjectLostError } from "@stingray/protocol";
-import { HEADER_BYTES, readHeader, type Header } from "../shm/header.js";
+import { HEADER_BYTES, readHeader } from "../shm/header.js";
 import type { MappedFiles } from "../shm/native.js";
 import { Entries, type Entry } from "./entry.js";
 import { FusedFiles, type FusedFile } from "./fused.js";
@@ -104,18 +104,16 @@ export class Core {
     this.hooks.dropped(entry.object, "evicted");
   }
 
-  /** What a complete file of this entry says of itself. undefined: it is not there, or is another, or not complete. */
-  headerOf(entry: Entry, path: string): Header | undefined {
+  /** The complete file of this entry. undefined: it is not there, or is another, or does not say that it is complete. */
+  wholeFile(entry: Entry, path: string): Stats | undefined {
     const ino = entry.segment?.ino ?? entry.disk?.ino;
     const fd = ino === undefined ? undefined : openFile(path, ino, constants.O_RDONLY);
     if (fd === undefined) return undefined;
     try {
       const bytes = new Uint8Array(HEADER_BYTES);
       const length = readSync(fd, bytes, 0, HEADER_BYTES, 0);
-      const header = readHeader(bytes.subarray(0, length), path);
-      return header.complete && header.object === entry.object && header.size === entry.size
-        ? header
-        : undefined;
+      const { complete, object, size } = readHeader(bytes.subarray(0, length), path);
+      return complete && object === entry.object && size === entry.size ? fstatSync(fd) : undefined;
     } catch (thrown) {
       if (thrown instanceof ObjectLostError) return undefined;
       throw thrown;

@@ -1,7 +1,6 @@
 /** The ends of creations: sealed, given up, or left behind by a process that is gone. */
-import { closeSync, fstatSync, statfsSync } from "node:fs";
+import { statfsSync, type Stats } from "node:fs";
 import { join } from "node:path";
-import { openIfThere } from "../shm/files.js";
 import { Arrival } from "./arrival.js";
 import type { Core } from "./core.js";
 import type { Entry } from "./entry.js";
@@ -17,10 +16,14 @@ export class Creations {
    */
   seal(object: string, size: number): boolean {
     const creations = this.core.entries.creationsOf(object);
-    const whole = creations.find((entry) => entry.size === size && this.isWhole(entry));
-    if (whole !== undefined) return this.complete(whole);
+    for (const entry of creations) {
+      const file = entry.size === size ? this.wholeFile(entry) : undefined;
+      if (file !== undefined) return this.complete(entry, file);
+    }
     const there = this.core.entries.get(object);
-    if (there !== undefined && (creations.length === 0 || this.isWhole(there))) return there.size === size;
+    if (there !== undefined && (creations.length === 0 || this.wholeFile(there) !== undefined)) {
+      return there.size === size;
+    }
     // Where several make it, it is not known whose it was: each goes with its client at the latest.
     const [only] = creations;
     if (only !== undefined && creations.length === 1 && !this.arrivals.has(only))
@@ -60,32 +63,28 @@ export class Creations {
   clientDied(client: string): void {
     for (const entry of this.core.entries.writtenBy(client)) {
       const arrival = this.arrivals.get(entry);
-      if (arrival === undefined && this.isWhole(entry)) this.complete(entry);
+      const file = arrival === undefined ? this.wholeFile(entry) : undefined;
+      if (file !== undefined) this.complete(entry, file);
       else this.core.abandon(entry, false);
       arrival?.close();
     }
   }
 
-  private complete(entry: Entry): boolean {
+  private complete(entry: Entry, { blocks, mtimeMs }: Stats): boolean {
     const { segment } = entry;
-    if (segment !== undefined) {
-      const fd = openIfThere(join(this.core.dir, entry.object));
-      if (fd !== undefined) {
-        const { blocks, mtimeMs } = fstatSync(fd);
-        closeSync(fd);
-        segment.allocated = blocks * 512 >= segment.length;
-        entry.usedAt = Math.max(Date.now(), mtimeMs);
-      }
-    }
+    if (segment !== undefined) segment.allocated = blocks * 512 >= segment.length;
+    entry.usedAt = Math.max(Date.now(), mtimeMs);
     return this.core.seal(entry);
   }
 
-  /** Its file has the object's name and says that it is complete. */
-  private isWhole(entry: Entry): boolean {
+  /** Its file, if that has the object's name and says that it is complete. */
+  private wholeFile(entry: Entry): Stats | undefined {
     const { core } = this;
     const { object, disk } = entry;
-    const path = disk === undefined ? join(core.dir, object) : core.disk.pathOf(object, disk);
-    return core.headerOf(entry, path) !== undefined;
+    return core.wholeFile(
+      entry,
+      disk === undefined ? join(core.dir, object) : core.disk.pathOf(object, disk),
+    );
   }
 
   /** A writer that failed may have found the file system full, which holds less than this store believes. */

@@ -21,7 +21,7 @@ import { Spiller } from "./spiller.js";
 const WAIT_MS = 2000;
 const DEADLINE_MS = 60_000;
 /** How often files that were freed while they were seen are looked at. Milliseconds. */
-const REAP_MS = 1000;
+const REAP_MS = 500;
 
 export class NodeStore implements AsyncDisposable {
   private readonly creations: Creations;

@@ -15,6 +15,8 @@ const REMOVE_ASIDE = 1024 * 1024;
 const MOST_WARM = 1024;
 /** Files looked at by one `reap`. */
 const REAP = 100;
+/** Files looked at before a new one is made, which is dearer. */
+const LOOK = 4;
 
 export interface Taken {
   readonly segment: Segment;
@@ -60,7 +62,10 @@ export class SegmentPool {
    */
   take(length: number, client: string): Taken {
     const spare = this.capacity - this.used;
-    const segment = this.reuse(length, client, spare) ?? this.make(length, client);
+    const segment =
+      this.reuse(length, client, spare) ??
+      (this.lookAtSeen(LOOK) ? this.reuse(length, client, spare) : undefined) ??
+      this.make(length, client);
     segment.client = client;
     this.taken += segment.length;
     const cleared = this.trim();
@@ -93,10 +98,14 @@ export class SegmentPool {
     this.released();
   }
 
-  /** Looks whether files that were seen are not any more. Returns whether more are left than were looked at. */
-  reap(): boolean {
+  /** Looks whether files that were seen are not any more. */
+  reap(): void {
+    if (this.lookAtSeen(REAP)) this.released();
+  }
+
+  private lookAtSeen(most: number): boolean {
     const { files } = this;
-    let left = REAP;
+    let left = Math.min(most, this.seen.size);
     let freed = false;
     for (const segment of this.seen) {
       if (files === undefined || left-- === 0) break;
@@ -110,8 +119,7 @@ export class SegmentPool {
       freed = true;
       if (found === "empty") this.keep(segment);
     }
-    if (freed) this.released();
-    return left < 0;
+    return freed;
   }
 
   /** Gives all empty files up: the file system has less room than was thought. */

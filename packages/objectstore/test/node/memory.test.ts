@@ -225,7 +225,7 @@ describe("a node's store: memory", function () {
 
   it("gives an object's bytes to this process, and keeps its file meanwhile", async () => {
     const { store } = node;
-    await node.put("obj.1.0", MiB, { fill: 6 });
+    const file = await node.put("obj.1.0", MiB, { fill: 6 });
     const shared = await store.bytes("obj.1.0");
     expect(shared?.bytes.length).to.equal(store.stat("obj.1.0")?.size);
     store.free(["obj.1.0"]);
@@ -233,7 +233,8 @@ describe("a node's store: memory", function () {
     expect(shared?.bytes.at(-1)).to.equal(6);
     shared?.release();
     shared?.release();
-    await until("the file comes back", () => store.figures().lingering === 0, 3000);
+    expect(await node.put("obj.2.0", MiB), "the same file, at once").to.equal(file);
+    expect(store.figures().lingering).to.equal(0);
     expect(await store.bytes("obj.1.0")).to.equal(undefined);
   });
 
