@@ -41,7 +41,7 @@ describe("objects that are not what they should be", function () {
       await get(pieces.check.remote(ref, piece));
       ref.release();
     }
-    await everythingIsFreed({ collect: () => get(pieces.collect.remote()) });
+    await everythingIsFreed();
   });
 
   describe("references", () => {

@@ -20,11 +20,7 @@ for (const links of ["auto", "nats"] as const)
       });
     });
     after(() => test.end());
-    afterEach(() =>
-      everythingIsFreed({
-        collect: () => get([0, 1, 2].map((node) => pieces.collect.options(test.on(node)).remote())),
-      }),
-    );
+    afterEach(() => everythingIsFreed());
     const received = async (node: number): Promise<number> => (await figures(test.node(node))).receivedTotal;
 
     it("arrive as they were, in each direction and by way of a third", async () => {

@@ -20,8 +20,7 @@ describe("a store that is too small", function () {
     test = await StoreCluster.start({ objectStoreMemory: STORE, cpus: 2 });
   });
   after(() => test.end());
-  const collect = (): Promise<unknown> => get(pieces.collect.remote());
-  afterEach(() => everythingIsFreed({ collect }));
+  afterEach(() => everythingIsFreed());
 
   const stateOf = async (ref: ObjectRef): Promise<string | undefined> =>
     (await listing(test.node(0))).objects.find(({ object }) => object === ref.id)?.state;
@@ -157,7 +156,7 @@ describe("a store and a disk that are too small", function () {
       const again = await eventually(() => put(content(fits)), "there is room again");
       await get(pieces.check.remote(again, fits));
       again.release();
-      await everythingIsFreed({ collect: () => get(pieces.collect.remote()) });
+      await everythingIsFreed();
     } finally {
       await cluster.end();
       const left = readdirSync(spillDir);

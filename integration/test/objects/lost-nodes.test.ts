@@ -25,7 +25,7 @@ describe("nodes that are killed with objects on them", function () {
     living = nodes.length;
   });
   after(() => test.end());
-  afterEach(() => everythingIsFreed({ collect: () => get(pieces.collect.remote(), { timeoutMs: 10_000 }) }));
+  afterEach(() => everythingIsFreed());
 
   /** Each test has one that it may kill. */
   const victim = (): number => --living;

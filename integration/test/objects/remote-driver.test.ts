@@ -25,11 +25,7 @@ describe("a program without a node on its machine", function () {
     if (runtimeDir !== undefined) process.env["STINGRAY_RUNTIME_DIR"] = runtimeDir;
     await cluster.end();
   });
-  const collect = async (): Promise<void> => {
-    const all = await aliveNodes();
-    await get(all.map(({ node }) => pieces.collect.options({ scheduling: { node } }).remote()));
-  };
-  afterEach(() => everythingIsFreed({ collect }));
+  afterEach(() => everythingIsFreed());
 
   it("puts and gets 64 MiB, as itself and through tasks", async () => {
     const piece = { seed: 64, length: 64 * MIB };

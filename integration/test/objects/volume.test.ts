@@ -51,7 +51,7 @@ describe(`${DATA / MIB} MiB of objects in a store of ${STORE / MIB} MiB${FULL ? 
     });
     await Promise.all(readers);
     for (const { ref } of made) ref.release();
-    await everythingIsFreed({ collect: () => get(pieces.collect.remote()) });
+    await everythingIsFreed();
     await eventually(() => bytesBelow(test.spillDir) === 0, "nothing is on disk");
   });
 });

@@ -15,7 +15,7 @@ describe("large values of other processes", function () {
     test = await StoreCluster.start({ objectStoreMemory: 128 * MIB, cpus: 2 });
   });
   after(() => test.end());
-  afterEach(() => everythingIsFreed({ collect: () => get(pieces.collect.remote()) }));
+  afterEach(() => everythingIsFreed());
 
   const table = (): Table =>
     tableFromArrays({
