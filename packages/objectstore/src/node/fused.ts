@@ -1,7 +1,6 @@
 /** Spill files: many objects one behind the other, each page-aligned and with its header. */
 import { closeSync, openSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { removeIfThere } from "../shm/files.js";
 import type { Entry } from "./entry.js";
 import { fileLength } from "./segment.js";
 import type { SpillDir } from "./spill-dir.js";
@@ -89,7 +88,7 @@ export class FusedFiles {
     if (file.fd !== undefined || !this.files.has(file)) return;
     if (file.records.size === 0) {
       this.files.delete(file);
-      removeIfThere(file.path);
+      this.dir.discard(file.path);
       this.dir.giveBack(file.end, true);
     } else if (file.dead > MUCH_DEAD && file.dead > file.end * MOSTLY_DEAD) {
       this.wasteful(file);

@@ -1,7 +1,13 @@
 /** The agent's side of a node's store: gives room, knows what is where, moves it to disk and back, removes what is freed. */
 import { rm } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { InvalidOptionError, type StoreFigures, type StoreRoom, type StoreSpan } from "@stingray/protocol";
+import {
+  InvalidArgumentError,
+  InvalidOptionError,
+  type StoreFigures,
+  type StoreRoom,
+  type StoreSpan,
+} from "@stingray/protocol";
 import { checkObjectName } from "../shm/files.js";
 import { mappedFiles } from "../shm/native.js";
 import { claimDir, sweepDeadStores } from "../shm/root.js";
@@ -94,12 +100,13 @@ export class NodeStore implements AsyncDisposable {
    * ObjectLostError if it was abandoned meanwhile; the signal's reason
    */
   async create(options: CreateOptions): Promise<StoreRoom> {
-    const [room] = await this.rooms.reserve([options], options.signal);
+    const [room] = await this.reserve([options], options.signal);
     return room as StoreRoom;
   }
 
   /** Room for several objects, for all of them together or for none, in their order. @throws as `create` */
-  reserve(creations: readonly Creation[], signal?: AbortSignal): Promise<StoreRoom[]> {
+  async reserve(creations: readonly Creation[], signal?: AbortSignal): Promise<StoreRoom[]> {
+    this.checkOpen();
     return this.rooms.reserve(creations, signal);
   }
 
@@ -117,7 +124,8 @@ export class NodeStore implements AsyncDisposable {
   }
 
   /** A file of at least so many bytes for the client's small values, with all its pages. @throws ObjectStoreFullError */
-  lease(client: string, bytes: number): Promise<StoreRoom> {
+  async lease(client: string, bytes: number): Promise<StoreRoom> {
+    this.checkOpen();
     return this.leases.lease(client, bytes);
   }
   /** The client will not touch these leased files any more. */
@@ -232,6 +240,11 @@ export class NodeStore implements AsyncDisposable {
   }
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  private checkOpen(): void {
+    if (this.closed === undefined) return;
+    throw new InvalidArgumentError(`the object store at ${this.dir} is closed: its node has ended`);
   }
 
   private async end(): Promise<void> {

@@ -1,15 +1,15 @@
 /** The directory on disk for what does not fit into memory, made when it is first needed, and how much may be in it. */
-import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, statfsSync } from "node:fs";
-import { rm } from "node:fs/promises";
+import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, renameSync, statfsSync } from "node:fs";
+import { rm, rmdir, unlink } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { InvalidOptionError, toError } from "@stingray/protocol";
-import { errorCode, removeIfThere } from "../shm/files.js";
+import { errorCode } from "../shm/files.js";
 import { claimDir, sweepDeadStores } from "../shm/root.js";
 import type { DiskFile } from "./entry.js";
 import { isAt } from "./segment.js";
 
 export interface SpillOptions {
-  /** `<dir>/stingray-<uid>/<name of the store>` is used. */
+  /** `<dir>/stingray-spill-<uid>/<name of the store>` is used. */
   dir: string;
   /** Bytes of all files on disk. Default: until 5 % of the file system are left. */
   limit?: number | undefined;
@@ -31,6 +31,7 @@ export class SpillDir {
   /** Of them: promised, and not yet written. */
   private promised = 0;
   private names = 0;
+  private readonly removals = new Set<Promise<unknown>>();
 
   /** `store`: the directory of the node's store, whose name it gets. Nothing is made yet. */
   constructor(
@@ -47,7 +48,7 @@ export class SpillDir {
     this.limit = limit;
     if (options === undefined) return;
     this.root = resolve(options.dir);
-    this.path = join(this.root, `stingray-${process.getuid?.() ?? 0}`, basename(store));
+    this.path = join(this.root, `stingray-spill-${process.getuid?.() ?? 0}`, basename(store));
   }
 
   /** Bytes of all files in it, parts that are not used any more included. */
@@ -128,13 +129,31 @@ export class SpillDir {
   /** Removes such a file, under whichever name it has. */
   remove(object: string, file: DiskFile): void {
     const { path, ino, length, written } = file;
-    for (const name of [path, this.pathOf(object, file)]) if (isAt(name, ino)) removeIfThere(name);
+    for (const name of [path, this.pathOf(object, file)]) if (isAt(name, ino)) this.discard(name);
     this.giveBack(length, written);
+  }
+
+  /** Removes a file in the background: for a large one that takes a while. Its name is free at once. */
+  discard(name: string): void {
+    const gone = join(this.path ?? "", `gone-${++this.names}`);
+    try {
+      renameSync(name, gone);
+    } catch (thrown) {
+      if (errorCode(thrown) !== "ENOENT") throw thrown;
+      return;
+    }
+    const dir = dirname(name);
+    const removal = unlink(gone)
+      .then(() => (dir === this.path ? undefined : rmdir(dir)))
+      .catch(() => undefined) // close() removes all of it
+      .finally(() => this.removals.delete(removal));
+    this.removals.add(removal);
   }
 
   /** Removes it with all that is in it. */
   async close(): Promise<void> {
     const made = await this.claimed;
+    await Promise.allSettled(this.removals);
     if (made === true && this.path !== undefined) await rm(this.path, { recursive: true, force: true });
   }
 

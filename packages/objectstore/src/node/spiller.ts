@@ -91,12 +91,15 @@ export class Spiller {
       this.refused("the limit of the spill directory is reached");
       return false;
     }
-    const fd = openFile(core.pathOf(entry), entry.segment?.ino ?? 0, constants.O_RDONLY);
+    let fd: number | undefined;
+    let locked = true;
     let crc: number | undefined;
     core.entries.apply(entry, "spill");
     try {
+      fd = openFile(core.pathOf(entry), entry.segment?.ino ?? 0, constants.O_RDONLY);
       // As any reader: should it be freed meanwhile, its file is not used again before we are done.
-      if (fd !== undefined && core.files?.lock(fd, "shared") !== false) {
+      if (fd !== undefined) locked = core.files?.lock(fd, "shared") ?? true;
+      if (fd !== undefined && locked) {
         crc = await write({ fd, offset: HEADER_BYTES }, file, entry);
       }
     } catch (thrown) {
@@ -109,7 +112,9 @@ export class Spiller {
     if (crc === undefined || at(entry) !== "spilling") {
       core.disk.giveBack(length, false);
       core.pool.reap(); // its file could not be taken back while it was read here
-      if (at(entry) === "spilling") core.lose(entry, "its file was cut off");
+      if (at(entry) !== "spilling") return true;
+      if (locked) core.lose(entry, "its file is gone, or was cut off");
+      else core.entries.apply(entry, "unsaved");
       return true;
     }
     entry.record = core.fused.add(file, entry, crc);

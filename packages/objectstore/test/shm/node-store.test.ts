@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
-import { InvalidOptionError } from "@stingray/protocol";
+import { InvalidArgumentError, InvalidOptionError } from "@stingray/protocol";
 import { NodeStore, defaultStoreDir, storeRoot, sweepDeadStores } from "../../src/mod.js";
 import { Beside } from "../helpers/node.js";
 import { place, type Place } from "../helpers/place.js";
@@ -51,6 +51,7 @@ describe("the directories of a node's store", function () {
     await store.close();
     await store.close();
     expect([existsSync(store.dir), readdirSync(join(disk, uid))]).to.deep.equal([false, []]);
+    expect(await rejection(store.lease("a", 5))).to.be.instanceOf(InvalidArgumentError);
   });
 
   it("close ends what waits", async () => {
