@@ -39,11 +39,11 @@ function shmFree(): number | undefined {
  * with a warning, where `/dev/shm` is missing or has less than `least` bytes free (default 128 MiB).
  */
 export function storeRoot(options: { least?: number } = {}): StorePlace {
-  const name = `stingray-${userId()}`;
   const least = options.least ?? LEAST_SHM;
   const free = process.platform === "linux" ? shmFree() : undefined;
-  if (free !== undefined && free >= least) return { path: join(SHM, name) };
-  const path = join(tmpdir(), name);
+  if (free !== undefined && free >= least) return { path: join(SHM, `stingray-${userId()}`) };
+  // Not `stingray-<uid>`: there, sockets and logs of nodes are.
+  const path = join(tmpdir(), `stingray-store-${userId()}`);
   const why =
     free === undefined
       ? "there is no /dev/shm on this machine"

@@ -52,7 +52,7 @@ export class Node {
   }
 
   get spillDir(): string {
-    return join(this.at.path, "disk", `stingray-${process.getuid?.() ?? 0}`, "node");
+    return join(this.at.path, "disk", `stingray-spill-${process.getuid?.() ?? 0}`, "node");
   }
 
   async put(
@@ -117,7 +117,7 @@ export class Node {
     for (const parent of ["shm", "disk"].filter((name) => existsSync(join(this.at.path, name)))) {
       const left = readdirSync(join(this.at.path, parent), { recursive: true, withFileTypes: true });
       expect(
-        left.filter((entry) => entry.name !== `stingray-${process.getuid?.() ?? 0}`),
+        left.filter((entry) => entry.name !== `stingray-spill-${process.getuid?.() ?? 0}`),
         parent,
       ).to.deep.equal([]);
     }
