@@ -54,7 +54,7 @@ export interface PullLimits {
   connectionsPerPeer: number;
   /** A connection that nobody uses is closed after so long. Default 30,000. */
   idleMs: number;
-  /** A port that could not be reached is not tried again for so long, but over RPC. Default 30,000. */
+  /** A port that could not be reached is not tried again for so long, but over RPC. Default 10,000. */
   unreachableMs: number;
   /** First pause before a source that was lost is tried again; it doubles. Default 50. */
   retryMs: number;
@@ -72,7 +72,7 @@ export const PULL_LIMITS: Readonly<PullLimits> = {
   slowMs: 3_000,
   connectionsPerPeer: 2,
   idleMs: 30_000,
-  unreachableMs: 30_000,
+  unreachableMs: 10_000,
   retryMs: 50,
   failures: 4,
   damaged: 3,

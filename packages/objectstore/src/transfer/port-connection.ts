@@ -4,27 +4,10 @@ import { CHUNK_BYTES } from "./chunks.js";
 import { Flag, Kind, type Frame } from "./frame.js";
 import { Doorkeeper, GREETING_BYTES, refuse, words, type Session } from "./handshake.js";
 import { encodeHere } from "./here.js";
-import type { PortLimits } from "./limits.js";
+import type { Connection, Port } from "./port-behind.js";
 import { SendingChannel } from "./port-channel.js";
-import type { Serving } from "./serving.js";
-import type { Outgoing } from "./types.js";
 import type { Upload, Uploader } from "./uploads.js";
 import type { Wire, WireEvents } from "./wire.js";
-
-/** The port behind the connection. */
-export interface Port {
-  readonly key: string;
-  readonly limits: PortLimits;
-  open(object: string, peer: string): Promise<Outgoing | undefined>;
-  serving(object: string): Serving;
-  upload(object: string, size: number, peer: string): Promise<Upload | undefined>;
-  /** Room for bytes that are handed to the kernel. false: `resume` is called when there is some. */
-  reserve(bytes: number, connection: PortConnection): boolean;
-  free(bytes: number): void;
-  sent(bytes: number): void;
-  proven(connection: PortConnection): void;
-  gone(connection: PortConnection, error: Error): void;
-}
 
 type Channel =
   | { readonly state: "opening"; readonly wants: Want[] }
@@ -43,7 +26,7 @@ const MAX_REASON = 1000;
 const openBody = record<{ object: string }>({ object: text });
 const uploadBody = record<{ object: string; size: number }>({ object: text, size: uint });
 
-export class PortConnection implements WireEvents {
+export class PortConnection implements WireEvents, Connection {
   readonly #port: Port;
   readonly #doorkeeper: Doorkeeper;
   readonly #channels = new Map<number, Channel>();
@@ -130,7 +113,6 @@ export class PortConnection implements WireEvents {
     }
   }
 
-  /** Cuts what can't be expected to go on. `now`: of `performance.now()`. */
   sweep(now: number): void {
     const wire = this.#wire as Wire;
     const { handshakeMs, stallMs, idleMs } = this.#port.limits;

@@ -3,7 +3,8 @@ import { createServer, type AddressInfo, type Server, type Socket } from "node:n
 import { networkInterfaces } from "node:os";
 import { ConnectionError, StingrayError, toError, type DataAddress } from "@stingray/protocol";
 import { PORT_LIMITS, type PortLimits } from "./limits.js";
-import { PortConnection, type Port } from "./port-connection.js";
+import type { Connection, Port } from "./port-behind.js";
+import { PortConnection } from "./port-connection.js";
 import { Serving } from "./serving.js";
 import type { Incoming, Outgoing } from "./types.js";
 import { Uploads, type Upload } from "./uploads.js";
@@ -39,10 +40,10 @@ export class DataPort {
   readonly #limits: PortLimits;
   readonly #server: Server;
   readonly #port: Port;
-  readonly #connections = new Set<PortConnection>();
+  readonly #connections = new Set<Connection>();
   readonly #servings = new Map<string, Serving>();
   readonly #uploads: Uploads;
-  readonly #waiting = new Set<PortConnection>();
+  readonly #waiting = new Set<Connection>();
   readonly #sweeper: NodeJS.Timeout;
   #queued = 0;
   #unproven = 0;
@@ -160,7 +161,7 @@ export class DataPort {
     }
   }
 
-  #gone(connection: PortConnection, error: Error): void {
+  #gone(connection: Connection, error: Error): void {
     this.#connections.delete(connection);
     this.#waiting.delete(connection);
     if (connection.peer === undefined) this.#unproven--;

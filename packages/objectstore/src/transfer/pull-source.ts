@@ -9,34 +9,16 @@ import {
 import { Bits, CHUNK_BYTES, chunkCount } from "./chunks.js";
 import { within } from "./deadline.js";
 import type { Availability } from "./here.js";
-import type { PullLimits } from "./limits.js";
 import type { Link, LinkChannel } from "./link.js";
 import type { Asker } from "./plan.js";
+import type { Origin, PullHost } from "./pull-host.js";
 import { readChunk } from "./rpc.js";
-import type { Pool } from "./pool.js";
-import type { Holder, Source } from "./types.js";
+import type { Holder } from "./types.js";
 
 /** Chunks that are asked for at a time over the RPC links. */
 const RPC_WINDOW = 2;
 /** A chunk takes at most so many times `silentMs`, however busily its bytes drip. */
 const DRIP = 6;
-
-/** The pull. */
-export interface PullHost {
-  readonly object: string;
-  readonly size: number;
-  readonly pool: Pool;
-  readonly limits: PullLimits;
-  /** Where a chunk goes. */
-  room(index: number): Uint8Array;
-  /** It has come. `sum`: what it should be; undefined: it was checked already. false: it was damaged. */
-  came(source: PullSource, index: number, bytes: Uint8Array, sum: Buffer | undefined): boolean;
-  /** What was asked for will not come from there. */
-  released(index: number): void;
-  holders(holders: readonly Holder[]): void;
-  /** There may be something to ask of somebody. */
-  changed(): void;
-}
 
 type State =
   | { readonly kind: "starting" }
@@ -44,9 +26,6 @@ type State =
   | { readonly kind: "rpc" }
   | { readonly kind: "pausing"; readonly timer: NodeJS.Timeout }
   | { readonly kind: "over"; readonly reason: string };
-
-/** Who it is: somebody named by the caller, or one who pulls the same object. */
-export type Origin = { readonly source: Source } | { readonly holder: Holder };
 
 export class PullSource implements Asker, LinkChannel {
   readonly name: string;

@@ -3,9 +3,10 @@ import { ObjectLostError, ProtocolError, toError } from "@stingray/protocol";
 import type { Budget } from "./budget.js";
 import type { ChunkMap } from "./chunks.js";
 import type { PullLimits } from "./limits.js";
-import { Plan } from "./plan.js";
+import { Plan, type Asker } from "./plan.js";
 import type { Pool } from "./pool.js";
-import { PullSource, type Origin, type PullHost } from "./pull-source.js";
+import type { Origin, PullHost } from "./pull-host.js";
+import { PullSource } from "./pull-source.js";
 import { chunkSum } from "./sum.js";
 import type { Holder, Incoming, Source } from "./types.js";
 
@@ -111,7 +112,7 @@ export class Pull implements PullHost {
     }
   }
 
-  came(source: PullSource, index: number, bytes: Uint8Array, sum: Buffer | undefined): boolean {
+  came(source: Asker, index: number, bytes: Uint8Array, sum: Buffer | undefined): boolean {
     const { chunks, into, onReceived } = this.#options;
     this.#budget.give(bytes.length);
     onReceived?.(bytes.length);

@@ -4,7 +4,7 @@ import { ConnectionError, ProtocolError, toError } from "@stingray/protocol";
 import { encodeHeader, Inflow, type FrameSink, type Kind } from "./frame.js";
 
 /** After so many bytes the event loop gets its turn, however fast they come. */
-const TURN_BYTES = 2 << 20;
+const TURN_BYTES = 1 << 20;
 /** Between two probes of a connection on which nothing happens: finds peers that are gone without a word. */
 const KEEP_ALIVE_MS = 10_000;
 

@@ -9,6 +9,7 @@ import { until } from "../helpers/until.js";
 import { caught } from "./helpers/caught.js";
 import { Cluster, sourceOf, type TestNode } from "./helpers/cluster.js";
 import { newObject } from "./helpers/memory.js";
+import { Proxy } from "./helpers/proxy.js";
 
 const MIB = 1 << 20;
 
@@ -37,8 +38,8 @@ describe("a data port", () => {
     return until("the port hung up", () => socket.closed);
   }
   const options = { name: "peer", serves: undefined, timeoutMs: 2000 };
-  async function link(node: TestNode): Promise<Link> {
-    const { wire, session } = await dial(node.port.address, options);
+  async function link(node: TestNode, address = node.port.address): Promise<Link> {
+    const { wire, session } = await dial(address, options);
     return new Link(wire, session, () => {});
   }
   /** A channel that notes what it is told. */
@@ -126,19 +127,15 @@ describe("a data port", () => {
     await raw(node); // says nothing
     const slow = await raw(node);
     slow.write(encodeHeader(Kind.Hello, 0, 0, 100).subarray(0, 7)); // stops in the middle of the header
-    const halfOpen = await link(node);
-    const said: string[] = [];
-    const channel = halfOpen.open(object, { ...noting(said), room: () => stopTheWorld(halfOpen) });
-    for (let i = 0; i < 64; i++) halfOpen.want(channel, i, false);
+    const deaf = await Proxy.to(node.port.address, () => ({ deafAt: MIB }));
+    const taker = await link(node, deaf.address);
+    const channel = taker.open(object, noting([]));
+    for (let i = 0; i < 64; i++) taker.want(channel, i, false);
     await until("all are gone", () => node.port.connections === 0);
-    expect(node.opened.count, "objects that are open").to.equal(0);
+    await until("nothing is open any more", () => node.opened.count === 0);
+    await deaf.close();
     await works(node);
   });
-  function stopTheWorld(of: Link): Uint8Array {
-    of.destroy(new Error("gone"));
-    return new Uint8Array(MIB);
-  }
-
   it("has room for a bounded number of strangers and of connections", async () => {
     const node = await cluster.node({ port: { unproven: 3 } });
     for (let i = 0; i < 3; i++) await raw(node);

@@ -70,10 +70,17 @@ describe("uploading an object", () => {
     expect(Buffer.compare(into.bytes, from)).to.equal(0);
   });
 
-  it("fails where the object is not expected", async () => {
-    const { node, driver, from } = await scene();
-    const error = await caught(driver.puller.push({ object: newObject(), from, to: sourceOf(node) }));
-    expect(error).to.be.instanceOf(ObjectLostError);
+  it("fails where the object, or its size, is not expected", async () => {
+    const { node, driver, object, from, into } = await scene();
+    const longer = new Uint8Array(SIZE + 1);
+    for (const [what, bytes] of [
+      [newObject(), from],
+      [object, longer],
+    ] as const) {
+      const error = await caught(driver.puller.push({ object: what, from: bytes, to: sourceOf(node) }));
+      expect(error).to.be.instanceOf(ObjectLostError);
+    }
+    expect(into.arrivals).to.deep.equal([]);
   });
 
   it("fails when nothing is taken any more, and the port gives the object up", async () => {

@@ -10,6 +10,8 @@ export interface Harm {
   flipAt?: number;
   /** After so many bytes nothing more comes, though the connection stands. */
   stallAt?: number;
+  /** After so many bytes nothing more is taken from the other side. */
+  deafAt?: number;
   /** Bytes per 10 ms; default: no limit. */
   trickle?: number;
 }
@@ -70,7 +72,7 @@ function pass(from: Socket, to: Socket, harm: Harm): void {
   from.on("data", (chunk) => {
     const start = at;
     at += chunk.length;
-    const { flipAt, cutAt, stallAt, trickle } = harm;
+    const { flipAt, cutAt, stallAt, deafAt, trickle } = harm;
     if (flipAt !== undefined && flipAt >= start && flipAt < at)
       chunk[flipAt - start] = (chunk[flipAt - start] as number) ^ 1;
     const end = Math.min(cutAt ?? at, stallAt ?? at, at);
@@ -78,6 +80,8 @@ function pass(from: Socket, to: Socket, harm: Harm): void {
     if (cutAt !== undefined && at >= cutAt) {
       to.end(() => to.destroy());
       from.destroy();
+    } else if (deafAt !== undefined && at >= deafAt) {
+      from.pause();
     } else if (trickle !== undefined) {
       from.pause();
       setTimeout(() => from.resume(), (chunk.length / trickle) * 10);

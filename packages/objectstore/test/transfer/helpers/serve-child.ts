@@ -7,12 +7,13 @@ import { fill, Memory, newObject, Target, whole } from "./memory.js";
 const size = Number(process.argv[2]);
 const memory = new Memory();
 const bytes = fill(memory.room(size), 1);
+const room = memory.room(size);
 const object = newObject();
 const port = await DataPort.listen({
   host: "127.0.0.1",
   key: newSecret(),
   open: async (asked) => (asked === object ? whole(bytes) : undefined),
-  accept: async (_object, uploaded) => new Target(memory.room(uploaded)),
+  accept: async () => new Target(room),
 });
 const plain = createServer((socket) => {
   let at = 0;

@@ -58,7 +58,7 @@ await pull();
 for (let i = 0; i < rounds; i++) {
   results.plain.push(await timed(plain));
   results.pull.push(await timed(pull));
-  if (i < 3) results.push.push(await timed(push));
+  results.push.push(await timed(push));
 }
 console.log(
   `${size >> 20} MiB, GB/s, median (best): plain ${show(results.plain)}, pull ${show(results.pull)}, ` +
