@@ -234,7 +234,9 @@ describe("a node's store: disk", function () {
     store.free(ids(5));
     await node.put("more.0", 3 * MiB);
     await store.close();
-    expect(readdirSync(join(limited.path, "disk", `stingray-spill-${process.getuid?.() ?? 0}`))).to.deep.equal([]);
+    expect(
+      readdirSync(join(limited.path, "disk", `stingray-spill-${process.getuid?.() ?? 0}`)),
+    ).to.deep.equal([]);
     rmSync(join(limited.path, "disk"), { recursive: true });
     limited.leave();
   });
