@@ -13,6 +13,7 @@ import { fileLength } from "../../src/node/segment.js";
 import { readAt } from "../../src/shm/files.js";
 import { HEADER_BYTES, readHeader } from "../../src/shm/header.js";
 import { place, type Place } from "./place.js";
+import { until } from "./until.js";
 import type { StoreOrder } from "./store-child.js";
 
 export const KiB = 1024;
@@ -92,6 +93,15 @@ export class Node {
       }),
     );
     return [...sizes.values()].reduce((sum, size) => sum + size, 0);
+  }
+
+  /** The figures say what is there. Large files are removed in the background. */
+  async agrees(): Promise<void> {
+    const { store } = this;
+    await until(
+      "the files are those of the figures",
+      () => this.inMemory === store.used + store.figures().warm,
+    );
   }
 
   /** Names of the files on disk. */
