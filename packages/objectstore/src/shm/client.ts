@@ -1,10 +1,9 @@
 /** A process's view of the store of its node: writes objects into room that the agent gave, reads those that are there. */
-import { closeSync, fstatSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { InvalidArgumentError, type StoreRoom, type StoreSpan } from "@stingray/protocol";
 import type { Encoded } from "../serialize/encoded.js";
-import { checkObjectName, openIfThere, readAt, writeWhole } from "./files.js";
+import { checkObjectName } from "./files.js";
 import { DEFAULT_MAX_MAPS, MapPool } from "./map-pool.js";
 import { mappedFiles } from "./native.js";
 import { readObject, type ReaderMaps } from "./reader.js";
@@ -79,42 +78,6 @@ export class StoreClient {
     this.checkOpen();
     const touch = dirname(path) === this.dir;
     return readObject({ path, offset, object: objectId, size, touch }, this.readMaps);
-  }
-
-  /** A file that is the value and nothing else, as the store of `shm/node-store.ts` has them; goes with it. */
-  writeFile(path: string, encoded: Encoded): void {
-    this.checkOpen();
-    writeWhole(path, encoded.parts, encoded.size);
-  }
-
-  /** As `read`, for what `writeFile` wrote. */
-  readFile(objectId: string, size: number): StoredBytes | undefined {
-    this.checkOpen();
-    checkObjectName(objectId);
-    const fd = openIfThere(join(this.dir, objectId));
-    if (fd === undefined) return undefined;
-    try {
-      if (fstatSync(fd).size !== size) return undefined;
-      return this.readMaps?.pool.mapPrivate(fd, 0, 0, size) ?? { bytes: readAt(fd, 0, size) };
-    } finally {
-      closeSync(fd);
-    }
-  }
-
-  /** A copy of part of a file, such as a block of another process's slab. undefined: it is not there whole. */
-  readBlock(path: string, offset: number, length: number): Uint8Array | undefined {
-    this.checkOpen();
-    if (dirname(resolve(path)) !== this.dir) {
-      throw new InvalidArgumentError(`${path} is not in the object store at ${this.dir}`);
-    }
-    const fd = openIfThere(path);
-    if (fd === undefined) return undefined;
-    try {
-      const bytes = readAt(fd, offset, length);
-      return bytes.length === length ? bytes : undefined;
-    } finally {
-      closeSync(fd);
-    }
   }
 
   /** Ends reading and writing. What was read stays valid. */

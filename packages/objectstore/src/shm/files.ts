@@ -1,15 +1,12 @@
-/** Writing and reading whole files of the store. */
+/** Small steps with files of the store. */
 import {
-  closeSync,
   constants,
   openSync,
   readSync,
-  renameSync,
   statfsSync,
   unlinkSync,
   writevSync,
 } from "node:fs";
-import { basename, dirname, join } from "node:path";
 import { InvalidArgumentError, ObjectStoreFullError } from "@stingray/protocol";
 
 /** Buffers per call that every system takes. */
@@ -30,44 +27,6 @@ const OBJECT_FILE = /^[a-z0-9][a-z0-9.]{0,200}$/;
 export function checkObjectName(object: string): void {
   if (!OBJECT_FILE.test(object)) {
     throw new InvalidArgumentError(`"${object}" is no object id: it must be made of a-z, 0-9 and dots`);
-  }
-}
-
-/** Where the bytes of the object at `path` are until they are complete. */
-export function unfinishedPath(path: string): string {
-  return join(dirname(path), `.${basename(path)}`);
-}
-
-/**
- * Writes a file whole: under another name first, so that nobody ever sees a part of it. With `write` rather than
- * through a mapping, because that is twice as fast into pages that are not there yet (no fault and no clearing per
- * page), and because a full file system is then an error instead of a SIGBUS.
- * @throws ObjectStoreFullError if the file system is full
- */
-export function writeWhole(path: string, parts: readonly Uint8Array[], size: number): void {
-  const unfinished = unfinishedPath(path);
-  const fd = create(unfinished);
-  let done = false;
-  try {
-    writeParts(fd, parts);
-    renameSync(unfinished, path);
-    done = true;
-  } catch (thrown) {
-    throw noRoom(thrown, dirname(path), size) ?? thrown;
-  } finally {
-    closeSync(fd);
-    if (!done) removeIfThere(unfinished);
-  }
-}
-
-function create(path: string): number {
-  const flags = constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY | (constants.O_NOFOLLOW ?? 0);
-  try {
-    return openSync(path, flags, 0o600);
-  } catch (thrown) {
-    if (errorCode(thrown) !== "EEXIST") throw noRoom(thrown, dirname(path), 0) ?? thrown;
-    unlinkSync(path); // an earlier attempt that was cut off
-    return openSync(path, flags, 0o600);
   }
 }
 

@@ -298,13 +298,4 @@ describe("a reader of the store", function () {
     expect(buffer.byteLength).to.be.greaterThan(MiB);
     expect(new Uint8Array(buffer)[MiB - 1]).to.equal(3);
   });
-
-  it("a block of another process's slab is read as a copy", () => {
-    const path = join(rooms.dir, ".seg.9");
-    writeFileSync(path, Buffer.from("0123456789"));
-    expect(Buffer.from(client.readBlock(path, 2, 3) as Uint8Array).toString()).to.equal("234");
-    expect(client.readBlock(path, 8, 3)).to.equal(undefined);
-    expect(client.readBlock(join(rooms.dir, ".seg.8"), 8, 3)).to.equal(undefined);
-    expect(() => client.readBlock("/etc/passwd", 0, 1)).to.throw(InvalidArgumentError);
-  });
 });
