@@ -1,12 +1,5 @@
 /** Small steps with files of the store. */
-import {
-  constants,
-  openSync,
-  readSync,
-  statfsSync,
-  unlinkSync,
-  writevSync,
-} from "node:fs";
+import { constants, openSync, readSync, statfsSync, unlinkSync, writevSync } from "node:fs";
 import { InvalidArgumentError, ObjectStoreFullError } from "@stingray/protocol";
 
 /** Buffers per call that every system takes. */
