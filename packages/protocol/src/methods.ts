@@ -136,12 +136,6 @@ export const Agent = {
     record({ object: objectId, size: uint, origin: optional(text) }),
     storeRoom,
   ),
-  /** Makes sure that this node has the object, from one of the copies if need be. */
-  storePull: method<StoreWanted, { path: string; size: number }>(
-    "store.pull",
-    storeWanted,
-    record({ path: text, size: uint }),
-  ),
   /** A file of its own for small values, of at least so many bytes, until StoreReturn or the end of the process. */
   storeLease: method<{ bytes: number }, StoreRoom>("store.lease", record({ bytes: uint }), storeRoom),
   /**

@@ -121,6 +121,7 @@ export {
   storeFree,
   storeDone,
   storeReturn,
+  storeAbandoned,
 } from "./messages/objects.js";
 export {
   STORE_STATES,

@@ -31,7 +31,8 @@ export async function cleanUpHere(get: t.Get, job: JobId): Promise<void> {
   outputs.endDone(spec, job);
   // Its driver is gone, too: what it had leased or held here goes.
   if (spec !== undefined) get(t.OBJECTS).clientDied(spec.driver as ProcessId);
-  get(t.OBJECTS).freeJob(job);
+  const detached = detachedProcesses(get);
+  get(t.OBJECTS).freeJob(job, (owner) => detached.has(owner));
   get(t.HEARTBEATS).changed();
 }
 
@@ -48,4 +49,12 @@ export async function cleanUpElsewhere(get: t.Get, job: JobId): Promise<void> {
     if (outcome.status === "rejected")
       get(t.FAILED)(`have job ${job} cleaned up on a node in time`, outcome.reason);
   }
+}
+
+/** The processes of detached actors, which go on beyond the end of their jobs. */
+function detachedProcesses(get: t.Get): Set<string> {
+  const processes = new Set<string>();
+  for (const { value } of get(t.ACTOR_BOOK).entries())
+    if (value.spec.detached && value.process !== undefined) processes.add(value.process);
+  return processes;
 }

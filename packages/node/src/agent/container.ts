@@ -131,6 +131,7 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
       publish: (death) => publishDeath(of(t.BROKER), subjects, death),
       creatorGone: (process, reason) => get(t.ACTOR_DIRECTORY).creatorGone(process, reason),
       driverGone: (process, reason) => get(t.JOBS).processGone(process, reason),
+      ownerGone: (process) => get(t.OBJECTS).ownerGone(process),
       nodeRemoved: (gone) => {
         get(t.HEARTBEATS).removed(gone);
         get(t.LOCATIONS).nodeGone(gone);

@@ -19,6 +19,8 @@ export interface DeathHooks {
   creatorGone(process: ProcessId, reason: string): void;
   /** The process may have been a driver. */
   driverGone(process: ProcessId, reason: string): void;
+  /** Nobody decides about the objects of the process any more. */
+  ownerGone(process: ProcessId): void;
   nodeRemoved(node: NodeId): void;
 }
 
@@ -48,6 +50,7 @@ export class Deaths {
     this.scheduler().workerExited(worker, report);
     this.scheduler().submitterGone(worker);
     this.hooks.creatorGone(worker, reason);
+    this.hooks.ownerGone(worker);
     this.peers.forget(worker);
     this.hooks.publish({ kind: "process", id: worker, reason });
   }
@@ -83,6 +86,7 @@ export class Deaths {
     this.transport.peerDied(process, new ConnectionError(`process ${process} is gone: ${reason}`));
     this.scheduler().submitterGone(process);
     this.hooks.driverGone(process, reason);
+    this.hooks.ownerGone(process);
     this.peers.forget(process);
   }
 }

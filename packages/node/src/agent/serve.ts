@@ -12,6 +12,7 @@ import {
   isProcessId,
   leaseDemand,
   leaseReturn,
+  storeAbandoned,
   storeDone,
   storeFree,
   storeReturn,
@@ -212,6 +213,9 @@ function serveStore(get: t.Get): void {
   inbox.serve(AgentMethods.storeLocate, ({ object }, channel) => objects.locate(object, from(channel)));
   inbox.serve(AgentMethods.storeList, ({ limit }) => listStore(listingParts(get), limit));
   inbox.on(Op.StoreSealed, storeSealed, ([, object, size]) => void objects.seal(object, size));
+  inbox.on(Op.StoreAbandoned, storeAbandoned, ([, object], channel) =>
+    objects.abandon(object, from(channel)),
+  );
   inbox.on(Op.StoreDone, storeDone, ([, read], channel) => objects.done(read, from(channel)));
   inbox.on(Op.StoreReturn, storeReturn, ([, files], channel) => objects.giveBack(from(channel), files));
   inbox.on(Op.StoreFree, storeFree, ([, freed]) => objects.free(freed));

@@ -1,6 +1,8 @@
 /** Several nodes: work and actors on other nodes, objects between them, and what happens when one dies. */
 import { randomBytes } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { StoreClient, encode } from "@stingray/objectstore";
 import { Encoder } from "cbor-x";
 import {
   Agent as AgentMethods,
@@ -10,6 +12,7 @@ import {
   PROTOCOL_VERSION,
   Subjects,
   objectIdOf,
+  type StoreSpan,
 } from "@stingray/protocol";
 import { expect } from "chai";
 import type { Grant } from "../fixtures/fake-driver.js";
@@ -172,27 +175,38 @@ describe("agent: clusters", function () {
     const driver = await cluster.driver(here.identity);
     await cluster.sees(driver, 3);
     const object = objectIdOf(driver.id, 1, 0);
-    const bytes = randomBytes(3_000_000);
-    const { path } = await driver.agent().request(AgentMethods.storeCreate, { object, size: bytes.length });
-    writeFileSync(path, bytes);
-    driver.agent().send([Op.StoreSealed, object, bytes.length]);
+    const encoded = encode(new Uint8Array(randomBytes(3_000_000)));
+    const { size } = encoded;
+    const room = await driver.agent().request(AgentMethods.storeCreate, { object, size });
+    const client = await StoreClient.open({ dir: dirname(room.path) });
+    client.write(room, object, encoded);
+    client.close();
+    driver.agent().send([Op.StoreSealed, object, size]);
     const copies: [string, string][] = [
       [without.node, without.agent],
       [here.node, here.agent],
     ];
-    const ask = { object, size: bytes.length, copies };
+    const ask = { objects: [{ object, size, copies }], hold: false };
     const pulls = await Promise.all(
       [1, 2, 3].map(() =>
-        driver.agent(there.identity).request(AgentMethods.storePull, ask, { timeoutMs: 30_000 }),
+        driver.agent(there.identity).request(AgentMethods.storeOpen, ask, { timeoutMs: 30_000 }),
       ),
     );
-    for (const pull of pulls) expect(readFileSync(pull.path).equals(bytes)).to.equal(true);
+    const bytes = encoded.bytes();
+    for (const { spans } of pulls) {
+      const [[path, offset, length]] = spans as [StoreSpan];
+      expect(
+        readFileSync(path)
+          .subarray(offset, offset + length)
+          .subarray(-size)
+          .equals(bytes),
+      ).to.equal(true);
+    }
     driver.agent().send([Op.StoreFree, [object]]);
     const lost = await rejection(
-      driver.agent(there.identity).request(AgentMethods.storePull, {
-        ...ask,
-        object: objectIdOf(driver.id, 2, 0),
-        copies: [[here.node, here.agent]],
+      driver.agent(there.identity).request(AgentMethods.storeOpen, {
+        objects: [{ object: objectIdOf(driver.id, 2, 0), size, copies: [[here.node, here.agent]] }],
+        hold: false,
       }),
     );
     expect(lost).to.have.property("code", ErrorCode.ObjectLostError);

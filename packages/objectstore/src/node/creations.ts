@@ -37,9 +37,19 @@ export class Creations {
       if (entry.client !== client) continue;
       const arrival = this.arrivals.get(entry);
       if (entry.segment?.allocated === false) this.coolIfFull(entry.segment.length);
-      if (arrival !== undefined) arrival.close();
-      else this.core.abandon(entry, true);
+      // Bytes of an upload may still be on their way into its memory: such a file is not used again.
+      this.core.abandon(entry, arrival === undefined);
+      arrival?.close();
     }
+  }
+
+  /** As `seal`, for somebody who has heard that it is complete before its writer said so: what is not whole goes on. */
+  sealIfWhole(object: string): boolean {
+    for (const entry of this.core.entries.creationsOf(object)) {
+      const file = this.arrivals.has(entry) ? undefined : this.wholeFile(entry);
+      if (file !== undefined) return this.complete(entry, file);
+    }
+    return false;
   }
 
   /**

@@ -117,6 +117,10 @@ export class NodeStore implements AsyncDisposable {
   seal(object: string, size: number): boolean {
     return this.creations.seal(object, size);
   }
+  /** As `seal`, for somebody who has heard that it is complete before its writer said so: what is not whole goes on. */
+  sealIfWhole(object: string): boolean {
+    return this.creations.sealIfWhole(object);
+  }
   /** The client's creation of this object came to nothing, whether it has room yet or not. */
   abandon(object: string, client: string): void {
     this.queue.end({ object, client }, notWanted(object));

@@ -47,5 +47,7 @@ export const storeSealed = tuple<[op: 40, object: string, size: number]>(
 export const storeFree = tuple<[op: 41, objects: string[]]>(oneOf(Op.StoreFree), list(objectId));
 /** `[42, objects]` to the local agent: the sender has mapped or read what `store.open` held for it, once for each. */
 export const storeDone = tuple<[op: 42, objects: string[]]>(oneOf(Op.StoreDone), list(objectId));
-/** `[43, files]` to the local agent: files of `store.lease`, or of a `store.create` that came to nothing, by their numbers. */
+/** `[43, files]` to the local agent: files of `store.lease` that are not needed any more, by their numbers. */
 export const storeReturn = tuple<[op: 43, files: number[]]>(oneOf(Op.StoreReturn), list(uint));
+/** `[44, object]` to the local agent: what the sender was given room for came to nothing. */
+export const storeAbandoned = tuple<[op: 44, object: string]>(oneOf(Op.StoreAbandoned), objectId);

@@ -34,6 +34,7 @@ export const Op = {
   StoreFree: 41,
   StoreDone: 42,
   StoreReturn: 43,
+  StoreAbandoned: 44,
   // leases: submitter -> agent
   LeaseDemand: 50,
   LeaseReturn: 51,

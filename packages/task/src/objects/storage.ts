@@ -60,12 +60,19 @@ export class Storage {
         store.write(room, id, encoded);
         home.send([Op.StoreSealed, id, size]);
       }
-      if ((o.copies ?? 1) <= 1) return [size, [[node, agent]]];
-      const replicate = { object: id, size, copies: o.copies ?? 1 };
-      const { copies } = await home.request(Agent.storeReplicate, replicate, {
-        timeoutMs: STORE_DEADLINE_MS,
-      });
-      return [size, copies];
+    } catch (error) {
+      home.send([Op.StoreAbandoned, id]);
+      throw error;
+    }
+    return (o.copies ?? 1) <= 1 ? [size, [[node, agent]]] : this.replicate(id, size, o.copies ?? 1);
+  }
+
+  private async replicate(id: ObjectId, size: number, copies: number): Promise<Location> {
+    const home = this.links.home();
+    const ask = { object: id, size, copies };
+    try {
+      const kept = await home.request(Agent.storeReplicate, ask, { timeoutMs: STORE_DEADLINE_MS });
+      return [size, kept.copies];
     } catch (error) {
       home.send([Op.StoreFree, [id]]);
       throw error;

@@ -203,11 +203,17 @@ export class ObjectTable {
     else if (state.kind === "slab") this.small.slab += sign * state.value.bytes.byteLength;
   }
 
-  /** The value was lost and is being made again. */
-  reset(entry: ObjectEntry): void {
+  /** Nothing is known of the value any more. */
+  private reset(entry: ObjectEntry): void {
     if (entry.state.kind === "stored") this.collector.went(entry.state.location[0]);
     else if (entry.owned) this.count(entry.state, -1);
     entry.reset();
+  }
+
+  /** The value is going to be made again: copies that are left somewhere would not be found by anybody any more. */
+  remake(entry: ObjectEntry): void {
+    if (entry.state.kind === "stored") this.links.freeStored(entry.id, entry.state.location);
+    this.reset(entry);
   }
 
   /** What is known of the value was wrong, and this is right. */

@@ -297,7 +297,7 @@ export class Submitter implements LeasePoolHost {
     if (!task.retriesLeft || this.stopped !== undefined) return false;
     task.attempt++;
     if (!task.to("waiting")) return false;
-    for (const entry of task.results) this.links.table.reset(entry);
+    for (const entry of task.results) this.links.table.remake(entry);
     this.tasks.set(task.sequence, task);
     this.links.calls.add(task.sequence, this.waitingCall(task));
     this.awaitArguments(task);

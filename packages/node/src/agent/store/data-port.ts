@@ -37,6 +37,7 @@ export async function listenForData(config: AgentConfig, parts: PortParts): Prom
 }
 
 async function whole(store: NodeStore, object: string): Promise<Outgoing | undefined> {
+  store.sealIfWhole(object);
   const opened = await store.bytes(object);
   if (opened === undefined) return undefined;
   const { bytes } = opened;
@@ -47,7 +48,7 @@ async function whole(store: NodeStore, object: string): Promise<Outgoing | undef
   };
 }
 
-/** `store.seal` completes it. */
+/** `store.seal` completes it, `StoreAbandoned` or the end of the peer gives it up. */
 function upload(store: NodeStore, object: string, size: number, peer: string): Incoming | undefined {
   const arrival = store.arrival(object, peer);
   return arrival === undefined || arrival.size !== size ? undefined : new Arriving(arrival);

@@ -5,6 +5,8 @@ import {
   InvalidArgumentError,
   ObjectLostError,
   ProtocolError,
+  ownerOf,
+  type ObjectId,
   type ProcessId,
   type StoreRoom,
   type StoreSpan,
@@ -13,6 +15,8 @@ import {
 import type { Locations } from "./locations.js";
 import type { Pulls } from "./pulls.js";
 
+/** Objects whose owner is gone stay readable for so long. Milliseconds. */
+const ORPHAN_MS = 10 * 60_000;
 /** Longest read that is answered in one message. Bytes. */
 const MAX_READ = 1024 * 1024;
 
@@ -51,6 +55,12 @@ export class Objects {
     return true;
   }
 
+  /** What the client had room for came to nothing. */
+  abandon(object: string, client: ProcessId): void {
+    this.store.abandon(object, client);
+    if (this.store.stat(object) === undefined) this.forget(object);
+  }
+
   lease(client: ProcessId, bytes: number): Promise<StoreRoom> {
     return this.store.lease(client, bytes);
   }
@@ -71,7 +81,7 @@ export class Objects {
         this.store.hold(object, client);
         held.push(object);
       }
-      await this.pulls.bring(wanted, (object) => this.note(object, client));
+      await this.pulls.bring(wanted, (object) => this.note(object, client), { asker: client });
       for (const { object, size } of wanted) {
         const span = await this.store.open(object);
         if (span === undefined) {
@@ -84,6 +94,7 @@ export class Objects {
       }
     } catch (error) {
       this.done(held, client);
+      for (const { object } of wanted) if (this.store.stat(object) === undefined) this.forget(object);
       throw error;
     }
     if (!hold) this.done(held, client);
@@ -101,6 +112,7 @@ export class Objects {
     offset: number,
     length: number,
   ): Promise<{ bytes: Uint8Array; size: number; crc: number }> {
+    this.store.sealIfWhole(object);
     const opened = await this.store.bytes(object);
     if (opened === undefined) {
       throw new ObjectLostError(
@@ -144,7 +156,10 @@ export class Objects {
 
   /** Fetches an object to keep it, as if it had been made here. */
   async keep(wanted: StoreWanted, client: ProcessId): Promise<void> {
-    await this.pulls.bring([wanted], (object) => this.note(object, client), { tellOwner: false });
+    await this.pulls.bring([wanted], (object) => this.note(object, client), {
+      asker: client,
+      tellOwner: false,
+    });
     this.store.keep(wanted.object);
   }
 
@@ -155,7 +170,8 @@ export class Objects {
 
   /** They are not needed any more. Unknown ones are no error. */
   free(objects: readonly string[]): void {
-    this.store.free([...objects]);
+    this.store.free(objects);
+    this.pulls.drop(objects);
     this.locations.removed(objects);
     for (const object of objects) this.forget(object);
   }
@@ -165,10 +181,24 @@ export class Objects {
     this.store.clientDied(client);
   }
 
-  /** All objects that processes of the job made or fetched here go. */
-  freeJob(job: string): void {
+  /**
+   * All objects that processes of the job made or fetched here go, but for those of `spared` owners: detached actors
+   * that outlive the job.
+   */
+  freeJob(job: string, spared: (owner: ProcessId) => boolean): void {
     const objects = this.byJob.get(job);
-    if (objects !== undefined) this.free([...objects]);
+    if (objects === undefined) return;
+    this.free([...objects].filter((object) => !spared(ownerOf(object as ObjectId))));
+  }
+
+  /**
+   * The owner of objects is gone. What is left of them can be read, and one day adopted, by those that hold references;
+   * but nobody will ever free it, so it goes after a while.
+   */
+  ownerGone(owner: ProcessId): void {
+    const owned = (object: string): boolean => object.startsWith(`${owner}.`);
+    if (![...this.jobs.keys()].some(owned)) return;
+    setTimeout(() => this.free([...this.jobs.keys()].filter(owned)), ORPHAN_MS).unref();
   }
 
   private note(object: string, client: ProcessId): void {

@@ -29,10 +29,13 @@ export interface PullHooks {
 
 interface Pull {
   readonly done: Promise<void>;
+  readonly abort: AbortController;
   partial?: { readonly arriving: Arriving; readonly chunks: ChunkMap };
 }
 
 export interface BringOptions {
+  /** For whom: its job's records are looked at where the word of others does not help. */
+  asker: ProcessId;
   /** @defaultValue true */
   tellOwner?: boolean;
 }
@@ -55,11 +58,11 @@ export class Pulls {
   async bring(
     wanted: readonly StoreWanted[],
     note: (object: string) => void,
-    o: BringOptions = {},
+    o: BringOptions,
   ): Promise<void> {
     const fresh = wanted.filter(
       ({ object }, i) =>
-        !this.store.has(object) &&
+        !this.isHere(object) &&
         !this.underWay.has(object) &&
         wanted.findIndex((w) => w.object === object) === i,
     );
@@ -70,8 +73,12 @@ export class Pulls {
       );
       for (const one of fresh) {
         note(one.object);
+        const abort = new AbortController();
         const pull: Pull = {
-          done: rooms.then(() => this.transfer(one, o)).finally(() => this.underWay.delete(one.object)),
+          abort,
+          done: rooms
+            .then(() => this.transfer(one, o, abort.signal))
+            .finally(() => this.underWay.delete(one.object)),
         };
         pull.done.catch(() => undefined); // told to whoever waits
         this.underWay.set(one.object, pull);
@@ -80,29 +87,42 @@ export class Pulls {
     await Promise.all(wanted.flatMap(({ object }) => this.underWay.get(object)?.done ?? []));
   }
 
+  /** Its writer may not have said so yet, though others have heard of it. */
+  private isHere(object: string): boolean {
+    return this.store.has(object) || this.store.sealIfWhole(object);
+  }
+
+  /** They were freed: what is on its way of them is not worth going on. */
+  drop(objects: readonly string[]): void {
+    for (const object of objects) {
+      const pull = this.underWay.get(object);
+      pull?.abort.abort(freed(object));
+    }
+  }
+
   /** What is here of an object that is on its way. */
   partial(object: string): Outgoing | undefined {
     const partial = this.underWay.get(object)?.partial;
     return partial?.arriving.outgoing(partial.chunks);
   }
 
-  private async transfer(wanted: StoreWanted, o: BringOptions): Promise<void> {
+  private async transfer(wanted: StoreWanted, o: BringOptions, signal: AbortSignal): Promise<void> {
     const { object, size } = wanted;
-    const arrival = this.store.arrival(object);
-    if (arrival === undefined) throw freed(object, size);
+    const arrival = this.store.arrival(object, this.hooks.agent);
+    if (arrival === undefined) throw freed(object);
     try {
       const chunks = new ChunkMap(size);
       const pull = this.underWay.get(object);
       const arriving = new Arriving(arrival);
       if (pull !== undefined) pull.partial = { arriving, chunks };
-      await this.fetch(wanted, arriving, chunks);
+      await this.fetch(wanted, arriving, chunks, o, signal);
       if (pull !== undefined) delete pull.partial;
-      if (!arrival.finish()) throw freed(object, size);
+      if (!arrival.finish()) throw freed(object);
     } catch (thrown) {
       arrival.close();
       throw withObject(thrown, object);
     }
-    this.locations.added(object, size, this.hooks.jobOf(ownerOf(object as ObjectId)));
+    this.locations.added(object, size, this.hooks.jobOf(o.asker));
     if (o.tellOwner !== false) {
       const { node, agent } = this.hooks;
       this.hooks.tell(ownerOf(object as ObjectId), [Op.ObjectCopied, object, size, node, agent]);
@@ -110,23 +130,28 @@ export class Pulls {
   }
 
   /** From the copies that the asker knows; where none can be read, from those that the cluster knows beside them. */
-  private async fetch(wanted: StoreWanted, into: Arriving, chunks: ChunkMap): Promise<void> {
+  private async fetch(
+    wanted: StoreWanted,
+    into: Arriving,
+    chunks: ChunkMap,
+    o: BringOptions,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { object, size, copies } = wanted;
     const others = copies.filter(([, agent]) => agent !== this.hooks.agent);
     let failure: unknown;
     if (others.length > 0) {
       try {
-        await this.pullFrom(wanted, others, into, chunks);
+        await this.pullFrom(wanted, others, into, chunks, signal);
         return;
       } catch (error) {
+        signal.throwIfAborted();
         failure = error;
         for (const [node] of others) this.locations.unreadable(object, node);
       }
     }
     const known = new Set([this.hooks.agent as string, ...others.map(([, agent]) => agent)]);
-    const located = await this.locations
-      .locate(object, this.hooks.jobOf(ownerOf(object as ObjectId)))
-      .catch(() => undefined); // the control store does not answer: then there is no help from there
+    const located = await this.locations.locate(object, this.hooks.jobOf(o.asker)).catch(() => undefined); // the control store does not answer: then there is no help from there
     const more = (located?.copies ?? []).filter(([, agent]) => !known.has(agent));
     if (more.length === 0 || located?.size !== size) {
       throw (
@@ -136,7 +161,7 @@ export class Pulls {
         )
       );
     }
-    await this.pullFrom(wanted, more, into, chunks);
+    await this.pullFrom(wanted, more, into, chunks, signal);
   }
 
   private pullFrom(
@@ -144,15 +169,16 @@ export class Pulls {
     copies: readonly (readonly [node: string, agent: string])[],
     into: Arriving,
     chunks: ChunkMap,
+    signal: AbortSignal,
   ): Promise<void> {
     const sources = copies.map(([node, agent]) => this.hooks.source(object, node, agent));
     const onReceived = (bytes: number): void => this.hooks.received(bytes);
-    return this.puller.pull({ object, into, chunks, sources, onReceived });
+    return this.puller.pull({ object, into, chunks, sources, signal, onReceived });
   }
 }
 
-function freed(object: string, size: number): ObjectLostError {
-  return new ObjectLostError(`object ${object} (${size} bytes) was freed while it was fetched to this node`, {
+function freed(object: string): ObjectLostError {
+  return new ObjectLostError(`object ${object} was freed while it was fetched to this node`, {
     detail: { object },
   });
 }
