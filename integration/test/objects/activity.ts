@@ -75,7 +75,7 @@ export class Activity {
     ["released in flight", () => this.letGoInFlight()],
     ["actor gives back", () => this.giveBack()],
   ];
-  private readonly all = [...this.makes, ...this.uses, ...this.ends];
+  private readonly all = [...this.makes, ...this.makes, ...this.uses, ...this.ends];
 
   private put(): Promise<void> {
     const piece = this.piece();

@@ -169,6 +169,23 @@ describe("references to objects", function () {
       await isGone();
     });
 
+    it("of a process that is killed -9 do not count any more for an owner on another node either", async () => {
+      const owner = keeperOn(0);
+      for (let seed = 0; seed < 3; seed++) {
+        const [holder, later] = [keeperOn(1), keeperOn(1)];
+        const { ref } = await get(owner.make.remote("it", PIECE));
+        await get([holder.keep.remote("it", { ref }), later.keep.remote("it", { ref })]);
+        ref.release();
+        await get(owner.drop.remote("it"));
+        await get(holder.check.remote("it", PIECE));
+        // One with its borrow, one that has just given it back.
+        process.kill(await get(holder.pid.remote()), "SIGKILL");
+        await get(later.drop.remote("it"));
+        await kill(later);
+        await isGone();
+      }
+    });
+
     it("to objects whose owner was killed -9 end with an error, and nothing of the objects is left", async () => {
       const [owner, holder] = [keeperOn(1), keeperOn(0)];
       const { ref } = await get(owner.make.remote("it", PIECE));

@@ -98,13 +98,16 @@ function expectEmpty(node: string, { figures, objects, processes, silent }: Stor
 
 /** Bytes of the files below a directory, as they are on disk. */
 export function bytesBelow(directory: string): number {
-  const entries = readdirSync(directory, { recursive: true, withFileTypes: true });
-  return entries
+  return filesBelow(directory).reduce((sum, path) => {
+    const found = lstatSync(path, { throwIfNoEntry: false });
+    return sum + (found === undefined ? 0 : found.blocks * 512);
+  }, 0);
+}
+
+export function filesBelow(directory: string): string[] {
+  return readdirSync(directory, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
-    .reduce((sum, { parentPath, name }) => {
-      const found = lstatSync(join(parentPath, name), { throwIfNoEntry: false });
-      return sum + (found === undefined ? 0 : found.blocks * 512);
-    }, 0);
+    .map(({ parentPath, name }) => join(parentPath, name));
 }
 
 /** A cluster inside the tests' process whose nodes spill into a directory of the test. */
@@ -158,7 +161,7 @@ export class StoreCluster {
   async end(): Promise<void> {
     try {
       await this.test.end();
-      expect(readdirSync(this.spillDir), "files left in the spill directory").to.deep.equal([]);
+      expect(filesBelow(this.spillDir), "left in the spill directory").to.deep.equal([]);
     } finally {
       rmSync(this.spillDir, { recursive: true, force: true });
     }
