@@ -15,6 +15,7 @@ const PIECE = { seed: 1, length: 2 * MIB };
 describe("references to objects", function () {
   this.timeout(40_000);
   let test: StoreCluster;
+  let orphans = false;
   let keepers: ReturnType<typeof pieces.Keeper.remote>[] = [];
   before(async () => {
     test = await StoreCluster.start({ objectStoreMemory: 64 * MIB, nodes: [{ cpus: 2 }, { cpus: 2 }] });
@@ -26,7 +27,7 @@ describe("references to objects", function () {
   };
   afterEach(async () => {
     await endKeepers();
-    await everythingIsFreed();
+    await everythingIsFreed({ orphans });
   });
 
   const keeperOn = (node: number): ReturnType<typeof pieces.Keeper.remote> => {
@@ -41,7 +42,11 @@ describe("references to objects", function () {
   };
   const isThere = (): Promise<boolean> =>
     eventually(async () => (await stored()) >= PIECE.length, "it is in a store");
-  const isGone = (): Promise<boolean> => eventually(async () => (await stored()) === 0, "it is gone");
+  const isGone = (): Promise<boolean> =>
+    eventually(async () => {
+      collectGarbage(); // results that hold references
+      return (await stored()) === 0;
+    }, "it is gone");
 
   describe("inside values", () => {
     it("keep what they refer to, at any depth and in any kind of collection", async () => {
@@ -185,32 +190,6 @@ describe("references to objects", function () {
         await isGone();
       }
     });
-
-    it("to objects whose owner was killed -9 end with an error, and nothing of the objects is left", async () => {
-      const [owner, holder] = [keeperOn(1), keeperOn(0)];
-      const { ref } = await get(owner.make.remote("it", PIECE));
-      await get(holder.keep.remote("it", { ref }));
-      await get(holder.check.remote("it", PIECE));
-      const outer = await put({ ref });
-      process.kill(await get(owner.pid.remote()), "SIGKILL");
-      keepers = [holder];
-      const lost = async (wait: Promise<unknown>): Promise<void> => {
-        const error = await rejection(wait);
-        expect(error, String(error)).to.satisfy(
-          (e: Error) => e instanceof ObjectLostError || e.cause instanceof ObjectLostError,
-        );
-      };
-      await eventually(async () => {
-        await lost(get(ref, { timeoutMs: 10_000 }));
-        return true;
-      }, "the loss is known here");
-      await lost(get((await get(outer)).ref, { timeoutMs: 10_000 }));
-      await lost(get(pieces.check.remote(ref, PIECE), { timeoutMs: 10_000 }));
-      await eventually(async () => {
-        await lost(get(holder.check.remote("it", PIECE), { timeoutMs: 10_000 }));
-        return true;
-      }, "the loss is known there");
-    });
   });
 
   describe("that are gone", () => {
@@ -287,5 +266,31 @@ describe("references to objects", function () {
       last.release();
       await isGone();
     });
+  });
+
+  it("to objects whose owner was killed -9 end with an error, and nothing of the objects is left", async () => {
+    const [owner, holder] = [keeperOn(1), keeperOn(0)];
+    const { ref } = await get(owner.make.remote("it", PIECE));
+    await get(holder.keep.remote("it", { ref }));
+    await get(holder.check.remote("it", PIECE));
+    const outer = await put({ ref });
+    process.kill(await get(owner.pid.remote()), "SIGKILL");
+    keepers = [holder];
+    const lost = async (wait: Promise<unknown>): Promise<void> => {
+      const error = await rejection(wait);
+      expect(error, String(error)).to.satisfy(
+        (e: Error) => e instanceof ObjectLostError || e.cause instanceof ObjectLostError,
+      );
+    };
+    await eventually(async () => {
+      await lost(get(ref, { timeoutMs: 10_000 }));
+      return true;
+    }, "the loss is known here");
+    await lost(get((await get(outer)).ref, { timeoutMs: 10_000 }));
+    await lost(get(pieces.check.remote(ref, PIECE), { timeoutMs: 10_000 }));
+    await eventually(async () => {
+      await lost(get(holder.check.remote("it", PIECE), { timeoutMs: 10_000 }));
+      return true;
+    }, "the loss is known there");
   });
 });

@@ -106,7 +106,8 @@ export class Runtime {
     const home = (): Home => this.home;
     const store = (): LocalStore | undefined => this.usableStore;
     this.remoteStore = new RemoteStore({ process: o.process, channelTo });
-    this.storage = new Storage({ node: o.node, store, home, remote: this.remoteStore });
+    const flushFrees = (): void => this.flushFrees();
+    this.storage = new Storage({ node: o.node, store, home, remote: this.remoteStore, flushFrees });
     this.recoveries = new Recoveries({ table: this.table, home, channelTo });
     this.values = new Values({
       table: this.table,

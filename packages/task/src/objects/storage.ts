@@ -34,6 +34,8 @@ export interface StorageLinks {
   readonly remote: RemoteStore;
   /** Undefined only before a home is known. */
   home(): Home;
+  /** Tells agents now what is not needed any more. */
+  flushFrees(): void;
 }
 
 export interface WriteOptions {
@@ -53,6 +55,7 @@ export class Storage {
     const store = this.links.store();
     const { node, agent } = home;
     const ask = { object: id, size, origin: o.origin };
+    this.links.flushFrees(); // it may be just the room that is needed, and is still in this processor's cache
     const room = await home.request(Agent.storeCreate, ask, { timeoutMs: STORE_DEADLINE_MS });
     try {
       if (store === undefined) await this.links.remote.upload(id, encoded, { node, agent });
