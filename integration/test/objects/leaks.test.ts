@@ -2,7 +2,7 @@
 import { expect } from "chai";
 import { get, kill, put, type ObjectRef } from "stingray";
 import { eventually } from "../support/actor-cluster.js";
-import { StoreCluster, MIB, everythingIsFreed } from "../support/stores.js";
+import { StoreCluster, MIB, collectEverywhere, everythingIsFreed } from "../support/stores.js";
 import * as leaks from "./programs/leaks.js";
 
 const OBJECTS = 200_000;
@@ -83,6 +83,7 @@ describe(`${OBJECTS} objects`, function () {
     ];
     for (let turn = 0; made < OBJECTS; turn++) await batches[turn % batches.length]?.();
     await eventually(async () => {
+      await collectEverywhere();
       for (const hoarder of hoarders) {
         const counts = await get(hoarder.counts.remote());
         expect(counts, "objects that the actors know").to.deep.equal({ owned: 0, borrowed: 0 });

@@ -66,7 +66,7 @@ export async function everythingIsFreed({
 }
 
 /** Views and references that nobody has any more go with the garbage of their processes. */
-async function collectEverywhere(more: readonly ObjectRef[]): Promise<void> {
+export async function collectEverywhere(more: readonly ObjectRef[] = []): Promise<void> {
   const refs: ObjectRef[] = [...more];
   for (const { node, total } of await aliveNodes())
     for (let i = 0; i < 2 * (total["CPU"] ?? 1); i++)
