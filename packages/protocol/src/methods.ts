@@ -136,8 +136,15 @@ export const Agent = {
     record({ object: objectId, size: uint, origin: optional(text) }),
     storeRoom,
   ),
-  /** A file of its own for small values, of at least so many bytes, until StoreReturn or the end of the process. */
-  storeLease: method<{ bytes: number }, StoreRoom>("store.lease", record({ bytes: uint }), storeRoom),
+  /**
+   * A file of its own, of at least so many bytes, for small values or for the next object, until StoreReturn or the end
+   * of the process. `ahead`: only if there is plenty of room; else the answer has `length` 0.
+   */
+  storeLease: method<{ bytes: number; ahead?: boolean | undefined }, StoreRoom>(
+    "store.lease",
+    record({ bytes: uint, ahead: optional(bool) }),
+    storeRoom,
+  ),
   /**
    * Makes sure that these objects can be read on this node, all of them together, fetching or restoring what is not
    * here. Unless `hold` is false they stay until StoreDone, or the end of the asker. Spans are in the order asked.
@@ -224,12 +231,13 @@ export const Process = {
 /** Served by every process for the objects that it owns. */
 export const Owner = {
   /**
-   * The copies that the owner named can't be read: `failed` are the nodes that were asked. The owner looks for other
-   * copies, then makes the value again; the answer comes when there is one, or says why there is none.
+   * The copies that the owner named can't be read: `failed` are the nodes that were asked, `generation` is that of the
+   * location. The owner looks for other copies, then makes the value again; the answer comes when there is one, or says
+   * why there is none.
    */
-  recover: method<{ object: string; failed: string[] }, { value: ValueDesc }>(
+  recover: method<{ object: string; failed: string[]; generation: number }, { value: ValueDesc }>(
     "object.recover",
-    record({ object: objectId, failed: list(nodeId, 10_000) }),
+    record({ object: objectId, failed: list(nodeId, 10_000), generation: uint }),
     record({ value: valueDesc }),
   ),
   /** As ObjectBorrow, answered when noted, for a sender that must not let go before. */

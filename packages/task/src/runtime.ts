@@ -259,6 +259,7 @@ export class Runtime {
     this.fail(error);
     this.flushFrees();
     this.table.stop();
+    this.storage.close();
     this.remoteStore.close();
     this.store?.close();
   }

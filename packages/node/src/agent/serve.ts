@@ -189,17 +189,19 @@ function serveStore(get: t.Get): void {
   inbox.serve(AgentMethods.storeCreate, ({ object, size, origin }, channel) =>
     objects.create(object, size, from(channel), origin),
   );
-  inbox.serve(AgentMethods.storeLease, ({ bytes }, channel) => objects.lease(from(channel), bytes));
+  inbox.serve(AgentMethods.storeLease, ({ bytes, ahead }, channel) =>
+    objects.lease(from(channel), bytes, ahead === true),
+  );
   inbox.serve(AgentMethods.storeOpen, async ({ objects: wanted, hold }, channel) => ({
     spans: await objects.open(wanted, hold, from(channel)),
   }));
   inbox.serve(AgentMethods.storeRead, ({ object, offset, length }) => objects.read(object, offset, length));
-  inbox.serve(AgentMethods.storeWrite, ({ object, offset, bytes, crc }) => {
-    objects.write(object, offset, bytes, crc);
+  inbox.serve(AgentMethods.storeWrite, ({ object, offset, bytes, crc }, channel) => {
+    objects.write(object, offset, bytes, crc, from(channel));
     return {};
   });
-  inbox.serve(AgentMethods.storeSeal, ({ object, size }) => {
-    objects.complete(object, size);
+  inbox.serve(AgentMethods.storeSeal, ({ object, size }, channel) => {
+    objects.complete(object, size, from(channel));
     return {};
   });
   inbox.serve(AgentMethods.storeAddress, () => get(t.DATA_PORT).address);
@@ -212,7 +214,9 @@ function serveStore(get: t.Get): void {
   });
   inbox.serve(AgentMethods.storeLocate, ({ object }, channel) => objects.locate(object, from(channel)));
   inbox.serve(AgentMethods.storeList, ({ limit }) => listStore(listingParts(get), limit));
-  inbox.on(Op.StoreSealed, storeSealed, ([, object, size]) => void objects.seal(object, size));
+  inbox.on(Op.StoreSealed, storeSealed, ([, object, size, file, origin], channel) =>
+    objects.seal(object, size, from(channel), file, origin),
+  );
   inbox.on(Op.StoreAbandoned, storeAbandoned, ([, object], channel) =>
     objects.abandon(object, from(channel)),
   );

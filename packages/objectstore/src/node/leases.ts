@@ -45,6 +45,20 @@ export class Leases {
     }
   }
 
+  /** A leased file has become an object's: it is not leased any more. undefined: it is not leased to this client. */
+  takeOut(client: string, file: number): Segment | undefined {
+    const lease = this.leases.get(file);
+    if (lease?.client !== client) return undefined;
+    this.forget(lease);
+    return lease.segment;
+  }
+  /** The lease of the file with this inode. */
+  findByInode(ino: number): { client: string; file: number } | undefined {
+    for (const { segment, client } of this.leases.values())
+      if (segment.ino === ino) return { client, file: segment.file };
+    return undefined;
+  }
+
   clientDied(client: string): void {
     for (const lease of this.leases.values()) {
       if (lease.client !== client) continue;

@@ -1,6 +1,7 @@
 /** The agent's side of a node's store: gives room, knows what is where, moves it to disk and back, removes what is freed. */
+import { statSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import {
   InvalidArgumentError,
   InvalidOptionError,
@@ -14,6 +15,7 @@ import { claimDir, sweepDeadStores } from "../shm/root.js";
 import type { Arrival } from "./arrival.js";
 import { Core } from "./core.js";
 import { Creations } from "./creations.js";
+import { headerAt } from "./header-at.js";
 import { Leases } from "./leases.js";
 import { list, stateOf, type Listing } from "./listing.js";
 import { mapSpan } from "./map-span.js";
@@ -117,10 +119,30 @@ export class NodeStore implements AsyncDisposable {
   seal(object: string, size: number): boolean {
     return this.creations.seal(object, size);
   }
+  /**
+   * As `seal`, for a file that was leased to the client. False too if it was not: then the object is not known here.
+   */
+  adopt(creation: Creation, file: number): boolean {
+    const segment = this.leases.takeOut(creation.client, file);
+    if (segment === undefined) return this.seal(creation.object, creation.size);
+    this.rooms.adopt(creation, segment);
+    return this.seal(creation.object, creation.size);
+  }
+
   /** As `seal`, for somebody who has heard that it is complete before its writer said so: what is not whole goes on. */
   sealIfWhole(object: string): boolean {
-    return this.creations.sealIfWhole(object);
+    return this.creations.sealIfWhole(object) || this.adoptIfWhole(object);
   }
+  private adoptIfWhole(object: string): boolean {
+    if (this.has(object)) return false;
+    const path = join(this.core.dir, object);
+    const ino = statSync(path, { throwIfNoEntry: false })?.ino;
+    const lease = ino === undefined ? undefined : this.leases.findByInode(ino);
+    const header = lease && headerAt(path);
+    if (lease === undefined || header?.object !== object || !header.complete) return false;
+    return this.adopt({ object, size: header.size, client: lease.client, role: "primary" }, lease.file);
+  }
+
   /** The client's creation of this object came to nothing, whether it has room yet or not. */
   abandon(object: string, client: string): void {
     this.queue.end({ object, client }, notWanted(object));

@@ -51,6 +51,13 @@ export class Rooms {
     );
   }
 
+  /** Room that was taken for no object in particular is this object's. */
+  adopt(creation: Creation, segment: Segment): void {
+    const entry = newEntry(creation, "memory");
+    entry.segment = segment;
+    this.core.entries.add(entry);
+  }
+
   /** Room for `length` bytes of memory that are no object. */
   async memory<T>(length: number, client: string, use: () => Promise<T>): Promise<T> {
     return this.queue.add(

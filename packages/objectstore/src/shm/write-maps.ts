@@ -7,16 +7,16 @@ import { closeSync, constants, openSync } from "node:fs";
 import type { Address, MappedFiles } from "./native.js";
 
 export interface WriteMapsOptions {
-  /** Mappings kept at most. Default 64. */
+  /** Mappings kept at most. Default 1,024. */
   maxMaps?: number;
   /** Bytes that they may take together. Default 2 GiB. */
   maxBytes?: number;
 }
 
-const DEFAULT_MAPS = 64;
+const DEFAULT_MAPS = 1024;
 const DEFAULT_BYTES = 2 * 1024 ** 3;
 /** So many files are remembered as written before. */
-const MAX_KNOWN = 512;
+const MAX_KNOWN = 4096;
 
 interface Entry extends Address {
   /** Of the file: a mapping of another one must never be written into. */

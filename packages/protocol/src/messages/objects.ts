@@ -1,5 +1,5 @@
 /** Objects: who owns a value, who holds a reference to it, which node keeps it. */
-import { list, oneOf, tuple, uint, type Checked } from "../check.js";
+import { list, oneOf, optional, text, tuple, uint, type Checked } from "../check.js";
 import { nodeId, objectId, processId } from "./id-checks.js";
 import { Op } from "./op.js";
 import { type ValueDesc, valueDesc } from "./values.js";
@@ -37,12 +37,13 @@ export const objectCopied = tuple<[op: 34, object: string, size: number, node: s
   processId,
 );
 
-/** `[40, object, size]` to the local agent: the file that `store.create` gave was written and has the object's name. */
-export const storeSealed = tuple<[op: 40, object: string, size: number]>(
-  oneOf(Op.StoreSealed),
-  objectId,
-  uint,
-);
+/**
+ * `[40, object, size, file, origin]` to the local agent: the file that `store.create` gave was written and has the
+ * object's name. `file`: it was one of `store.lease`, by its number; then `origin` as in `store.create`.
+ */
+export const storeSealed = tuple<
+  [op: 40, object: string, size: number, file: number | undefined, origin: string | undefined]
+>(oneOf(Op.StoreSealed), objectId, uint, optional(uint), optional(text));
 /** `[41, objects]` to an agent: drop your copies. Unknown ids are no error. */
 export const storeFree = tuple<[op: 41, objects: string[]]>(oneOf(Op.StoreFree), list(objectId));
 /** `[42, objects]` to the local agent: the sender has mapped or read what `store.open` held for it, once for each. */

@@ -15,11 +15,15 @@ export type ValueDesc =
   | [kind: 3, why: string];
 export const ValueKind = { Inline: 0, Stored: 1, Error: 2, Unknown: 3 } as const;
 
-/** Where a large object lies: its size in bytes, and the nodes that have it whole, with their agents. */
-export type Location = [size: number, copies: [node: string, agent: string][]];
+/**
+ * Where a large object lies: its size in bytes, the nodes that have it whole, with their agents, and how often its owner
+ * has had it made again (whoever makes it says 0).
+ */
+export type Location = [size: number, copies: [node: string, agent: string][], generation: number];
 const location: Check<Location> = tuple<Location>(
   uint,
   list(tuple<[string, string]>(nodeId, processId), 10_000),
+  uint,
 );
 
 export const valueDesc: Check<ValueDesc> = (value, at) => {

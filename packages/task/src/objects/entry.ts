@@ -47,6 +47,8 @@ export class ObjectEntry {
   contained: ObjectRef[] | undefined;
   /** In the table, so that others can name it. */
   published = false;
+  /** Owned: how often the value was lost and begun to be made again. */
+  generation = 0;
   freed = false;
   /** Owned results of tasks: makes the value again after it was lost. */
   rebuild: (() => boolean) | undefined;

@@ -54,7 +54,7 @@ export class Recoveries {
 
   /** Serves those that hold references to objects of this process. */
   serve(inbox: Endpoint): void {
-    inbox.serve(Owner.recover, async ({ object, failed }) => {
+    inbox.serve(Owner.recover, async ({ object, failed, generation }) => {
       const { table } = this.links;
       const entry = table.lookup(object as ObjectId);
       if (entry === undefined || !entry.owned) {
@@ -65,7 +65,10 @@ export class Recoveries {
         const { state } = entry;
         const bad = new Set(failed);
         const left = state.kind === "stored" ? without(state.location, bad) : undefined;
-        if (left !== undefined) return { value: [ValueKind.Stored, left, object] };
+        // Whoever comes late with the loss of an earlier one must not cost us this one.
+        if (state.kind === "stored" && generation < entry.generation) return { value: table.describe(entry) };
+        if (left !== undefined)
+          return { value: [ValueKind.Stored, [left[0], left[1], entry.generation], object] };
         if (state.kind === "stored" && !(await this.recoverOwned(entry, bad)))
           return { value: unknown(`object ${object} is lost: ${explain(entry)}`) };
         await new Promise<void>((ready) => entry.whenReady(ready));
@@ -97,7 +100,7 @@ export class Recoveries {
         if (!(await this.recoverOwned(entry, failed))) throw explained(error, entry);
         await new Promise<void>((ready) => entry.whenReady(ready));
       } else {
-        const desc = await this.ask(entry.id, entry.owner, entry.ownerNode, failed, error);
+        const desc = await this.ask(entry.id, entry.owner, entry.ownerNode, failed, tried[2], error);
         this.links.table.replace(entry, stateOf(desc));
       }
     } finally {
@@ -109,13 +112,14 @@ export class Recoveries {
   async recoverDesc(
     id: ObjectId,
     owner: ProcessId,
+    tried: Location,
     failed: ReadonlySet<string>,
     error: ObjectLostError,
     execution: Execution | undefined,
   ): Promise<ValueDesc> {
     execution?.block();
     try {
-      return await this.ask(id, owner, undefined, failed, error);
+      return await this.ask(id, owner, undefined, failed, tried[2], error);
     } finally {
       execution?.resume();
     }
@@ -126,12 +130,13 @@ export class Recoveries {
     owner: ProcessId,
     ownerNode: NodeId | undefined,
     failed: ReadonlySet<string>,
+    generation: number,
     error: ObjectLostError,
   ): Promise<ValueDesc> {
     try {
       const { value } = await this.links
         .channelTo(owner, ownerNode)
-        .request(Owner.recover, { object: id, failed: [...failed] }, { timeoutMs: RECOVER_MS });
+        .request(Owner.recover, { object: id, failed: [...failed], generation }, { timeoutMs: RECOVER_MS });
       return value;
     } catch (unreachable) {
       // The owner is gone; a copy may have outlived it.
@@ -172,14 +177,14 @@ export class Recoveries {
       .home()
       .request(Agent.storeLocate, { object: id }, { timeoutMs: LOCATE_MS })
       .catch(() => undefined); // then there is no help from there
-    return answer && without([answer.size, answer.copies], failed);
+    return answer && without([answer.size, answer.copies, 0], failed);
   }
 }
 
 /** The copies that have not failed; undefined: there is none. */
-function without([size, copies]: Location, failed: ReadonlySet<string>): Location | undefined {
+function without([size, copies, generation]: Location, failed: ReadonlySet<string>): Location | undefined {
   const left = copies.filter(([node]) => !failed.has(node));
-  return left.length === 0 ? undefined : [size, left];
+  return left.length === 0 ? undefined : [size, left, generation];
 }
 
 function unknown(why: string): ValueDesc {

@@ -7,6 +7,8 @@ import {
   Agent,
   ObjectLostError,
   Op,
+  ProtocolError,
+  TimeoutError,
   toError,
   type Location,
   type NodeId,
@@ -15,10 +17,14 @@ import {
 } from "@stingray/protocol";
 import type { Home } from "../home.js";
 import type { LocalStore } from "./local-store.js";
+import { RoomsAhead } from "./rooms-ahead.js";
 import type { RemoteStore } from "./remote-store.js";
 
 /** Time for the local agent to find room, or to have copies of objects: other nodes and disks may be slow. Milliseconds. */
 const STORE_DEADLINE_MS = 600_000;
+
+/** A lease ahead of need is not worth a longer wait. Milliseconds. */
+const LEASE_MS = 10_000;
 
 /** An object to be read, and where it is said to be. */
 export interface Wanted {
@@ -46,7 +52,20 @@ export interface WriteOptions {
 }
 
 export class Storage {
-  constructor(private readonly links: StorageLinks) {}
+  private readonly ahead: RoomsAhead;
+
+  constructor(private readonly links: StorageLinks) {
+    this.ahead = new RoomsAhead({
+      lease: (bytes) =>
+        links.home().request(Agent.storeLease, { bytes, ahead: true }, { timeoutMs: LEASE_MS }),
+      giveBack: (files) => links.home().send([Op.StoreReturn, files]),
+    });
+  }
+
+  /** Gives back what was leased ahead. */
+  close(): void {
+    this.ahead.close();
+  }
 
   /** Puts an object into the store of this process's node. @throws ObjectStoreFullError; UnschedulableError for too many copies */
   async write(id: ObjectId, encoded: Encoded, o: WriteOptions = {}): Promise<Location> {
@@ -56,18 +75,25 @@ export class Storage {
     const { node, agent } = home;
     const ask = { object: id, size, origin: o.origin };
     this.links.flushFrees(); // it may be just the room that is needed, and is still in this processor's cache
-    const room = await home.request(Agent.storeCreate, ask, { timeoutMs: STORE_DEADLINE_MS });
+    const ahead = store && this.ahead.take(size);
     try {
-      if (store === undefined) await this.links.remote.upload(id, encoded, { node, agent });
-      else {
-        store.write(room, id, encoded);
-        home.send([Op.StoreSealed, id, size]);
+      if (store !== undefined && ahead !== undefined) {
+        store.write(ahead, id, encoded);
+        home.send([Op.StoreSealed, id, size, ahead.file, o.origin]);
+      } else {
+        const room = await home.request(Agent.storeCreate, ask, { timeoutMs: STORE_DEADLINE_MS });
+        if (store === undefined) await this.links.remote.upload(id, encoded, { node, agent });
+        else {
+          store.write(room, id, encoded);
+          home.send([Op.StoreSealed, id, size]);
+        }
       }
+      if (store !== undefined) this.ahead.want(size);
     } catch (error) {
-      home.send([Op.StoreAbandoned, id]);
+      home.send(ahead === undefined ? [Op.StoreAbandoned, id] : [Op.StoreReturn, [ahead.file]]);
       throw error;
     }
-    return (o.copies ?? 1) <= 1 ? [size, [[node, agent]]] : this.replicate(id, size, o.copies ?? 1);
+    return (o.copies ?? 1) <= 1 ? [size, [[node, agent]], 0] : this.replicate(id, size, o.copies ?? 1);
   }
 
   private async replicate(id: ObjectId, size: number, copies: number): Promise<Location> {
@@ -75,7 +101,7 @@ export class Storage {
     const ask = { object: id, size, copies };
     try {
       const kept = await home.request(Agent.storeReplicate, ask, { timeoutMs: STORE_DEADLINE_MS });
-      return [size, kept.copies];
+      return [size, kept.copies, 0];
     } catch (error) {
       home.send([Op.StoreFree, [id]]);
       throw error;
@@ -117,7 +143,13 @@ export class Storage {
   }
 
   private async open(store: LocalStore, missing: readonly Wanted[]): Promise<StoredBytes[]> {
-    const spans = await this.ask(missing, true);
+    const ids = missing.map(({ id }) => id);
+    const done = (): void => this.links.home().send([Op.StoreDone, ids]);
+    const spans = await this.ask(missing, true).catch((error: unknown) => {
+      // The agent may hold them for us, and its answer was late.
+      if (error instanceof TimeoutError) done();
+      throw error;
+    });
     try {
       return missing.map(({ id, location: [size] }, i) => {
         const bytes = store.readSpan(spans[i] as StoreSpan, id, size);
@@ -125,7 +157,7 @@ export class Storage {
         throw lost(id, `object ${id} (${size} bytes) was freed while it was being read`);
       });
     } finally {
-      this.links.home().send([Op.StoreDone, missing.map(({ id }) => id)]);
+      done();
     }
   }
 
@@ -135,10 +167,7 @@ export class Storage {
       .home()
       .request(Agent.storeOpen, { objects, hold }, { timeoutMs: STORE_DEADLINE_MS });
     if (spans.length === missing.length) return spans;
-    throw lost(
-      missing[0]?.id ?? ("" as ObjectId),
-      `the node opened ${spans.length} of ${missing.length} objects`,
-    );
+    throw new ProtocolError(`the node opened ${spans.length} of ${missing.length} objects`);
   }
 }
 

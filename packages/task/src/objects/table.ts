@@ -213,6 +213,7 @@ export class ObjectTable {
   /** The value is going to be made again: copies that are left somewhere would not be found by anybody any more. */
   remake(entry: ObjectEntry): void {
     if (entry.state.kind === "stored") this.links.freeStored(entry.id, entry.state.location);
+    entry.generation++;
     this.reset(entry);
   }
 
@@ -240,7 +241,7 @@ export class ObjectTable {
       case "slab":
         return [ValueKind.Inline, state.value.bytes];
       case "stored":
-        return [ValueKind.Stored, state.location, entry.id];
+        return [ValueKind.Stored, locationOf(entry, state.location), entry.id];
       case "error":
         return [ValueKind.Error, state.bytes];
       case "pending":
@@ -280,7 +281,10 @@ export class ObjectTable {
       if (entry?.owned !== true || state?.kind !== "stored" || state.location[0] !== size)
         channel.send([Op.StoreFree, [id]]);
       else if (!state.location[1].some(([known]) => known === node))
-        entry.state = { kind: "stored", location: [size, [...state.location[1], [node, agent]]] };
+        entry.state = {
+          kind: "stored",
+          location: [size, [...state.location[1], [node, agent]], entry.generation],
+        };
     });
     inbox.on(Op.ObjectBorrow, objectBorrow, ([, id], channel) => this.borrowed(id as ObjectId, channel));
     inbox.on(Op.ObjectRelease, objectRelease, ([, id, count], channel) => {
@@ -341,4 +345,11 @@ export class ObjectTable {
   known(): IterableIterator<ObjectEntry> {
     return this.entries.values();
   }
+}
+
+/** As the owner tells it; whoever made the object does not know how often that was. */
+function locationOf(entry: ObjectEntry, location: Location): Location {
+  return entry.owned && location[2] !== entry.generation
+    ? [location[0], location[1], entry.generation]
+    : location;
 }

@@ -2,6 +2,7 @@
 import { decode, type Encoded, type StoredBytes } from "@stingray/objectstore";
 import {
   ObjectLostError,
+  ObjectStoreFullError,
   SerializationError,
   ValueKind,
   ownerOf,
@@ -95,7 +96,13 @@ export class Values {
       for (;;) {
         const value = store.putSmall(encoded);
         if (value !== undefined) return table.settle(entry, { kind: "slab", value });
-        await store.slabReady(encoded.size);
+        try {
+          await store.slabReady(encoded.size);
+        } catch (error) {
+          if (!(error instanceof ObjectStoreFullError)) throw error;
+          // Views hold all of the store: so little is kept in this process's own memory then.
+          return table.settle(entry, { kind: "inline", bytes: encoded.bytes() });
+        }
       }
     } else table.settle(entry, { kind: "stored", location: await storage.write(entry.id, encoded, o) });
   }
@@ -152,7 +159,7 @@ export class Values {
 
   private async readStored(entry: ObjectEntry, execution: Execution | undefined): Promise<unknown> {
     const { table, storage, recoveries } = this.links;
-    const failed = new Set<string>();
+    const failed = new FailedNodes();
     // Whoever releases the reference meanwhile does not take the value away from under the reader.
     table.pin(entry);
     try {
@@ -163,8 +170,8 @@ export class Values {
           return this.decode(bytes as StoredBytes, entry);
         } catch (error) {
           if (!(error instanceof ObjectLostError) || round > MAX_RECOVERIES) throw error;
-          for (const [node] of location[1]) failed.add(node);
-          await recoveries.recover(entry, location, failed, error, execution);
+          const nodes = failed.note(location, entry.owned ? entry.generation : location[2]);
+          await recoveries.recover(entry, location, nodes, error, execution);
         }
         await new Promise<void>((ready) => entry.whenReady(ready));
       }
@@ -216,7 +223,7 @@ export class Values {
     descs: ValueDesc[],
     execution: Execution | undefined,
   ): Promise<Map<number, StoredBytes>> {
-    const failed = new Map<string, Set<string>>();
+    const failed = new Map<string, FailedNodes>();
     for (let round = 1; ; round++) {
       const stored = descs.flatMap((desc, at) => {
         return desc[0] === ValueKind.Stored ? [{ at, id: desc[2] as ObjectId, location: desc[1] }] : [];
@@ -230,20 +237,29 @@ export class Values {
         const which = stored.find(({ id }) => id === lost);
         if (!(error instanceof ObjectLostError) || which === undefined || round > MAX_RECOVERIES) throw error;
         const { id, location } = which;
-        const bad = noteFailed(failed, id, location);
-        const owner = ownerOf(id);
-        const desc = await this.links.recoveries.recoverDesc(id, owner, bad, error, execution);
+        let nodes = failed.get(id);
+        if (nodes === undefined) failed.set(id, (nodes = new FailedNodes()));
+        const bad = nodes.note(location, location[2]);
+        const { recoveries } = this.links;
+        const desc = await recoveries.recoverDesc(id, ownerOf(id), location, bad, error, execution);
         for (const one of stored) if (one.id === id) descs[one.at] = desc;
       }
     }
   }
 }
 
-function noteFailed(failed: Map<string, Set<string>>, id: string, [, copies]: Location): Set<string> {
-  let nodes = failed.get(id);
-  if (nodes === undefined) failed.set(id, (nodes = new Set()));
-  for (const [node] of copies) nodes.add(node);
-  return nodes;
+/** Where one reader could not read an object. A value that was made again may well be where the lost one was. */
+class FailedNodes {
+  private generation = 0;
+  private nodes = new Set<string>();
+
+  /** Adds the nodes of this location. */
+  note([, copies]: Location, generation: number): ReadonlySet<string> {
+    if (generation !== this.generation) this.nodes = new Set();
+    this.generation = generation;
+    for (const [node] of copies) this.nodes.add(node);
+    return this.nodes;
+  }
 }
 
 function decodeDesc(desc: ValueDesc, stored: StoredBytes | undefined, context: DecodeContext): unknown {

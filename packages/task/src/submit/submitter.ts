@@ -354,8 +354,8 @@ export class Submitter implements LeasePoolHost {
 /** What is to be freed of an item that came again: all of it, but for copies that are those of the item in use. */
 function unlessKept(state: ObjectState, kept: ObjectEntry | undefined): ObjectState | undefined {
   if (state.kind !== "stored" || kept?.state.kind !== "stored") return state;
-  const [size, copies] = state.location;
+  const [size, copies, generation] = state.location;
   const inUse = new Set(kept.state.location[1].map(([node]) => node));
   const others = copies.filter(([node]) => !inUse.has(node));
-  return others.length === 0 ? undefined : { kind: "stored", location: [size, others] };
+  return others.length === 0 ? undefined : { kind: "stored", location: [size, others, generation] };
 }

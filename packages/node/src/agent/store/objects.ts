@@ -15,6 +15,9 @@ import {
 import type { Locations } from "./locations.js";
 import type { Pulls } from "./pulls.js";
 
+/** Part of the store that may be in use when files are leased ahead of need. */
+const AHEAD_SHARE = 0.5;
+const NO_ROOM: StoreRoom = { path: "", file: 0, length: 0, warm: false };
 /** Objects whose owner is gone stay readable for so long. Milliseconds. */
 const ORPHAN_MS = 10 * 60_000;
 /** Longest read that is answered in one message. Bytes. */
@@ -48,11 +51,15 @@ export class Objects {
     }
   }
 
-  /** Its writer is done. */
-  seal(object: string, size: number): boolean {
-    if (!this.store.seal(object, size)) return false;
-    this.locations.added(object, size, this.jobs.get(object));
-    return true;
+  /** Its writer is done. `file`: it was leased ahead, and became this object's. */
+  seal(object: string, size: number, client: ProcessId, file?: number, origin?: string): void {
+    if (file !== undefined) this.note(object, client);
+    const sealed =
+      file === undefined
+        ? this.store.seal(object, size)
+        : this.store.adopt({ object, size, client, role: "primary", origin }, file);
+    if (sealed) this.locations.added(object, size, this.jobs.get(object));
+    else if (this.store.stat(object) === undefined) this.forget(object);
   }
 
   /** What the client had room for came to nothing. */
@@ -61,7 +68,9 @@ export class Objects {
     if (this.store.stat(object) === undefined) this.forget(object);
   }
 
-  lease(client: ProcessId, bytes: number): Promise<StoreRoom> {
+  /** @param ahead for objects that may never come: only while there is plenty of room */
+  async lease(client: ProcessId, bytes: number, ahead: boolean): Promise<StoreRoom> {
+    if (ahead && this.store.used + bytes > this.store.capacity * AHEAD_SHARE) return NO_ROOM;
     return this.store.lease(client, bytes);
   }
   giveBack(client: ProcessId, files: readonly number[]): void {
@@ -132,8 +141,8 @@ export class Objects {
   }
 
   /** A piece of an object that was created by a process without a store. @throws ProtocolError for a damaged one */
-  write(object: string, offset: number, bytes: Uint8Array, crc: number): void {
-    const arrival = this.store.arrival(object);
+  write(object: string, offset: number, bytes: Uint8Array, crc: number, client: ProcessId): void {
+    const arrival = this.store.arrival(object, client);
     if (arrival === undefined || offset + bytes.length > arrival.size) {
       throw new InvalidArgumentError(
         `no room for bytes ${offset} to ${offset + bytes.length} of object ${object}: it was not created here, or is complete`,
@@ -146,9 +155,9 @@ export class Objects {
   }
 
   /** An upload is complete. @throws ObjectLostError where it was freed meanwhile */
-  complete(object: string, size: number): void {
-    const arrival = this.store.arrival(object);
-    if (arrival?.finish() === true) this.locations.added(object, size, this.jobs.get(object));
+  complete(object: string, size: number, client: ProcessId): void {
+    const arrival = this.store.arrival(object, client);
+    if (arrival?.size === size && arrival.finish()) this.locations.added(object, size, this.jobs.get(object));
     else if (!this.store.has(object)) {
       throw new ObjectLostError(`object ${object} was freed while it was uploaded`, { detail: { object } });
     }

@@ -2,7 +2,14 @@
  * Copies of objects of other nodes. Askers at the same time share one transfer; while it goes on, what has come is
  * served to others, so that a broadcast spreads as a tree.
  */
-import { ChunkMap, type NodeStore, type Outgoing, type Puller, type Source } from "@stingray/objectstore";
+import {
+  ChunkMap,
+  type Arrival,
+  type NodeStore,
+  type Outgoing,
+  type Puller,
+  type Source,
+} from "@stingray/objectstore";
 import {
   ObjectLostError,
   Op,
@@ -30,7 +37,7 @@ export interface PullHooks {
 interface Pull {
   readonly done: Promise<void>;
   readonly abort: AbortController;
-  partial?: { readonly arriving: Arriving; readonly chunks: ChunkMap };
+  partial: { readonly arriving: Arriving; readonly chunks: ChunkMap } | undefined;
 }
 
 export interface BringOptions {
@@ -76,6 +83,7 @@ export class Pulls {
         const abort = new AbortController();
         const pull: Pull = {
           abort,
+          partial: undefined,
           done: rooms
             .then(() => this.transfer(one, o, abort.signal))
             .finally(() => this.underWay.delete(one.object)),
@@ -85,6 +93,11 @@ export class Pulls {
       }
     }
     await Promise.all(wanted.flatMap(({ object }) => this.underWay.get(object)?.done ?? []));
+  }
+
+  private serveOn(object: string, partial: Pull["partial"]): void {
+    const pull = this.underWay.get(object);
+    if (pull !== undefined) pull.partial = partial;
   }
 
   /** Its writer may not have said so yet, though others have heard of it. */
@@ -108,18 +121,18 @@ export class Pulls {
 
   private async transfer(wanted: StoreWanted, o: BringOptions, signal: AbortSignal): Promise<void> {
     const { object, size } = wanted;
-    const arrival = this.store.arrival(object, this.hooks.agent);
-    if (arrival === undefined) throw freed(object);
+    let arrival: Arrival | undefined;
     try {
-      const chunks = new ChunkMap(size);
-      const pull = this.underWay.get(object);
+      arrival = this.store.arrival(object, this.hooks.agent);
+      if (arrival === undefined) throw freed(object);
       const arriving = new Arriving(arrival);
-      if (pull !== undefined) pull.partial = { arriving, chunks };
-      await this.fetch(wanted, arriving, chunks, o, signal);
-      if (pull !== undefined) delete pull.partial;
+      await this.fetch(wanted, arriving, o, signal);
+      this.serveOn(object, undefined);
       if (!arrival.finish()) throw freed(object);
     } catch (thrown) {
-      arrival.close();
+      this.serveOn(object, undefined);
+      if (arrival === undefined) this.store.abandon(object, this.hooks.agent);
+      else arrival.close();
       throw withObject(thrown, object);
     }
     this.locations.added(object, size, this.hooks.jobOf(o.asker));
@@ -133,7 +146,6 @@ export class Pulls {
   private async fetch(
     wanted: StoreWanted,
     into: Arriving,
-    chunks: ChunkMap,
     o: BringOptions,
     signal: AbortSignal,
   ): Promise<void> {
@@ -142,7 +154,7 @@ export class Pulls {
     let failure: unknown;
     if (others.length > 0) {
       try {
-        await this.pullFrom(wanted, others, into, chunks, signal);
+        await this.pullFrom(wanted, others, into, signal);
         return;
       } catch (error) {
         signal.throwIfAborted();
@@ -161,16 +173,18 @@ export class Pulls {
         )
       );
     }
-    await this.pullFrom(wanted, more, into, chunks, signal);
+    await this.pullFrom(wanted, more, into, signal);
   }
 
   private pullFrom(
     { object }: StoreWanted,
     copies: readonly (readonly [node: string, agent: string])[],
     into: Arriving,
-    chunks: ChunkMap,
     signal: AbortSignal,
   ): Promise<void> {
+    // Anew for each try: other copies may be of a value that was made again, and halves of two are no whole.
+    const chunks = new ChunkMap(into.size);
+    this.serveOn(object, { arriving: into, chunks });
     const sources = copies.map(([node, agent]) => this.hooks.source(object, node, agent));
     const onReceived = (bytes: number): void => this.hooks.received(bytes);
     return this.puller.pull({ object, into, chunks, sources, signal, onReceived });
