@@ -1,12 +1,12 @@
 /** Large objects between nodes: they arrive whole and right, once per node, over whichever link. */
 import { expect } from "chai";
 import { get, put, type ObjectRef } from "stingray";
-import { KIB, MIB, StoreCluster, everythingIsFreed, figures } from "../support/stores.js";
+import { KIB, MIB, StoreCluster, everythingIsFreed, figures, listing } from "../support/stores.js";
 import { content, expectContent, type Piece } from "./programs/content.js";
 import * as pieces from "./programs/pieces.js";
 import type { Bytes } from "./programs/pieces.js";
 
-const SIZES = [64 * KIB + 1, MIB - 1, 5 * MIB + 4_097, 40 * MIB];
+const SIZES = [64 * KIB + 1, MIB - 1, 5 * MIB + 4_097, 24 * MIB];
 
 for (const links of ["auto", "nats"] as const)
   describe(`large objects between nodes, links: ${links}`, function () {
@@ -19,8 +19,10 @@ for (const links of ["auto", "nats"] as const)
         nodes: [{ cpus: 4 }, { cpus: 4 }, { cpus: 2 }],
       });
     });
-    after(() => test.end());
-    afterEach(() => everythingIsFreed());
+    after(async () => {
+      await everythingIsFreed();
+      await test.end();
+    });
     const received = async (node: number): Promise<number> => (await figures(test.node(node))).receivedTotal;
 
     it("arrive as they were, in each direction and by way of a third", async () => {
@@ -69,7 +71,10 @@ for (const links of ["auto", "nats"] as const)
     it("are kept in as many copies as were asked for", async () => {
       const piece = { seed: 9, length: 3 * MIB };
       using ref = await put(content(piece), { copies: 3 });
-      for (const node of test.nodes) expect((await figures(node)).objects, node.node).to.equal(1);
+      for (const node of test.nodes) {
+        const here = (await listing(node)).objects.filter(({ object }) => object === ref.id);
+        expect(here, node.node).to.have.length(1);
+      }
       await get(pieces.check.options(test.on(2)).remote(ref, piece));
     });
   });

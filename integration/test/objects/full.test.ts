@@ -42,8 +42,6 @@ describe("a store that is too small", function () {
     expect(await stateOf(ref)).to.be.oneOf(["disk", "spilled"]);
     expectContent(await get(ref), piece);
     await get(pieces.check.remote(ref, piece));
-    using result = pieces.make.remote(piece);
-    expectContent(await get(result), piece);
     for (const { view, piece } of seen) expectContent(view, piece);
     for (const { ref } of seen) ref.release();
   });
@@ -101,7 +99,7 @@ describe("a store that is too small", function () {
   });
 
   it("gets its memory back from views that were collected", async () => {
-    for (let seed = 0; seed < 12; seed++) {
+    for (let seed = 0; seed < 6; seed++) {
       const piece = { seed, length: 10 * MIB };
       const ref = await put(content(piece));
       expectContent(await get(ref), piece);
@@ -112,7 +110,7 @@ describe("a store that is too small", function () {
 
   it("serves on when a process was killed -9 in the middle of a put", async () => {
     orphans = true; // it may have been done just in time
-    for (const afterMs of [0, 1, 3, 6]) {
+    for (const afterMs of [0, 3]) {
       const keeper = pieces.Keeper.remote();
       const pid = await get(keeper.pid.remote());
       await rejection(get(keeper.dieInPut.remote({ seed: 1, length: 20 * MIB }, afterMs)));

@@ -203,6 +203,8 @@ export class NodeStore implements AsyncDisposable {
     const { entries } = this.core;
     for (const object of objects) {
       checkObjectName(object);
+      // Freed by its owner before its writer's word of it came here.
+      if (entries.creationsOf(object).length === 0) this.adoptIfWhole(object);
       const there = entries.get(object);
       if (there !== undefined) this.core.drop(there, "free");
       for (const entry of entries.creationsOf(object)) this.core.drop(entry, "free");
