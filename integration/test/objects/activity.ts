@@ -178,10 +178,10 @@ export class Activity {
     for (const [tree, piece] of this.views) trees.expectTree(tree, piece);
   }
 
-  /** Few small ones, most around a megabyte, some several. */
+  /** Some small ones, many below a megabyte, as many of several. */
   private piece(): Piece {
     const kind = this.random();
-    const [least, most] = kind < 0.3 ? [0, 64 * KIB] : kind < 0.8 ? [64 * KIB, MIB] : [MIB, 4 * MIB];
+    const [least, most] = kind < 0.2 ? [0, 64 * KIB] : kind < 0.6 ? [64 * KIB, MIB] : [MIB, 4 * MIB];
     const length = Math.floor(least + this.random() * (most - least));
     this.made += length;
     return { seed: Math.floor(this.random() * 1e6), length };

@@ -7,7 +7,7 @@ import { Forester } from "./programs/trees.js";
 
 /** Others may be given, to look for what these do not find: `STINGRAY_TEST_SEEDS=7,8,9`. */
 const SEEDS = (process.env["STINGRAY_TEST_SEEDS"] ?? "1").split(",").map(Number);
-const STORE = 16 * MIB;
+const STORE = 20 * MIB;
 /** Bytes that are made: ten times what both stores hold. */
 const MADE = 10 * 2 * STORE;
 const ACTIVITIES = 3;
