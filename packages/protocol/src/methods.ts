@@ -183,8 +183,12 @@ export const Agent = {
     record({ object: objectId, size: uint, copies: uint }),
     record({ copies: copyList }),
   ),
-  /** Agent to agent: fetch this object and keep it as if it had been made here. */
-  storeKeep: method<StoreWanted, object>("store.keep", storeWanted, empty),
+  /** Agent to agent: fetch this object of the job and keep it as if it had been made here. */
+  storeKeep: method<{ wanted: StoreWanted; job?: string | undefined }, object>(
+    "store.keep",
+    record({ wanted: storeWanted, job: optional(jobId) }),
+    empty,
+  ),
   /** Where else the object is, as far as the cluster knows: nodes that have it whole. */
   storeLocate: method<{ object: string }, { size: number; copies: [string, string][] }>(
     "store.locate",

@@ -122,6 +122,7 @@ export {
   storeDone,
   storeReturn,
   storeAbandoned,
+  storeDamaged,
 } from "./messages/objects.js";
 export {
   STORE_STATES,

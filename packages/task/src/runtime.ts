@@ -108,7 +108,8 @@ export class Runtime {
     this.remoteStore = new RemoteStore({ process: o.process, channelTo });
     const flushFrees = (): void => this.flushFrees();
     this.storage = new Storage({ node: o.node, store, home, remote: this.remoteStore, flushFrees });
-    this.recoveries = new Recoveries({ table: this.table, home, channelTo });
+    const freeStored = (id: ObjectId, location: Location): void => this.freeStored(id, location);
+    this.recoveries = new Recoveries({ table: this.table, home, channelTo, freeStored });
     this.values = new Values({
       table: this.table,
       storage: this.storage,

@@ -13,6 +13,7 @@ import {
   leaseDemand,
   leaseReturn,
   storeAbandoned,
+  storeDamaged,
   storeDone,
   storeFree,
   storeReturn,
@@ -208,8 +209,8 @@ function serveStore(get: t.Get): void {
   inbox.serve(AgentMethods.storeReplicate, async (wanted) => ({
     copies: await replicate(wanted, replicaHooks(get)),
   }));
-  inbox.serve(AgentMethods.storeKeep, async (wanted, channel) => {
-    await objects.keep(wanted, from(channel));
+  inbox.serve(AgentMethods.storeKeep, async ({ wanted, job }, channel) => {
+    await objects.keep(wanted, from(channel), job);
     return {};
   });
   inbox.serve(AgentMethods.storeLocate, ({ object }, channel) => objects.locate(object, from(channel)));
@@ -217,6 +218,7 @@ function serveStore(get: t.Get): void {
   inbox.on(Op.StoreSealed, storeSealed, ([, object, size, file, origin], channel) =>
     objects.seal(object, size, from(channel), file, origin),
   );
+  inbox.on(Op.StoreDamaged, storeDamaged, ([, object]) => objects.damaged(object));
   inbox.on(Op.StoreAbandoned, storeAbandoned, ([, object], channel) =>
     objects.abandon(object, from(channel)),
   );

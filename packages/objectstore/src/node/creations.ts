@@ -70,14 +70,16 @@ export class Creations {
   }
 
   /** What a dead process had written whole stays, announced or not; the rest goes. */
-  clientDied(client: string): void {
+  clientDied(client: string): { object: string; size: number }[] {
+    const completed: { object: string; size: number }[] = [];
     for (const entry of this.core.entries.writtenBy(client)) {
       const arrival = this.arrivals.get(entry);
       const file = arrival === undefined ? this.wholeFile(entry) : undefined;
-      if (file !== undefined) this.complete(entry, file);
-      else this.core.abandon(entry, false);
+      if (file === undefined) this.core.abandon(entry, false);
+      else if (this.complete(entry, file)) completed.push({ object: entry.object, size: entry.size });
       arrival?.close();
     }
+    return completed;
   }
 
   private complete(entry: Entry, { blocks, mtimeMs }: Stats): boolean {

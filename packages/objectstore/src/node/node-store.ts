@@ -57,7 +57,7 @@ export class NodeStore implements AsyncDisposable {
     }
     const dir = resolve(options.dir);
     const log = options.log ?? ((): void => undefined);
-    const disk = new SpillDir(options.spill, dir, log);
+    const disk = await SpillDir.of(options.spill, dir, log);
     if (options.sweep !== false) {
       await sweepDeadStores(dirname(dir));
       await disk.sweep();
@@ -190,6 +190,14 @@ export class NodeStore implements AsyncDisposable {
     this.core.holds.remove(object, client);
   }
 
+  /** Somebody could not read it: it is dropped if its file is not what it should be. */
+  verify(object: string): void {
+    const entry = this.core.entries.get(object);
+    if (entry === undefined || entry.segment === undefined) return;
+    if (this.core.wholeFile(entry, this.core.pathOf(entry)) === undefined)
+      this.core.lose(entry, "its file was changed");
+  }
+
   /** A copy is to stay as if it had been made here. */
   keep(object: string): void {
     const { entries } = this.core;
@@ -211,12 +219,16 @@ export class NodeStore implements AsyncDisposable {
     }
   }
 
-  /** A process is gone: its holds and leases, and what it had not finished. What is complete and unannounced stays. */
-  clientDied(client: string): void {
+  /**
+   * A process is gone: its holds and leases, and what it had not finished. What it had complete and not announced stays;
+   * that is returned.
+   */
+  clientDied(client: string): { object: string; size: number }[] {
     this.queue.end({ client }, clientGone(client));
-    this.creations.clientDied(client);
+    const completed = this.creations.clientDied(client);
     this.leases.clientDied(client);
     this.core.holds.clientDied(client);
+    return completed;
   }
 
   /** Whether it is here whole, in memory or on disk. */

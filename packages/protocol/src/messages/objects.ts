@@ -52,3 +52,5 @@ export const storeDone = tuple<[op: 42, objects: string[]]>(oneOf(Op.StoreDone),
 export const storeReturn = tuple<[op: 43, files: number[]]>(oneOf(Op.StoreReturn), list(uint));
 /** `[44, object]` to the local agent: what the sender was given room for came to nothing. */
 export const storeAbandoned = tuple<[op: 44, object: string]>(oneOf(Op.StoreAbandoned), objectId);
+/** `[45, object]` to the local agent: what it has of the object can't be read; it is to look, and to drop it. */
+export const storeDamaged = tuple<[op: 45, object: string]>(oneOf(Op.StoreDamaged), objectId);

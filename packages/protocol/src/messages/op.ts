@@ -35,6 +35,7 @@ export const Op = {
   StoreDone: 42,
   StoreReturn: 43,
   StoreAbandoned: 44,
+  StoreDamaged: 45,
   // leases: submitter -> agent
   LeaseDemand: 50,
   LeaseReturn: 51,

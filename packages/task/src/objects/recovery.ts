@@ -38,6 +38,8 @@ export interface RecoveryLinks {
   readonly table: ObjectTable;
   home(): Home;
   channelTo(process: ProcessId, node: NodeId | undefined): Channel;
+  /** Has these copies dropped. */
+  freeStored(id: ObjectId, location: Location): void;
 }
 
 export class Recoveries {
@@ -168,7 +170,10 @@ export class Recoveries {
     const known = without(entry.state.location, failed);
     const location = known ?? (await this.locate(entry.id, failed));
     if (location === undefined || location[0] !== entry.state.location[0]) return false;
+    const dropped = entry.state.location[1].filter(([node]) => failed.has(node));
     this.links.table.replace(entry, { kind: "stored", location });
+    // Nobody is told of them any more, so nobody would free what may still be there.
+    if (dropped.length > 0) this.links.freeStored(entry.id, [location[0], dropped, entry.generation]);
     return true;
   }
 

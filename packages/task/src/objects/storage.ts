@@ -9,7 +9,6 @@ import {
   Op,
   ProtocolError,
   TimeoutError,
-  toError,
   type Location,
   type NodeId,
   type ObjectId,
@@ -120,15 +119,13 @@ export class Storage {
     const found = wanted.map(({ id, location }) => this.readHere(store, id, location));
     const missing = wanted.filter((_, i) => found[i] === undefined);
     if (missing.length === 0) return found as StoredBytes[];
-    const opened = await this.open(store, missing);
+    const opened = await this.open(store, missing).catch((error: unknown) => {
+      // Once more: the agent has dropped what it had, and fetches it from elsewhere.
+      if (isDamage(error)) return this.open(store, missing);
+      throw error;
+    });
     let next = 0;
     return found.map((bytes) => bytes ?? (opened[next++] as StoredBytes));
-  }
-
-  /** One object, at once if this node's memory has it. */
-  readNow({ id, location }: Wanted): StoredBytes | undefined {
-    const store = this.links.store();
-    return store === undefined ? undefined : this.readHere(store, id, location);
   }
 
   /** Has this node fetch what it does not have, without reading it. */
@@ -139,7 +136,14 @@ export class Storage {
   }
 
   private readHere(store: LocalStore, id: ObjectId, [size, copies]: Location): StoredBytes | undefined {
-    return copies.some(([node]) => node === this.links.node) ? store.read(id, size) : undefined;
+    if (!copies.some(([node]) => node === this.links.node)) return undefined;
+    try {
+      return store.read(id, size);
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      this.links.home().send([Op.StoreDamaged, id]);
+      return undefined; // there may be others
+    }
   }
 
   private async open(store: LocalStore, missing: readonly Wanted[]): Promise<StoredBytes[]> {
@@ -152,8 +156,14 @@ export class Storage {
     });
     try {
       return missing.map(({ id, location: [size] }, i) => {
-        const bytes = store.readSpan(spans[i] as StoreSpan, id, size);
-        if (bytes !== undefined) return bytes;
+        try {
+          const bytes = store.readSpan(spans[i] as StoreSpan, id, size);
+          if (bytes !== undefined) return bytes;
+        } catch (error) {
+          if (!isDamage(error)) throw error;
+          this.links.home().send([Op.StoreDamaged, id]);
+          throw lost(id, error.message, error);
+        }
         throw lost(id, `object ${id} (${size} bytes) was freed while it was being read`);
       });
     } finally {
@@ -171,10 +181,15 @@ export class Storage {
   }
 }
 
+/** A file of this node is not what it should be. */
+function isDamage(error: unknown): error is ObjectLostError {
+  return error instanceof ObjectLostError && error.detail["reason"] === "damaged";
+}
+
 /** ObjectLostError about one object. */
-export function lost(id: ObjectId, message: string, cause?: unknown): ObjectLostError {
+function lost(id: ObjectId, message: string, cause?: ObjectLostError): ObjectLostError {
   return new ObjectLostError(message, {
-    detail: { object: id },
-    ...(cause === undefined ? {} : { cause: toError(cause) }),
+    detail: { ...cause?.detail, object: id },
+    ...(cause === undefined ? {} : { cause }),
   });
 }

@@ -26,6 +26,8 @@ const MAX_READ = 1024 * 1024;
 export interface ObjectHooks {
   /** The job that a process works for, as far as known. */
   jobOf(process: ProcessId): string | undefined;
+  /** Tells the owner that this node has the object. */
+  copied(object: string, size: number): void;
 }
 
 export class Objects {
@@ -164,12 +166,19 @@ export class Objects {
   }
 
   /** Fetches an object to keep it, as if it had been made here. */
-  async keep(wanted: StoreWanted, client: ProcessId): Promise<void> {
-    await this.pulls.bring([wanted], (object) => this.note(object, client), {
-      asker: client,
-      tellOwner: false,
-    });
-    this.store.keep(wanted.object);
+  async keep(wanted: StoreWanted, client: ProcessId, job: string | undefined): Promise<void> {
+    const { object, size } = wanted;
+    const note = (): void => this.noteJob(object, job);
+    await this.pulls.bring([wanted], note, { asker: client, role: "primary", tellOwner: false });
+    this.store.keep(object); // it may have been here as a copy
+    this.locations.added(object, size, job);
+    if (this.store.has(object)) return;
+    throw new ObjectLostError(`object ${object} was freed while it was copied`, { detail: { object } });
+  }
+
+  /** The job that an object of this node belongs to, as far as known. */
+  jobOf(object: string): string | undefined {
+    return this.jobs.get(object);
   }
 
   /** Who has the object, beside its owner's word. */
@@ -185,9 +194,18 @@ export class Objects {
     for (const object of objects) this.forget(object);
   }
 
-  /** A process is gone: what it had not finished, its holds and its leases go. */
+  /**
+   * A process is gone: what it had not finished, its holds and its leases go. What it had written whole for others, and
+   * may not have told them of, is told to its owners, who take it or have it freed.
+   */
   clientDied(client: ProcessId): void {
-    this.store.clientDied(client);
+    for (const { object, size } of this.store.clientDied(client))
+      if (ownerOf(object as ObjectId) !== client) this.hooks.copied(object, size);
+  }
+
+  /** A process could not read what is here. */
+  damaged(object: string): void {
+    this.store.verify(object);
   }
 
   /**
@@ -211,7 +229,9 @@ export class Objects {
   }
 
   private note(object: string, client: ProcessId): void {
-    const job = this.hooks.jobOf(client);
+    this.noteJob(object, this.hooks.jobOf(client));
+  }
+  private noteJob(object: string, job: string | undefined): void {
     if (job === undefined || this.jobs.has(object)) return;
     this.jobs.set(object, job);
     let objects = this.byJob.get(job);

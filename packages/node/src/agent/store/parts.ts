@@ -1,6 +1,6 @@
 /** The part of the composition root that makes up the object store of a node. */
 import { Puller, type Source } from "@stingray/objectstore";
-import { Agent, Process, type NodeId, type ProcessId } from "@stingray/protocol";
+import { Agent, Op, Process, ownerOf, type NodeId, type ObjectId, type ProcessId } from "@stingray/protocol";
 import { publishObjectNews } from "../../feed/mod.js";
 import type { ListingParts } from "./listing.js";
 import { Locations } from "./locations.js";
@@ -34,6 +34,10 @@ export function provideStore(provide: t.Provide, get: t.Get): void {
       },
     );
   });
+  const copied = (object: string, size: number): void => {
+    const { node, agent } = get(t.CONFIG);
+    get(t.PEERS).send(ownerOf(object as ObjectId), [Op.ObjectCopied, object, size, node, agent]);
+  };
   const jobOf = (process: ProcessId): string | undefined =>
     get(t.POOL).get(process)?.env?.job.job ?? get(t.JOBS).jobOfDriver(process);
   provide(t.PULLER, (of) => {
@@ -51,10 +55,10 @@ export function provideStore(provide: t.Provide, get: t.Get): void {
       source: (object, other, otherAgent) => sourceAt(get, object, other, otherAgent),
       jobOf,
       received: (bytes) => of(t.TRAFFIC).received(bytes),
-      tell: (process, message) => of(t.PEERS).send(process, message),
+      copied,
     });
   });
-  provide(t.OBJECTS, (of) => new Objects(of(t.NODE_STORE), of(t.PULLS), of(t.LOCATIONS), { jobOf }));
+  provide(t.OBJECTS, (of) => new Objects(of(t.NODE_STORE), of(t.PULLS), of(t.LOCATIONS), { jobOf, copied }));
 }
 
 function sourceAt(get: t.Get, object: string, node: string, agent: string): Source {
@@ -79,7 +83,15 @@ export function replicaHooks(get: t.Get): ReplicaHooks {
     keep: (other, otherAgent, wanted) =>
       get(t.PEERS)
         .channel(otherAgent as ProcessId, other as NodeId)
-        .request(Agent.storeKeep, wanted, { timeoutMs: KEEP_MS }),
+        .request(
+          Agent.storeKeep,
+          { wanted, job: get(t.OBJECTS).jobOf(wanted.object) },
+          { timeoutMs: KEEP_MS },
+        ),
+    free: (other, otherAgent, object) => {
+      get(t.PEERS).note(otherAgent as ProcessId, other as NodeId);
+      get(t.PEERS).send(otherAgent as ProcessId, [Op.StoreFree, [object]]);
+    },
   };
 }
 

@@ -10,15 +10,7 @@ import {
   type Puller,
   type Source,
 } from "@stingray/objectstore";
-import {
-  ObjectLostError,
-  Op,
-  ownerOf,
-  toError,
-  type ObjectId,
-  type ProcessId,
-  type StoreWanted,
-} from "@stingray/protocol";
+import { ObjectLostError, toError, type ProcessId, type StoreWanted } from "@stingray/protocol";
 import { Arriving } from "./arriving.js";
 import type { Locations } from "./locations.js";
 
@@ -31,7 +23,8 @@ export interface PullHooks {
   received(bytes: number): void;
   /** The job of a process, for finding records. */
   jobOf(process: ProcessId): string | undefined;
-  tell(process: ProcessId, message: readonly unknown[]): void;
+  /** Tells the owner that this node has the object. */
+  copied(object: string, size: number): void;
 }
 
 interface Pull {
@@ -43,6 +36,8 @@ interface Pull {
 export interface BringOptions {
   /** For whom: its job's records are looked at where the word of others does not help. */
   asker: ProcessId;
+  /** A `primary` is never dropped for want of room. @defaultValue "copy" */
+  role?: "primary" | "copy";
   /** @defaultValue true */
   tellOwner?: boolean;
 }
@@ -68,25 +63,29 @@ export class Pulls {
     o: BringOptions,
   ): Promise<void> {
     const fresh = wanted.filter(
-      ({ object }, i) =>
-        !this.isHere(object) &&
+      ({ object, size }, i) =>
+        !this.isHere(object, size) &&
         !this.underWay.has(object) &&
         wanted.findIndex((w) => w.object === object) === i,
     );
     if (fresh.length > 0) {
       const { agent } = this.hooks;
+      const aborts = fresh.map(() => new AbortController());
       const rooms = this.store.reserve(
-        fresh.map(({ object, size }) => ({ object, size, client: agent, role: "copy" as const })),
+        fresh.map(({ object, size }) => ({ object, size, client: agent, role: o.role ?? "copy" })),
+        fresh.length === 1 ? aborts[0]?.signal : undefined,
       );
-      for (const one of fresh) {
+      for (const [i, one] of fresh.entries()) {
         note(one.object);
-        const abort = new AbortController();
+        const abort = aborts[i] as AbortController;
         const pull: Pull = {
           abort,
           partial: undefined,
           done: rooms
             .then(() => this.transfer(one, o, abort.signal))
-            .finally(() => this.underWay.delete(one.object)),
+            .finally(() => {
+              if (this.underWay.get(one.object) === pull) this.underWay.delete(one.object);
+            }),
         };
         pull.done.catch(() => undefined); // told to whoever waits
         this.underWay.set(one.object, pull);
@@ -101,15 +100,20 @@ export class Pulls {
   }
 
   /** Its writer may not have said so yet, though others have heard of it. */
-  private isHere(object: string): boolean {
-    return this.store.has(object) || this.store.sealIfWhole(object);
+  private isHere(object: string, size: number): boolean {
+    if (!this.store.has(object) && !this.store.sealIfWhole(object)) return false;
+    if (this.store.stat(object)?.size === size) return true;
+    this.store.free([object]); // of a value that was lost, and made again since
+    return false;
   }
 
   /** They were freed: what is on its way of them is not worth going on. */
   drop(objects: readonly string[]): void {
     for (const object of objects) {
       const pull = this.underWay.get(object);
-      pull?.abort.abort(freed(object));
+      if (pull === undefined) continue;
+      this.underWay.delete(object); // whoever asks now asks for another value of that name
+      pull.abort.abort(freed(object));
     }
   }
 
@@ -136,10 +140,7 @@ export class Pulls {
       throw withObject(thrown, object);
     }
     this.locations.added(object, size, this.hooks.jobOf(o.asker));
-    if (o.tellOwner !== false) {
-      const { node, agent } = this.hooks;
-      this.hooks.tell(ownerOf(object as ObjectId), [Op.ObjectCopied, object, size, node, agent]);
-    }
+    if (o.tellOwner !== false) this.hooks.copied(object, size);
   }
 
   /** From the copies that the asker knows; where none can be read, from those that the cluster knows beside them. */

@@ -8,6 +8,8 @@ export interface ReplicaHooks {
   nodes(): readonly NodeView[];
   /** `store.keep` at another agent. */
   keep(node: string, agent: string, wanted: StoreWanted): Promise<unknown>;
+  /** Has another agent drop what it has, or is about to have. */
+  free(node: string, agent: string, object: string): void;
 }
 
 type Copy = [node: string, agent: string];
@@ -46,12 +48,14 @@ export async function replicate(
         kept.push([node, agent]);
         return;
       } catch (error) {
+        hooks.free(node, agent, object); // it may only have been too late
         failures.push(`${node}: ${toError(error).message}`);
       }
     }
   };
   await Promise.all(Array.from({ length: missing }, keepOne));
   if (kept.length === missing) return [own, ...kept];
+  for (const [node, agent] of kept) hooks.free(node, agent, object);
   throw new UnschedulableError(
     `object ${object} (${size} bytes) has ${kept.length + 1} of ${copies} copies, no other node could take one: ${failures.join("; ")}`,
     { detail: { object, copies, kept: kept.length + 1 } },
