@@ -4,12 +4,13 @@ import { rm, rmdir, unlink } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { InvalidOptionError, toError } from "@stingray/protocol";
 import { errorCode } from "../shm/files.js";
+import { hostLabel } from "../shm/owner.js";
 import { claimDir, sweepDeadStores } from "../shm/root.js";
 import type { DiskFile } from "./entry.js";
 import { isAt } from "./segment.js";
 
 export interface SpillOptions {
-  /** `<dir>/stingray-spill-<uid>/<name of the store>` is used. */
+  /** `<dir>/stingray-spill-<uid>-<host>/<name of the store>` is used: several machines may share the file system. */
   dir: string;
   /** Bytes of all files on disk. Default: until 5 % of the file system are left. */
   limit?: number | undefined;
@@ -33,10 +34,10 @@ export class SpillDir {
   private names = 0;
   private readonly removals = new Set<Promise<unknown>>();
 
-  /** `store`: the directory of the node's store, whose name it gets. Nothing is made yet. */
-  constructor(
+  private constructor(
     options: SpillOptions | undefined,
     store: string,
+    host: string,
     private readonly log: (line: string) => void,
   ) {
     const limit = options?.limit;
@@ -48,7 +49,19 @@ export class SpillDir {
     this.limit = limit;
     if (options === undefined) return;
     this.root = resolve(options.dir);
-    this.path = join(this.root, `stingray-spill-${process.getuid?.() ?? 0}`, basename(store));
+    this.path = join(this.root, `stingray-spill-${process.getuid?.() ?? 0}-${host}`, basename(store));
+  }
+
+  /**
+   * `store`: the directory of the node's store, whose name it gets. Nothing is made yet.
+   * @throws InvalidOptionError for a limit that is no number of bytes
+   */
+  static async of(
+    options: SpillOptions | undefined,
+    store: string,
+    log: (line: string) => void,
+  ): Promise<SpillDir> {
+    return new SpillDir(options, store, await hostLabel(), log);
   }
 
   /** Bytes of all files in it, parts that are not used any more included. */

@@ -12,12 +12,16 @@ import type { NodeStoreOptions } from "../../src/node/options.js";
 import { fileLength } from "../../src/node/segment.js";
 import { readAt } from "../../src/shm/files.js";
 import { HEADER_BYTES, readHeader } from "../../src/shm/header.js";
+import { hostLabel } from "../../src/shm/owner.js";
 import { place, type Place } from "./place.js";
 import { until } from "./until.js";
 import type { StoreOrder } from "./store-child.js";
 
 export const KiB = 1024;
 export const MiB = 1024 * KiB;
+
+/** What the directory is called in which the spill directories of this user and machine lie. */
+export const SPILL_NAME = `stingray-spill-${process.getuid?.() ?? 0}-${await hostLabel()}`;
 
 const CHILD = fileURLToPath(new URL("store-child.js", import.meta.url));
 
@@ -53,7 +57,7 @@ export class Node {
   }
 
   get spillDir(): string {
-    return join(this.at.path, "disk", `stingray-spill-${process.getuid?.() ?? 0}`, "node");
+    return join(this.at.path, "disk", SPILL_NAME, "node");
   }
 
   async put(
@@ -127,7 +131,7 @@ export class Node {
     for (const parent of ["shm", "disk"].filter((name) => existsSync(join(this.at.path, name)))) {
       const left = readdirSync(join(this.at.path, parent), { recursive: true, withFileTypes: true });
       expect(
-        left.filter((entry) => entry.name !== `stingray-spill-${process.getuid?.() ?? 0}`),
+        left.filter((entry) => entry.name !== SPILL_NAME),
         parent,
       ).to.deep.equal([]);
     }

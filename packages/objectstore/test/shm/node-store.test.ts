@@ -1,9 +1,10 @@
-import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { InvalidArgumentError, InvalidOptionError } from "@stingray/protocol";
 import { NodeStore, defaultStoreDir, storeRoot, sweepDeadStores } from "../../src/mod.js";
-import { Beside } from "../helpers/node.js";
+import { Beside, SPILL_NAME } from "../helpers/node.js";
 import { place, type Place } from "../helpers/place.js";
 
 const MiB = 1024 * 1024;
@@ -20,11 +21,9 @@ describe("the directories of a node's store", function () {
 
   let at: Place;
   let disk: string;
-  let uid: string;
   beforeEach(() => {
     at = place();
     disk = join(at.path, "disk");
-    uid = `stingray-spill-${process.getuid?.() ?? 0}`;
   });
   afterEach(() => {
     rmSync(disk, { recursive: true, force: true });
@@ -47,10 +46,10 @@ describe("the directories of a node's store", function () {
     expect(existsSync(disk), "not before it is needed").to.equal(false);
     await store.create({ object: "obj.1.0", size: 2 * MiB, client: "a", role: "primary" });
     await store.create({ object: "obj.2.0", size: 100_000, client: "a", role: "primary" });
-    expect(readdirSync(join(disk, uid))).to.deep.equal(["node"]);
+    expect(readdirSync(join(disk, SPILL_NAME))).to.deep.equal(["node"]);
     await store.close();
     await store.close();
-    expect([existsSync(store.dir), readdirSync(join(disk, uid))]).to.deep.equal([false, []]);
+    expect([existsSync(store.dir), readdirSync(join(disk, SPILL_NAME))]).to.deep.equal([false, []]);
     expect(await rejection(store.lease("a", 5))).to.be.instanceOf(InvalidArgumentError);
   });
 
@@ -86,15 +85,32 @@ describe("the directories of a node's store", function () {
     const dir = join(at.path, "killed");
     await killed(dir, async () => {
       expect(await sweepDeadStores(at.path)).to.deep.equal([]);
-      expect([existsSync(dir), readdirSync(join(disk, uid))]).to.deep.equal([true, ["killed"]]);
+      expect([existsSync(dir), readdirSync(join(disk, SPILL_NAME))]).to.deep.equal([true, ["killed"]]);
     });
-    expect([existsSync(dir), readdirSync(join(disk, uid))]).to.deep.equal([true, ["killed"]]);
+    expect([existsSync(dir), readdirSync(join(disk, SPILL_NAME))]).to.deep.equal([true, ["killed"]]);
     await using store = await NodeStore.open({
       dir: join(at.path, "new"),
       capacity: MiB,
       spill: { dir: disk },
     });
-    expect([existsSync(dir), readdirSync(join(disk, uid)), store.used]).to.deep.equal([false, [], 0]);
+    expect([existsSync(dir), readdirSync(join(disk, SPILL_NAME)), store.used]).to.deep.equal([false, [], 0]);
+  });
+
+  it("what a process of another machine has is left alone, and so is what does not say whose it is", async () => {
+    const dir = join(at.path, "killed");
+    await killed(dir);
+    const file = join(dir, ".owner");
+    const { host, ...rest } = JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>;
+    expect(host).to.be.a("string").that.contains(hostname());
+    // Another machine was booted another time.
+    for (const owner of [{ ...rest, host: `${String(host)}x`, boot: "another" }, rest]) {
+      writeFileSync(file, JSON.stringify(owner));
+      expect(await sweepDeadStores(at.path)).to.deep.equal([]);
+      const taken = await rejection(NodeStore.open({ dir, capacity: MiB, sweep: false }));
+      expect(taken).to.be.instanceOf(InvalidOptionError);
+    }
+    writeFileSync(file, JSON.stringify({ ...rest, host, boot: "before the last boot" }));
+    expect(await sweepDeadStores(at.path)).to.deep.equal([dir]);
   });
 
   it("a dead process's directories can be taken over", async () => {
@@ -103,7 +119,7 @@ describe("the directories of a node's store", function () {
     await using over = await NodeStore.open({ dir, capacity: MiB, spill: { dir: disk }, sweep: false });
     expect(readdirSync(over.dir)).to.deep.equal([".owner"]);
     await over.create({ object: "obj.1.0", size: 2 * MiB, client: "a", role: "primary" });
-    expect(readdirSync(join(disk, uid, "killed")).sort()).to.deep.equal([".obj.1.0", ".owner"]);
+    expect(readdirSync(join(disk, SPILL_NAME, "killed")).sort()).to.deep.equal([".obj.1.0", ".owner"]);
   });
 
   it("places: shared memory if there is room, else files with a warning", () => {
@@ -111,6 +127,6 @@ describe("the directories of a node's store", function () {
     expect(small.warning).to.contain("objects are kept in files");
     expect(defaultStoreDir("n1", { least: Number.MAX_SAFE_INTEGER }).path).to.equal(join(small.path, "n1"));
     if (process.platform !== "linux") return;
-    expect(storeRoot({ least: 1 })).to.deep.equal({ path: `/dev/shm/${uid.replace("-spill", "")}` });
+    expect(storeRoot({ least: 1 })).to.deep.equal({ path: `/dev/shm/stingray-${process.getuid?.() ?? 0}` });
   });
 });
