@@ -24,16 +24,20 @@ export class Arrival {
   private mapping: Mapping | undefined;
   /** Pages exist up to here. */
   private allocated: number;
-  private allocating: Promise<void> | undefined;
   /** By page: it was written, so it exists, and must not be cleared. */
   private readonly touched: Uint8Array;
   private ended = false;
+  private readonly ends: (() => void)[];
+  /** Who may read the windows beyond the end, or makes pages. */
+  private users = 0;
+  private locked = false;
 
   private constructor(
     private readonly core: Core,
     private readonly entry: Entry,
-    private readonly onEnd: () => void,
+    onEnd: () => void,
   ) {
+    this.ends = [onEnd];
     this.object = entry.object;
     this.size = entry.size;
     this.path = core.pathOf(entry);
@@ -48,7 +52,8 @@ export class Arrival {
     const { files } = core;
     arrival.mapping = files?.map(arrival.fd, arrival.length, "shared");
     if (arrival.mapping !== undefined) unmapWhenUnused(core, arrival.mapping);
-    if (arrival.allocated < arrival.length) arrival.allocating = arrival.allocate();
+    if (files !== undefined && arrival.allocated < arrival.length && arrival.retain())
+      void arrival.allocate().finally(() => arrival.release());
     return arrival;
   }
 
@@ -59,7 +64,7 @@ export class Arrival {
 
   /**
    * These bytes of the value, in memory that is the file's, to be written or read. It stays valid for as long as it is
-   * referred to, but after the end it is nobody's.
+   * referred to, but after the end it is nobody's: `retain` before that, to go on reading.
    * @throws ObjectStoreFullError if the file system has no room; InvalidArgumentError after the end, beyond the value,
    * or where files can't be mapped
    */
@@ -76,6 +81,36 @@ export class Arrival {
   write(offset: number, bytes: Uint8Array): void {
     this.check(offset, bytes.length);
     this.put(bytes, HEADER_BYTES + offset);
+  }
+
+  /**
+   * Whoever reads windows calls it before, and `release` after: until then the file is used for nothing else, also
+   * after the end. Counted. False: it has ended.
+   * @throws InvalidArgumentError where the file system knows no locks
+   */
+  retain(): boolean {
+    if (this.ended) return false;
+    // What lies on disk is removed, but never used again nor cut.
+    if (this.users === 0 && this.entry.segment !== undefined) {
+      if (this.core.files?.lock(this.fd, "shared") === false) return false;
+      this.locked = true;
+    }
+    this.users++;
+    return true;
+  }
+  /** Once for each `retain`. */
+  release(): void {
+    if (this.users === 0 || --this.users > 0) return;
+    this.unlock();
+    if (!this.ended) return;
+    this.closeFile();
+    this.core.pool.reap(); // what was freed meanwhile could not be taken back
+  }
+
+  /** When `listener`, called once at the end, has returned, nothing may be written to a window any more. */
+  whenEnded(listener: () => void): void {
+    if (this.ended) listener();
+    else this.ends.push(listener);
   }
 
   /**
@@ -98,7 +133,7 @@ export class Arrival {
       core.abandon(entry, true);
       return false;
     } finally {
-      this.release();
+      if (this.users === 0) this.closeFile();
     }
     return core.seal(entry);
   }
@@ -107,10 +142,8 @@ export class Arrival {
   close(): void {
     if (this.ended) return;
     this.end();
-    this.release();
-    // Not before nobody makes pages of it any more: it may be made shorter when it is used again.
-    if (this.allocating === undefined) this.core.abandon(this.entry, true);
-    else void this.allocating.then(() => this.core.abandon(this.entry, true));
+    if (this.users === 0) this.closeFile();
+    this.core.abandon(this.entry, true);
   }
 
   /** Its owner freed it meanwhile: it is not worth going on. */
@@ -167,21 +200,23 @@ export class Arrival {
       if (error !== 0) break; // `window` will find out, and say so
       this.allocated += step;
     }
-    this.allocating = undefined;
   }
 
   private end(): void {
     this.ended = true;
     this.mapping = undefined;
-    this.onEnd();
+    for (const listener of this.ends.splice(0)) listener();
   }
 
-  /** The descriptor may be in use in the background. */
-  private release(): void {
-    const { fd } = this;
+  private closeFile(): void {
+    closeSync(this.fd);
     this.fd = -1;
-    if (this.allocating === undefined) closeSync(fd);
-    else void this.allocating.then(() => closeSync(fd));
+  }
+
+  /** Mappings of the file are still about, so that closing it would not do. */
+  private unlock(): void {
+    if (this.locked) this.core.files?.unlock(this.fd);
+    this.locked = false;
   }
 }
 

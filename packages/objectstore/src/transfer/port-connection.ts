@@ -225,12 +225,23 @@ export class PortConnection implements WireEvents, Connection {
     const uploader: Uploader = {
       displaced: () =>
         this.destroy(new ProtocolError(`${this.peer} uploads ${object} over another connection now`)),
+      ended: () => this.#ended(number, object),
     };
     upload.takeOver(uploader);
     const has = upload.chunks.bits();
     this.#wire?.send(Kind.Here, number, 0, 0, encodeHere({ size, has, offers: undefined }));
     if (upload.chunks.complete) this.#wire?.send(Kind.Stored, number);
     return { state: "receiving", upload, uploader };
+  }
+
+  /** An upload was completed or given up by other means. */
+  #ended(number: number, object: string): void {
+    const wire = this.#wire as Wire;
+    // The rest of a chunk that has begun to come would be written to where it was going.
+    if (wire.receiving === number)
+      return this.destroy(new ProtocolError(`${object} has ended here while ${this.peer} uploaded it`));
+    this.#close(number, false);
+    wire.say(Kind.Gone, number, { reason: "it was completed or given up there" });
   }
 
   #put(frame: Frame, body: Uint8Array): void {

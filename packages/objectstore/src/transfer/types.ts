@@ -22,6 +22,8 @@ export interface Incoming {
   window(offset: number, length: number): Uint8Array;
   /** They are there, and their checksum was right. */
   arrived(offset: number, length: number): void;
+  /** Uploads only: has `listener` called once it takes no more. When that has returned nothing is written to a window. */
+  whenEnded?(listener: () => void): void;
   /** Uploads only: no more will come. `complete`: everything has arrived. Called once. */
   close?(complete: boolean): void;
 }

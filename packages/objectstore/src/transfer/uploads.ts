@@ -8,6 +8,8 @@ import type { Incoming } from "./types.js";
 export interface Uploader {
   /** Another connection has taken over; nothing of this one may be written any more when this returns. */
   displaced(): void;
+  /** It was completed or given up here: as `displaced`. */
+  ended(): void;
 }
 
 export class Upload {
@@ -16,6 +18,7 @@ export class Upload {
   readonly chunks: ChunkMap;
   readonly #incoming: Incoming;
   #closed = false;
+  #ended = false;
   #uploader: Uploader | undefined;
   /** When its connection was lost or it became complete. */
   idleSince = performance.now();
@@ -26,8 +29,13 @@ export class Upload {
     this.chunks = new ChunkMap(incoming.size);
     this.#incoming = incoming;
     if (this.chunks.complete) this.close(true);
+    incoming.whenEnded?.(() => this.#end());
   }
 
+  /** Its room is gone, or somebody's: there is no going on with it. */
+  get ended(): boolean {
+    return this.#ended;
+  }
   get idle(): boolean {
     return this.#uploader === undefined;
   }
@@ -68,6 +76,13 @@ export class Upload {
     this.#closed = true;
     this.#incoming.close?.(complete);
   }
+
+  #end(): void {
+    this.#ended = true;
+    if (this.#closed) return; // by itself: nothing is on its way
+    this.#closed = true;
+    this.#uploader?.ended();
+  }
 }
 
 export type Accept = (object: string, size: number, peer: string) => Promise<Incoming | undefined>;
@@ -85,6 +100,7 @@ export class Uploads {
   /** The upload of this peer, begun or taken up again; undefined: it may not. */
   async begin(object: string, size: number, peer: string): Promise<Upload | undefined> {
     const key = `${peer} ${object}`;
+    if (this.#uploads.get(key)?.ended === true) this.#uploads.delete(key);
     const known = this.#uploads.get(key);
     if (known?.chunks.size === size) return known;
     if (known !== undefined) return undefined;

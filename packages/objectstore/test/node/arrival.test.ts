@@ -73,6 +73,49 @@ describe("a node's store: objects that this process fills", function () {
     await until("the files are gone", () => node.inMemory === store.figures().warm);
   });
 
+  for (const end of ["close", "finish"] as const) {
+    it(`a file whose windows are still read is not used for others: ${end}`, async function () {
+      const { store } = node;
+      const { file } = await create("obj.1.0");
+      const arrival = store.arrival("obj.1.0");
+      if (arrival?.mapped !== true) return this.skip();
+      for (let at = 0; at < value.length; at += MiB) {
+        const piece = value.subarray(at, at + MiB);
+        arrival.window(at, piece.length).set(piece);
+      }
+      const window = arrival.window(MiB, MiB);
+      expect([arrival.retain(), arrival.retain()]).to.deep.equal([true, true]);
+      arrival[end]();
+      expect(arrival.retain(), "it has ended").to.equal(false);
+      store.free(["obj.1.0"]);
+      expect([store.used, store.figures().lingering]).to.deep.equal([taken(5 * MiB), taken(5 * MiB)]);
+      arrival.release();
+      await node.put("next.0", 5 * MiB, { fill: 99 });
+      expect(
+        (await node.store.create({ object: "b.0", size: 5, client: "a", role: "copy" })).file,
+      ).not.to.equal(file);
+      expect(Buffer.compare(window, value.subarray(MiB, 2 * MiB))).to.equal(0);
+      store.free(["next.0"]);
+      store.abandon("b.0", "a");
+      arrival.release();
+      await until("nobody makes pages", () => store.figures().lingering === 0);
+      expect(store.used).to.equal(0);
+      await node.agrees();
+    });
+  }
+
+  it("tells who writes to it that it has ended, before anything is made of it", async () => {
+    const { store } = node;
+    await create("obj.1.0");
+    const arrival = store.arrival("obj.1.0");
+    const told: boolean[] = [];
+    arrival?.whenEnded(() => told.push(store.has("obj.1.0")));
+    arrival?.write(0, value);
+    arrival?.finish();
+    arrival?.whenEnded(() => told.push(store.has("obj.1.0")));
+    expect(told).to.deep.equal([false, true]);
+  });
+
   it("works on disk as well", async () => {
     const { store } = node;
     const { size } = encode(new Uint8Array(20 * MiB));

@@ -92,6 +92,47 @@ describe("uploading an object", () => {
     expect(into.chunks.size).to.equal(SIZE);
   });
 
+  it("ends in the middle of a chunk when the object does by other means, and nothing is written after that", async () => {
+    const { node, driver, object, from, into } = await scene();
+    const through = await proxy(node, () => ({ trickle: 100_000 }));
+    const push = caught(driver.puller.push({ object, from, to: sourceOf(node, through.address) }));
+    await until("a chunk has come", () => into.arrivals.length > 0);
+    node.uploads.clear();
+    into.end();
+    const then = into.bytes.slice();
+    expect(await push).to.be.instanceOf(ObjectLostError);
+    expect(Buffer.compare(into.bytes, then)).to.equal(0);
+    expect(into.ended).to.equal(undefined);
+  });
+
+  it("ends between two chunks as well, and its connection stands", async () => {
+    const { node, object, from, into } = await scene();
+    const dialled = await dial(node.port.address, { name: "peer", serves: undefined, timeoutMs: 2000 });
+    const link = new Link(dialled.wire, dialled.session, () => {});
+    const said: string[] = [];
+    const channel = link.upload(object, SIZE, {
+      here: () => void said.push("here"),
+      room: () => new Uint8Array(0),
+      data() {},
+      declined() {},
+      holders() {},
+      gone: () => void said.push("gone"),
+      again() {},
+      stored() {},
+      cut: () => void said.push("cut"),
+    });
+    await until("it is expected", () => said.length > 0);
+    into.end();
+    const chunk = from.subarray(0, MIB);
+    await new Promise<void>((resolve) =>
+      dialled.wire.sendChunk(Kind.Put, channel, 0, chunk, chunkSum(chunk), () => resolve()),
+    );
+    await until("it is told", () => said.length > 1);
+    expect([said, node.port.connections]).to.deep.equal([["here", "gone"], 1]);
+    expect(into.bytes.every((byte) => byte === 0)).to.equal(true);
+    link.destroy(new Error("the test is over"));
+  });
+
   it("can be aborted", async () => {
     const { node, driver, object, from } = await scene();
     const abort = new AbortController();

@@ -55,6 +55,7 @@ export class Target implements Incoming {
   readonly chunks: ChunkMap;
   readonly arrivals: number[] = [];
   ended: boolean | undefined;
+  readonly #ends: (() => void)[] = [];
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
@@ -71,6 +72,13 @@ export class Target implements Incoming {
   }
   close(complete: boolean): void {
     this.ended = complete;
+  }
+  whenEnded(listener: () => void): void {
+    this.#ends.push(listener);
+  }
+  /** As if it had been completed or given up by other means. */
+  end(): void {
+    for (const listener of this.#ends.splice(0)) listener();
   }
   /** The same, to be served on while it is still arriving. */
   outgoing(): Outgoing {
