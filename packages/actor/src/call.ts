@@ -17,6 +17,8 @@ export class ActorCallState {
   mark: string | undefined;
   /** Sent, and given back by an actor that was ending before the call began: it may go to the next incarnation. */
   returned = false;
+  /** Was sent before, and goes ahead of those that were not. */
+  again = false;
   /** Items of the stream that were taken; -1: no more are wanted. */
   consumed = 0;
   /** Called once when the call is over. */

@@ -164,9 +164,24 @@ export class ActorCalls {
           : encodeThrown(new ActorUnavailableError("an actor sent a failure without an error"));
       if (call.retriesLeft && shouldRetry(call.retryOn, decodeThrown(bytes))) {
         call.attempt++;
-        this.send(call, channel);
+        this.putBack(call);
+        this.pump();
       } else this.endWithError(call, bytes);
     }
+  }
+
+  /** Ahead of what was not sent yet, in the order of submission: an argument may have to be waited for again. */
+  private putBack(call: ActorCallState): void {
+    call.phase = "queued";
+    const earlier: ActorCallState[] = [];
+    for (let head = this.queue.peek(); head?.again === true; head = this.queue.peek()) {
+      if (head.sequence > call.sequence) break;
+      this.queue.shift();
+      earlier.push(head);
+    }
+    call.again = true;
+    this.queue.unshift(call);
+    for (const one of earlier.reverse()) this.queue.unshift(one);
   }
 
   private yielded(call: ActorCallState, message: TaskYield): void {
@@ -231,8 +246,7 @@ export class ActorCalls {
     else if (call.returned || call.retriesLeft) {
       if (!call.returned) call.attempt++;
       call.returned = false;
-      call.phase = "queued";
-      this.queue.unshift(call);
+      this.putBack(call);
     } else {
       const { waitReason: why } = this.actor;
       this.fail(

@@ -46,7 +46,7 @@ describe("phases of a task", () => {
   const allowed: Record<TaskPhase, TaskPhase[]> = {
     waiting: ["queued", "ended"],
     queued: ["sent", "ended"],
-    sent: ["queued", "backoff", "ended"],
+    sent: ["queued", "backoff", "waiting", "ended"],
     backoff: ["queued", "ended"],
     ended: ["waiting"],
   };

@@ -34,7 +34,7 @@ export interface LeasePoolLinks {
 
 /** What becomes of tasks; the submitter's part. */
 export interface LeasePoolHost {
-  /** Puts a task on the wire. False where it turned out that it can't run; then it has ended. */
+  /** Puts a task on the wire. False where it turned out that it can't run, or not yet. */
   send(task: PendingTask, lease: Lease): boolean;
   /** The task was on a worker that is gone; `lease.report` says how, if that is known. */
   attemptLost(task: PendingTask, lease: Lease): void;

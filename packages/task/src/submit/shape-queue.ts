@@ -14,7 +14,7 @@ const WORTH_A_WORKER_US = 4_000;
 const MAX_WANT = 256;
 
 export interface ShapeQueueHost {
-  /** Sends a task to a leased worker. False where its arguments turned out to be errors; then it has ended. */
+  /** Sends a task to a leased worker. False where nothing was sent: an argument is an error, or has to be waited for again. */
   send(task: PendingTask, lease: Lease): boolean;
   demand(key: string, shape: Shape, want: number): void;
   giveBack(lease: Lease, usable: boolean): void;
@@ -101,7 +101,10 @@ export class ShapeQueue {
       if (!task.to("sent")) continue;
       lease.inFlight.add(task);
       task.lease = lease;
-      if (!this.host.send(task, lease)) lease.inFlight.delete(task);
+      if (!this.host.send(task, lease)) {
+        lease.inFlight.delete(task);
+        continue;
+      }
       lease.sent++;
       const { maxCalls } = this.shape;
       if (maxCalls !== undefined && lease.sent >= maxCalls) lease.closing = true;

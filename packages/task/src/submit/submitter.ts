@@ -147,6 +147,12 @@ export class Submitter implements LeasePoolHost {
       this.endWithError(task, error);
       return false;
     }
+    // An argument was lost since the task was queued, and is being made again.
+    if (!argumentsReady(task)) {
+      task.lease = undefined;
+      if (task.to("waiting")) this.awaitArguments(task);
+      return false;
+    }
     this.wire.send(task, lease);
     return true;
   }
@@ -349,6 +355,10 @@ export class Submitter implements LeasePoolHost {
     for (const task of [...this.tasks.values()]) this.fail(task, error);
     this.leases.stop();
   }
+}
+
+function argumentsReady(task: PendingTask): boolean {
+  return task.args.slots?.every((slot) => slot.kind === "bytes" || slot.entry.ready) ?? true;
 }
 
 /** What is to be freed of an item that came again: all of it, but for copies that are those of the item in use. */

@@ -18,7 +18,7 @@ export type TaskPhase = "waiting" | "queued" | "sent" | "backoff" | "ended";
 const NEXT: Readonly<Record<TaskPhase, readonly TaskPhase[]>> = {
   waiting: ["queued", "ended"],
   queued: ["sent", "ended"],
-  sent: ["queued", "backoff", "ended"],
+  sent: ["queued", "backoff", "waiting", "ended"], // waiting: an argument was lost, and nothing was sent after all
   backoff: ["queued", "ended"],
   ended: ["waiting"], // its result was lost and is made again
 };
