@@ -279,7 +279,11 @@ export class Submitter implements LeasePoolHost {
       if (siblings?.size === 0) this.children.delete(task.parent);
     }
     if (lossy && task.settings.maxRetries > 0) this.keepForRebuild(task);
-    else this.links.values.release(task.args.pinned);
+    else {
+      // They may be of an earlier life, whose arguments were still pinned.
+      for (const entry of task.results) entry.rebuild = entry.onFree = undefined;
+      this.links.values.release(task.args.pinned);
+    }
   }
 
   /** Lineage in memory: the arguments stay pinned while a result that could be lost is referenced. */
