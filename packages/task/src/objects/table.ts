@@ -92,6 +92,7 @@ export class ObjectTable {
       );
       entry.published = true;
       if (entry.owned) {
+        this.owned++; // until it is swept, as every other
         entry.settle(lostState(`object ${id} was freed before this reference to it was used`));
         return entry;
       }
@@ -181,6 +182,7 @@ export class ObjectTable {
   }
 
   private discard(entry: ObjectEntry): void {
+    this.freeStale(entry);
     if (entry.state.kind === "stored") this.links.freeStored(entry.id, entry.state.location);
     else if (entry.state.kind === "slab") entry.state.value.free();
   }
@@ -189,6 +191,7 @@ export class ObjectTable {
   settle(entry: ObjectEntry, state: ObjectState): void {
     if (!entry.freed && entry.settle(state)) {
       if (state.kind === "stored") {
+        this.freeStale(entry);
         this.publish(entry); // agents tell of copies, and people ask whose it is
         this.collector.came(state.location[0]);
       } else this.count(state, 1);
@@ -196,6 +199,16 @@ export class ObjectTable {
       if (state.kind === "stored") this.links.freeStored(entry.id, state.location);
       else if (state.kind === "slab") state.value.free();
     }
+  }
+
+  /** Nobody would find the copies of an earlier value any more. Where the new one is, it took the place of the old. */
+  private freeStale(entry: ObjectEntry): void {
+    const { stale, state } = entry;
+    if (stale === undefined) return;
+    entry.stale = undefined;
+    const now = new Set(state.kind === "stored" ? state.location[1].map(([node]) => node) : []);
+    const left = stale[1].filter(([node]) => !now.has(node));
+    if (left.length > 0) this.links.freeStored(entry.id, [stale[0], left, 0]);
   }
 
   private count(state: ObjectState, sign: 1 | -1): void {
@@ -210,9 +223,13 @@ export class ObjectTable {
     entry.reset();
   }
 
-  /** The value is going to be made again: copies that are left somewhere would not be found by anybody any more. */
+  /** The value is going to be made again. What may be left of it is freed when the new one is there: not before, or the new one might be taken for it. */
   remake(entry: ObjectEntry): void {
-    if (entry.state.kind === "stored") this.links.freeStored(entry.id, entry.state.location);
+    if (entry.freed) return; // one of several results, which nobody needs: it was counted out
+    if (entry.state.kind === "stored") {
+      const [size, copies] = entry.state.location;
+      entry.stale = [size, [...copies, ...(entry.stale?.[1] ?? [])], 0];
+    }
     entry.generation++;
     this.reset(entry);
   }
