@@ -154,14 +154,17 @@ export const Agent = {
     record({ objects: list(storeWanted, 10_000), hold: bool }),
     record({ spans: list(storeSpan, 10_000) }),
   ),
-  /** Part of an object of this node: `length` bytes from `offset`, or fewer at its end, with their CRC-32. */
+  /**
+   * Part of an object of this node: `length` bytes from `offset`, or fewer at its end, with their CRC-32. `tag`: of the
+   * object, in hexadecimal; parts with different ones are not of the same.
+   */
   storeRead: method<
     { object: string; offset: number; length: number },
-    { bytes: Uint8Array; size: number; crc: number }
+    { bytes: Uint8Array; size: number; crc: number; tag?: string | undefined }
   >(
     "store.read",
     record({ object: objectId, offset: uint, length: uint }),
-    record({ bytes, size: uint, crc: uint }),
+    record({ bytes, size: uint, crc: uint, tag: optional(text) }),
   ),
   /** Part of an object that the asker has created here, from a process that does not see this node's memory. */
   storeWrite: method<{ object: string; offset: number; bytes: Uint8Array; crc: number }, object>(

@@ -3,7 +3,7 @@ import { closeSync, constants, openSync, renameSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { InvalidArgumentError } from "@stingray/protocol";
 import { fileSystemFull, noRoom } from "../shm/files.js";
-import { HEADER_BYTES, writeHeader } from "../shm/header.js";
+import { HEADER_BYTES, newTag, writeHeader } from "../shm/header.js";
 import type { Mapping } from "../shm/native.js";
 import type { Core } from "./core.js";
 import { at, type Entry } from "./entry.js";
@@ -26,6 +26,7 @@ export class Arrival {
   private allocated: number;
   /** By page: it was written, so it exists, and must not be cleared. */
   private readonly touched: Uint8Array;
+  private tag: string | undefined;
   private ended = false;
   private readonly ends: (() => void)[];
   /** Who may read the windows beyond the end, or makes pages. */
@@ -38,6 +39,8 @@ export class Arrival {
     onEnd: () => void,
   ) {
     this.ends = [onEnd];
+    // A copy has that of its source; a value that comes from its maker has none yet.
+    if (entry.state.at === "writing" && entry.state.role === "primary") this.tag = newTag();
     this.object = entry.object;
     this.size = entry.size;
     this.path = core.pathOf(entry);
@@ -83,6 +86,11 @@ export class Arrival {
     this.put(bytes, HEADER_BYTES + offset);
   }
 
+  /** What arrives has this tag, says its source: it becomes part of the copy. */
+  tagged(tag: string): void {
+    this.tag = tag;
+  }
+
   /**
    * Whoever reads windows calls it before, and `release` after: until then the file is used for nothing else, also
    * after the end. Counted. False: it has ended.
@@ -123,7 +131,8 @@ export class Arrival {
     const { core, entry, object, size } = this;
     if (at(entry) !== "writing") return false;
     const header = new Uint8Array(HEADER_BYTES);
-    writeHeader(header, { object, size, complete: true, crc });
+    writeHeader(header, { object, size, complete: true, crc, tag: this.tag });
+    entry.tag = this.tag;
     try {
       this.put(header, 0);
       if (entry.state.at === "writing" && !entry.state.doomed) {

@@ -13,6 +13,12 @@ import { isAt, linkOwnName, openFile } from "./segment.js";
 import { SegmentPool } from "./segment-pool.js";
 import type { SpillDir } from "./spill-dir.js";
 
+/** A file that holds a complete object. */
+export interface WholeFile {
+  readonly stats: Stats;
+  readonly tag: string | undefined;
+}
+
 export interface CoreHooks {
   log(line: string): void;
   /** There is more room than before. */
@@ -105,15 +111,16 @@ export class Core {
   }
 
   /** The complete file of this entry. undefined: it is not there, or is another, or does not say that it is complete. */
-  wholeFile(entry: Entry, path: string): Stats | undefined {
+  wholeFile(entry: Entry, path: string): WholeFile | undefined {
     const ino = entry.segment?.ino ?? entry.disk?.ino;
     const fd = ino === undefined ? undefined : openFile(path, ino, constants.O_RDONLY);
     if (fd === undefined) return undefined;
     try {
       const bytes = new Uint8Array(HEADER_BYTES);
       const length = readSync(fd, bytes, 0, HEADER_BYTES, 0);
-      const { complete, object, size } = readHeader(bytes.subarray(0, length), path);
-      return complete && object === entry.object && size === entry.size ? fstatSync(fd) : undefined;
+      const { complete, object, size, tag } = readHeader(bytes.subarray(0, length), path);
+      const whole = complete && object === entry.object && size === entry.size;
+      return whole ? { stats: fstatSync(fd), tag } : undefined;
     } catch (thrown) {
       if (thrown instanceof ObjectLostError) return undefined;
       throw thrown;

@@ -1,8 +1,8 @@
 /** The ends of creations: sealed, given up, or left behind by a process that is gone. */
-import { statfsSync, type Stats } from "node:fs";
+import { statfsSync } from "node:fs";
 import { join } from "node:path";
 import { Arrival } from "./arrival.js";
-import type { Core } from "./core.js";
+import type { Core, WholeFile } from "./core.js";
 import type { Entry } from "./entry.js";
 
 export class Creations {
@@ -82,15 +82,16 @@ export class Creations {
     return completed;
   }
 
-  private complete(entry: Entry, { blocks, mtimeMs }: Stats): boolean {
+  private complete(entry: Entry, { stats: { blocks, mtimeMs }, tag }: WholeFile): boolean {
     const { segment } = entry;
     if (segment !== undefined) segment.allocated = blocks * 512 >= segment.length;
+    entry.tag = tag;
     entry.usedAt = Math.max(Date.now(), mtimeMs);
     return this.core.seal(entry);
   }
 
   /** Its file, if that has the object's name and says that it is complete. */
-  private wholeFile(entry: Entry): Stats | undefined {
+  private wholeFile(entry: Entry): WholeFile | undefined {
     const { core } = this;
     const { object, disk } = entry;
     return core.wholeFile(

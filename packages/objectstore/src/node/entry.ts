@@ -20,6 +20,8 @@ export interface Entry {
   record: SpillRecord | undefined;
   /** Of an object that was made on disk: the file that it is written to. */
   disk: DiskFile | undefined;
+  /** Of the value, once it is complete; in its header. */
+  tag: string | undefined;
   /** Milliseconds since 1970, as of the last look at its file. */
   usedAt: number;
 }

@@ -2,7 +2,7 @@
 import { closeSync, fstatSync } from "node:fs";
 import type { StoreSpan } from "@stingray/protocol";
 import { openIfThere, readAt } from "../shm/files.js";
-import { HEADER_BYTES } from "../shm/header.js";
+import { HEADER_BYTES, readTag } from "../shm/header.js";
 import type { MappedFiles } from "../shm/native.js";
 import type { SharedBytes } from "./options.js";
 
@@ -17,12 +17,13 @@ export function mapSpan(
     if (files?.lock(fd, "shared") === false || fstatSync(fd).size < offset + length) return undefined;
     const mapping = files?.map(fd, length, "private", false, offset);
     if (files === undefined || mapping === undefined) {
-      const bytes = readAt(fd, offset, length).subarray(HEADER_BYTES);
-      return { bytes, release: () => undefined };
+      const found = readAt(fd, offset, length);
+      return { bytes: found.subarray(HEADER_BYTES), tag: readTag(found), release: () => undefined };
     }
     let released = false;
     return {
       bytes: new Uint8Array(mapping.buffer, HEADER_BYTES, length - HEADER_BYTES),
+      tag: readTag(new Uint8Array(mapping.buffer, 0, HEADER_BYTES)),
       release: () => {
         if (!released) files.unmap(mapping);
         released = true;

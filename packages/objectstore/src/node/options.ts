@@ -38,6 +38,8 @@ export interface ObjectStat {
 /** An object's bytes, for as long as they are needed. */
 export interface SharedBytes {
   readonly bytes: Uint8Array;
+  /** All copies of an object have the same; one that was made again has another. undefined: not known. */
+  readonly tag: string | undefined;
   /** Nothing of `bytes` may be used any more. Idempotent. */
   release(): void;
 }

@@ -115,7 +115,7 @@ export class Restorer {
         );
         if (found !== crc) return false;
         const header = new Uint8Array(HEADER_BYTES);
-        writeHeader(header, { object: entry.object, size: entry.size, complete: true, crc });
+        writeHeader(header, { object: entry.object, size: entry.size, complete: true, crc, tag: entry.tag });
         writeSync(to, header, 0, HEADER_BYTES, 0);
         return true;
       } finally {

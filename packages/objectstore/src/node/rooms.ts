@@ -228,6 +228,7 @@ function newEntry({ object, size, client, role, origin }: Creation, on: "memory"
     segment: undefined,
     record: undefined,
     disk: undefined,
+    tag: undefined,
     usedAt: now,
   };
 }

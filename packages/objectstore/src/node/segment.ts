@@ -38,7 +38,7 @@ export const fileLength = (size: number): number => Math.ceil((HEADER_BYTES + si
 
 /** Neither complete nor of any object: a reader that comes too late takes it for "not here", and not for damage. */
 const WIPED = new Uint8Array(HEADER_BYTES);
-writeHeader(WIPED, { object: "", size: 0, complete: false, crc: undefined });
+writeHeader(WIPED, { object: "", size: 0, complete: false, crc: undefined, tag: undefined });
 
 /** A new file without pages. @throws what the file system throws */
 export function makeFile(dir: string, file: number, length: number, client: string): Segment {

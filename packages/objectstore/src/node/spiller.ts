@@ -195,7 +195,7 @@ async function write(from: FileSpan, file: FusedFile, entry: Entry): Promise<num
   const crc = await copyBytes(from, { fd, offset: file.end + HEADER_BYTES }, entry.size);
   if (crc === undefined) return undefined;
   const header = new Uint8Array(HEADER_BYTES);
-  writeHeader(header, { object: entry.object, size: entry.size, complete: true, crc });
+  writeHeader(header, { object: entry.object, size: entry.size, complete: true, crc, tag: entry.tag });
   writeSync(fd, header, 0, HEADER_BYTES, file.end);
   // The file ends with a whole page: readers map whole pages.
   ftruncateSync(fd, file.end + fileLength(entry.size));

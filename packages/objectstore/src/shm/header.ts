@@ -9,12 +9,14 @@
  * 6    u16  length of the id in bytes
  * 8    f64  size of the value in bytes
  * 16   u32  CRC-32 of the value
- * 20   u32  CRC-32 of bytes 6 … 16 and of the id
- * 24   the id in ASCII, up to 104 bytes
+ * 20   u32  CRC-32 of bytes 6 … 16, of the id and of the tag
+ * 24   the id in ASCII, up to 96 bytes
+ * 120  the tag: 8 random bytes of whoever made the value; zeros: not known
  * 128  the value
  * ```
  * All little-endian. The value begins at a multiple of 64, so that what is aligned in it is aligned in memory.
  */
+import { randomBytes } from "node:crypto";
 import { crc32 } from "node:zlib";
 import { InvalidArgumentError, ObjectLostError } from "@stingray/protocol";
 
@@ -23,7 +25,10 @@ const MAGIC = 0x314f5453;
 const WRITING = 1;
 const COMPLETE = 2;
 const ID_AT = 24;
-const MAX_ID = HEADER_BYTES - ID_AT;
+const TAG_AT = 120;
+const MAX_ID = TAG_AT - ID_AT;
+/** Bytes of a tag. */
+export const TAG_BYTES = HEADER_BYTES - TAG_AT;
 
 export interface Header {
   readonly object: string;
@@ -32,7 +37,15 @@ export interface Header {
   readonly complete: boolean;
   /** CRC-32 of the value, where it is known. */
   readonly crc: number | undefined;
+  /**
+   * In hexadecimal. All copies of an object have the same one; an object that was made again under the same id, perhaps
+   * with other bytes, has another.
+   */
+  readonly tag: string | undefined;
 }
+
+/** The tag of a value that is made now. */
+export const newTag = (): string => randomBytes(TAG_BYTES).toString("hex");
 
 /** Writes the header into the first {@link HEADER_BYTES} of `target`. @throws InvalidArgumentError for an id that is too long */
 export function writeHeader(target: Uint8Array, header: Header): void {
@@ -48,8 +61,16 @@ export function writeHeader(target: Uint8Array, header: Header): void {
   view.setUint32(16, header.crc ?? 0, true);
   target.fill(0, ID_AT, HEADER_BYTES);
   target.set(id, ID_AT);
+  if (header.tag !== undefined) target.set(Buffer.from(header.tag, "hex").subarray(0, TAG_BYTES), TAG_AT);
   view.setUint32(20, ownSum(target, id.length), true);
 }
+
+/** The tag in a header, or in other {@link TAG_BYTES} bytes from `at` on. undefined: it is not known. */
+export function readTag(source: Uint8Array, at = TAG_AT): string | undefined {
+  const tag = Buffer.from(source.buffer, source.byteOffset + at, TAG_BYTES).toString("hex");
+  return NO_TAG.test(tag) ? undefined : tag;
+}
+const NO_TAG = /^0*$/;
 
 /**
  * Reads a header. `where` is named in errors.
@@ -70,9 +91,10 @@ export function readHeader(source: Uint8Array, where: string): Header {
   if (view.getUint32(20, true) !== ownSum(source, idLength)) throw damaged("its header was changed");
   const object = Buffer.from(source.buffer, source.byteOffset + ID_AT, idLength).toString("latin1");
   const crc = view.getUint8(5) === 1 ? view.getUint32(16, true) : undefined;
-  return { object, size, complete: view.getUint8(4) === COMPLETE, crc };
+  return { object, size, complete: view.getUint8(4) === COMPLETE, crc, tag: readTag(source) };
 }
 
 function ownSum(bytes: Uint8Array, idLength: number): number {
-  return crc32(bytes.subarray(ID_AT, ID_AT + idLength), crc32(bytes.subarray(6, 16)));
+  const sum = crc32(bytes.subarray(ID_AT, ID_AT + idLength), crc32(bytes.subarray(6, 16)));
+  return crc32(bytes.subarray(TAG_AT, HEADER_BYTES), sum);
 }

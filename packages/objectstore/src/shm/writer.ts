@@ -4,7 +4,7 @@ import { basename, dirname, join } from "node:path";
 import { InvalidArgumentError, ObjectLostError, type StoreRoom } from "@stingray/protocol";
 import type { Encoded } from "../serialize/encoded.js";
 import { checkObjectName, errorCode, noRoom, writeParts } from "./files.js";
-import { HEADER_BYTES, writeHeader } from "./header.js";
+import { HEADER_BYTES, newTag, writeHeader, type Header } from "./header.js";
 import type { WriteMaps } from "./write-maps.js";
 
 /** Used and done with inside one call. */
@@ -71,12 +71,21 @@ function throughMapping(
   const { size } = encoded;
   const view = maps.warm(room.file, room.path, HEADER_BYTES + size, statSync(room.path));
   if (view === undefined) return false;
-  writeHeader(view, { object, size, complete: false, crc: undefined });
+  const header = newHeader(object, size);
+  writeHeader(view, header);
   const value = view.subarray(HEADER_BYTES, HEADER_BYTES + size);
   encoded.writeTo(value);
-  writeHeader(view, { object, size, complete: true, crc: undefined });
+  writeHeader(view, { ...header, complete: true });
   return true;
 }
+
+const newHeader = (object: string, size: number): Header => ({
+  object,
+  size,
+  complete: false,
+  crc: undefined,
+  tag: newTag(),
+});
 
 function throughFile(room: StoreRoom, object: string, encoded: Encoded, maps: WriteMaps | undefined): void {
   const { size, parts } = encoded;
@@ -84,14 +93,15 @@ function throughFile(room: StoreRoom, object: string, encoded: Encoded, maps: Wr
   const flags = constants.O_WRONLY | (onDisk(room) ? constants.O_CREAT : 0) | (constants.O_NOFOLLOW ?? 0);
   const fd = openSync(room.path, flags, 0o600);
   try {
-    writeHeader(head, { object, size, complete: false, crc: undefined });
+    const header = newHeader(object, size);
+    writeHeader(head, header);
     const written = writeParts(fd, [head, ...parts]);
     if (written !== HEADER_BYTES + size) {
       throw new InvalidArgumentError(
         `object ${object} was said to have ${size} bytes, its parts have ${written - HEADER_BYTES}`,
       );
     }
-    writeHeader(head, { object, size, complete: true, crc: undefined });
+    writeHeader(head, { ...header, complete: true });
     writeSync(fd, head, 0, HEADER_BYTES, 0);
   } finally {
     closeSync(fd);

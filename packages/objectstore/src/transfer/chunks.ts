@@ -48,6 +48,7 @@ export class ChunkMap {
   readonly size: number;
   /** Chunks in all. */
   readonly count: number;
+  #tag: string | undefined;
   readonly #here: Bits;
   #left: number;
   #sums: Buffer | undefined;
@@ -65,11 +66,22 @@ export class ChunkMap {
   }
 
   /** Of an object that is here whole. */
-  static whole(size: number): ChunkMap {
+  static whole(size: number, tag?: string): ChunkMap {
     const map = new ChunkMap(size);
+    map.#tag = tag;
     map.#here.bytes.fill(0xff);
     map.#left = 0;
     return map;
+  }
+
+  /** Of the object, where it is known: all chunks are of the object that has it. */
+  get tag(): string | undefined {
+    return this.#tag;
+  }
+  /** Chunks of an object with this tag are to come. False: they can't be put together with those of this one. */
+  takes(tag: string | undefined): boolean {
+    this.#tag ??= tag;
+    return tag === undefined || tag === this.#tag;
   }
 
   /** Everything is here. */

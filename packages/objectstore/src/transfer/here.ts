@@ -1,10 +1,13 @@
 /** The body of a Here frame: how long an object is, and which of its chunks a port has. */
 import { ProtocolError } from "@stingray/protocol";
+import { readTag, TAG_BYTES } from "../shm/header.js";
 import { Bits, chunkCount } from "./chunks.js";
 
 /** `has`, `offers`: undefined means all of them. What is had and not offered is better asked of others. */
 export interface Availability {
   readonly size: number;
+  /** Of the object, where the port knows it. */
+  readonly tag: string | undefined;
   readonly has: Bits | undefined;
   readonly offers: Bits | undefined;
 }
@@ -12,14 +15,19 @@ export interface Availability {
 const SIZE_BYTES = 8;
 const HAS = 1;
 const OFFERS = 2;
+const TAG = 4;
 
 export function encodeHere(here: Availability): Buffer {
   const head = Buffer.alloc(SIZE_BYTES + 1);
   head.writeDoubleLE(here.size, 0);
-  head.writeUInt8((here.has === undefined ? 0 : HAS) | (here.offers === undefined ? 0 : OFFERS), SIZE_BYTES);
+  const { has, offers, tag } = here;
+  const which =
+    (has === undefined ? 0 : HAS) | (offers === undefined ? 0 : OFFERS) | (tag === undefined ? 0 : TAG);
+  head.writeUInt8(which, SIZE_BYTES);
   const parts: Uint8Array[] = [head];
-  if (here.has !== undefined) parts.push(here.has.bytes);
-  if (here.offers !== undefined) parts.push(here.offers.bytes);
+  if (has !== undefined) parts.push(has.bytes);
+  if (offers !== undefined) parts.push(offers.bytes);
+  if (tag !== undefined) parts.push(Buffer.from(tag, "hex"));
   return Buffer.concat(parts);
 }
 
@@ -42,5 +50,8 @@ export function decodeHere(body: Uint8Array): Availability {
       throw new ProtocolError("malformed Here on a data connection: it is too short");
     return new Bits(count, part);
   };
-  return { size, has: bits(HAS), offers: bits(OFFERS) };
+  const [has, offers] = [bits(HAS), bits(OFFERS)];
+  if ((which & TAG) !== 0 && body.length < at + TAG_BYTES)
+    throw new ProtocolError("malformed Here on a data connection: it is too short");
+  return { size, tag: (which & TAG) === 0 ? undefined : readTag(body, at), has, offers };
 }

@@ -26,6 +26,7 @@ export class SendingChannel implements ServedChannel {
   readonly #named: Set<string>;
   readonly #mostHolders: number;
   readonly #unlisten: () => void;
+  #toldTag: string | undefined;
   #news: NodeJS.Timeout | undefined;
   /** Chunks of it that the kernel does not have yet: they must stay readable. */
   #underWay = 0;
@@ -69,6 +70,8 @@ export class SendingChannel implements ServedChannel {
     if (index >= this.#chunks.count) return undefined;
     const answer = this.#serving.answer(this.#chunks, index, this.peer, (flags & Flag.Insist) !== 0);
     if (answer !== "send") return answer;
+    // Of which object the chunk is must be known to the peer before it comes.
+    if (this.#chunks.tag !== this.#toldTag) this.#tell();
     const bytes = this.#outgoing.read(this.#chunks.offset(index), this.#chunks.length(index));
     if (bytes?.length !== this.#chunks.length(index)) return "not-yet";
     return { bytes, sum: this.#serving.sum(this.#chunks, index, bytes) };
@@ -95,6 +98,7 @@ export class SendingChannel implements ServedChannel {
 
   #tell(): void {
     const here = this.#serving.availability(this.#chunks, this.peer);
+    this.#toldTag = here.tag;
     this.#wire.send(Kind.Here, this.#number, 0, 0, encodeHere(here));
     const room = this.#mostHolders - (this.#named.size - 1);
     const others = this.#serving.others(this.#named, room);

@@ -229,7 +229,7 @@ export class PortConnection implements WireEvents, Connection {
     };
     upload.takeOver(uploader);
     const has = upload.chunks.bits();
-    this.#wire?.send(Kind.Here, number, 0, 0, encodeHere({ size, has, offers: undefined }));
+    this.#wire?.send(Kind.Here, number, 0, 0, encodeHere({ size, tag: undefined, has, offers: undefined }));
     if (upload.chunks.complete) this.#wire?.send(Kind.Stored, number);
     return { state: "receiving", upload, uploader };
   }

@@ -10,6 +10,8 @@ export interface PullHost {
   readonly size: number;
   readonly pool: Pool;
   readonly limits: PullLimits;
+  /** A source has the object with this tag. False: it is another one than what is here, or comes from others. */
+  takes(tag: string | undefined): boolean;
   /** Where a chunk goes. */
   room(index: number): Uint8Array;
   /** It has come. `sum`: what it should be; undefined: it was checked already. false: it was damaged. */

@@ -20,6 +20,10 @@ const RPC_WINDOW = 2;
 /** A chunk takes at most so many times `silentMs`, however busily its bytes drip. */
 const DRIP = 6;
 
+/** Why a source is given up whose copy can't be mixed with what is here. */
+const OTHER =
+  "its copy was made another time than what has come from others (the object was made again meanwhile)";
+
 type State =
   | { readonly kind: "starting" }
   | { readonly kind: "tcp"; readonly link: Link; readonly channel: number }
@@ -128,6 +132,7 @@ export class PullSource implements Asker, LinkChannel {
       const other = `its copy has ${here.size} bytes, not ${this.#pull.size}`;
       return this.#giveUp(other);
     }
+    if (!this.#pull.takes(here.tag)) return this.#giveUp(OTHER);
     this.#here = here;
     this.#movedAt = performance.now();
     this.#pull.changed();
@@ -150,9 +155,9 @@ export class PullSource implements Asker, LinkChannel {
   declined(index: number, elsewhere: boolean): void {
     if (!this.#asked.delete(index)) return;
     const { size } = this.#pull;
-    const { has, offers } = this.#here ?? { has: undefined, offers: undefined };
-    if (elsewhere) this.#here = { size, has, offers: without(offers, size, index) };
-    else this.#here = { size, has: without(has, size, index), offers };
+    const { tag, has, offers } = this.#here ?? { tag: undefined, has: undefined, offers: undefined };
+    if (elsewhere) this.#here = { size, tag, has, offers: without(offers, size, index) };
+    else this.#here = { size, tag, has: without(has, size, index), offers };
     this.#pull.released(index);
     this.#pull.changed();
   }
@@ -196,8 +201,9 @@ export class PullSource implements Asker, LinkChannel {
     const state = this.#state;
     try {
       const { size, limits } = this.#pull;
-      const bytes = await readChunk(this.#origin.source, size, index, limits.silentMs);
+      const { bytes, tag } = await readChunk(this.#origin.source, size, index, limits.silentMs);
       if (this.#state !== state || !this.#asked.has(index)) return;
+      if (!this.#pull.takes(tag)) return this.#giveUp(OTHER);
       const room = this.#pull.room(index);
       room.set(bytes);
       this.#came(index, room, undefined);

@@ -102,6 +102,14 @@ export class Pull implements PullHost {
     this.#pumping = false;
   }
 
+  takes(tag: string | undefined): boolean {
+    const { chunks, into } = this.#options;
+    const known = chunks.tag !== undefined;
+    if (!chunks.takes(tag)) return false;
+    if (!known && tag !== undefined) into.tagged?.(tag);
+    return true;
+  }
+
   room(index: number): Uint8Array {
     const { chunks, into } = this.#options;
     try {

@@ -5,6 +5,11 @@ import { CHUNK_BYTES, chunkLength } from "./chunks.js";
 import { within } from "./deadline.js";
 import { PIECE_BYTES, type Source } from "./types.js";
 
+export interface ReadChunk {
+  readonly bytes: Uint8Array;
+  readonly tag: string | undefined;
+}
+
 /**
  * A chunk, in pieces that are asked for all at once.
  * @throws ProtocolError for one that is damaged or of another object; TimeoutError; what `source.read` rejects with
@@ -14,9 +19,10 @@ export async function readChunk(
   size: number,
   index: number,
   timeoutMs: number,
-): Promise<Uint8Array> {
+): Promise<ReadChunk> {
   const start = index * CHUNK_BYTES;
   const chunk = new Uint8Array(chunkLength(size, index));
+  const tags = new Set<string | undefined>();
   const reads: Promise<void>[] = [];
   for (let at = 0; at < chunk.length; at += PIECE_BYTES) {
     const length = Math.min(PIECE_BYTES, chunk.length - at);
@@ -30,9 +36,11 @@ export async function readChunk(
           `bytes ${start + at} … ${start + at + length} came damaged from ${source.name}`,
         );
       chunk.set(piece.bytes, at);
+      tags.add(piece.tag);
     };
     reads.push(read());
   }
   await Promise.all(reads);
-  return chunk;
+  if (tags.size > 1) throw new ProtocolError(`${source.name} got another copy while it was read`);
+  return { bytes: chunk, tag: [...tags][0] };
 }

@@ -48,7 +48,9 @@ export class Serving {
   /** What is here of it. One map for all connections where the store has none of its own: sums are computed once. */
   chunksOf(outgoing: Outgoing): ChunkMap {
     if (outgoing.chunks !== undefined) return outgoing.chunks;
-    if (this.#whole?.size !== outgoing.size) this.#whole = ChunkMap.whole(outgoing.size);
+    const { size, tag } = outgoing;
+    // Made again under the same name, it may have other bytes, and so other sums.
+    if (this.#whole?.size !== size || this.#whole.tag !== tag) this.#whole = ChunkMap.whole(size, tag);
     return this.#whole;
   }
 
@@ -91,14 +93,15 @@ export class Serving {
   }
 
   availability(chunks: ChunkMap, to: string): Availability {
-    if (!chunks.complete) return { size: chunks.size, has: chunks.bits(), offers: undefined };
+    const { size, tag } = chunks;
+    if (!chunks.complete) return { size, tag, has: chunks.bits(), offers: undefined };
     let offers: Bits | undefined;
     for (const index of this.#given.keys()) {
       if (!this.#othersHave(index, to)) continue;
       offers ??= chunks.bits();
       offers.delete(index);
     }
-    return { size: chunks.size, has: undefined, offers };
+    return { size, tag, has: undefined, offers };
   }
 
   /** Up to `most` others who pull it or have just done so, none of `known`, at random. */

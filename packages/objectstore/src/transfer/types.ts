@@ -6,6 +6,8 @@ import type { ChunkMap } from "./chunks.js";
 export interface Outgoing {
   /** Bytes of the whole object. */
   readonly size: number;
+  /** Of the object, where it is here whole: 16 hexadecimal digits. What is still arriving has it in `chunks`. */
+  readonly tag?: string | undefined;
   /** Which chunks are here, of an object that is still arriving. Default: all of them. */
   readonly chunks?: ChunkMap | undefined;
   /** The bytes where they lie, if they are here already. They must not change before `close`. */
@@ -20,6 +22,8 @@ export interface Incoming {
   readonly size: number;
   /** Where these bytes are to be put: memory that readers will see. May be written until the transfer has ended. */
   window(offset: number, length: number): Uint8Array;
+  /** What arrives has this tag. Called once, if ever. */
+  tagged?(tag: string): void;
   /** They are there, and their checksum was right. */
   arrived(offset: number, length: number): void;
   /** Uploads only: has `listener` called once it takes no more. When that has returned nothing is written to a window. */
@@ -35,6 +39,8 @@ export interface Piece {
   readonly size: number;
   /** CRC-32 of `bytes`. */
   readonly crc: number;
+  /** Of the object, as in {@link Outgoing}. */
+  readonly tag?: string | undefined;
 }
 
 /** Somebody who has the object, or is to get it. */

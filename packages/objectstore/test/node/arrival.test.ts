@@ -116,6 +116,24 @@ describe("a node's store: objects that this process fills", function () {
     expect(told).to.deep.equal([false, true]);
   });
 
+  it("a copy has the tag of its source, and what was uploaded one of its own", async () => {
+    const { store } = node;
+    const tags: (string | undefined)[] = [];
+    for (const [i, role] of (["copy", "copy", "primary"] as const).entries()) {
+      const object = `obj.${i}.0`;
+      await store.create({ object, size: value.length, client: "agent", role });
+      const arrival = store.arrival(object);
+      if (i === 0) arrival?.tagged("0123456789abcdef");
+      arrival?.write(0, value);
+      arrival?.finish();
+      const shared = await store.bytes(object);
+      tags.push(shared?.tag);
+      shared?.release();
+    }
+    expect(tags.slice(0, 2)).to.deep.equal(["0123456789abcdef", undefined]);
+    expect(tags[2]).to.match(/^[0-9a-f]{16}$/);
+  });
+
   it("works on disk as well", async () => {
     const { store } = node;
     const { size } = encode(new Uint8Array(20 * MiB));

@@ -79,6 +79,27 @@ describe("a node's store: disk", function () {
     expect(store.stat("obj.2.0")?.state).to.equal("spilled");
   });
 
+  it("an object keeps its tag in memory, on disk and back; made again it has another", async () => {
+    await begin({ capacity: 8 * MiB });
+    const { store } = node;
+    const tagOf = async (object: string): Promise<string | undefined> => {
+      const shared = await store.bytes(object);
+      shared?.release();
+      return shared?.tag;
+    };
+    await node.put("obj.1.0", 3 * MiB);
+    const tag = await tagOf("obj.1.0");
+    expect(tag).to.match(/^[0-9a-f]{16}$/);
+    await node.put("big.0", 7 * MiB);
+    expect([store.stat("obj.1.0")?.state, await tagOf("obj.1.0")]).to.deep.equal(["spilled", tag]);
+    store.free(["big.0"]);
+    expect([await tagOf("obj.1.0"), store.stat("obj.1.0")?.state]).to.deep.equal([tag, "memory"]);
+    await node.put("obj.1.0", 3 * MiB);
+    expect(await tagOf("obj.1.0"))
+      .to.match(/^[0-9a-f]{16}$/)
+      .and.not.equal(tag);
+  });
+
   it("restores what is read when there is room, and needs not write it again to drop it", async () => {
     await begin({ capacity: 8 * MiB });
     const { store } = node;

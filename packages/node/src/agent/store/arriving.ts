@@ -26,6 +26,10 @@ export class Arriving implements Incoming {
     if (window !== undefined) this.arrival.write(offset, window.subarray(0, length));
   }
 
+  tagged(tag: string): void {
+    this.arrival.tagged(tag);
+  }
+
   whenEnded(listener: () => void): void {
     this.arrival.whenEnded(listener);
   }

@@ -40,9 +40,10 @@ async function whole(store: NodeStore, object: string): Promise<Outgoing | undef
   store.sealIfWhole(object);
   const opened = await store.bytes(object);
   if (opened === undefined) return undefined;
-  const { bytes } = opened;
+  const { bytes, tag } = opened;
   return {
     size: bytes.length,
+    tag,
     read: (offset, length) => bytes.subarray(offset, offset + length),
     close: () => opened.release(),
   };

@@ -54,9 +54,9 @@ export class Cluster {
   }
 
   /** An object of so many bytes, on this node. */
-  put(node: TestNode, object: string, size: number, seed = 1): Uint8Array {
+  put(node: TestNode, object: string, size: number, seed = 1, tag?: string): Uint8Array {
     const bytes = fill(this.memory.room(size), seed);
-    node.objects.set(object, () => whole(bytes, node.opened));
+    node.objects.set(object, () => whole(bytes, node.opened, tag));
     return bytes;
   }
 

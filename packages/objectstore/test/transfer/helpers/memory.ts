@@ -54,6 +54,7 @@ export class Target implements Incoming {
   readonly bytes: Uint8Array;
   readonly chunks: ChunkMap;
   readonly arrivals: number[] = [];
+  readonly tags: string[] = [];
   ended: boolean | undefined;
   readonly #ends: (() => void)[] = [];
 
@@ -66,6 +67,9 @@ export class Target implements Incoming {
   }
   window(offset: number, length: number): Uint8Array {
     return this.bytes.subarray(offset, offset + length);
+  }
+  tagged(tag: string): void {
+    this.tags.push(tag);
   }
   arrived(offset: number): void {
     this.arrivals.push(offset / CHUNK_BYTES);
@@ -93,9 +97,10 @@ export class Target implements Incoming {
 }
 
 /** An object that is here whole. `opened` counts how many times it is open. */
-export function whole(bytes: Uint8Array, opened: { count: number } = { count: 0 }): Outgoing {
+export function whole(bytes: Uint8Array, opened: { count: number } = { count: 0 }, tag?: string): Outgoing {
   opened.count++;
   return {
+    tag,
     size: bytes.length,
     read: (offset, length) => bytes.subarray(offset, offset + length),
     close: () => void opened.count--,
