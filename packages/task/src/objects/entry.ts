@@ -47,6 +47,8 @@ export class ObjectEntry {
   contained: ObjectRef[] | undefined;
   /** In the table, so that others can name it. */
   published = false;
+  /** Owned: copies of the lost value that may still be somewhere, until it is known where the new one is. */
+  stale: Location | undefined;
   /** Owned: how often the value was lost and begun to be made again. */
   generation = 0;
   freed = false;

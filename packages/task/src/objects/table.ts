@@ -190,8 +190,8 @@ export class ObjectTable {
   /** The value of an owned object is known. A value that nobody holds any more, or that came twice, is discarded. */
   settle(entry: ObjectEntry, state: ObjectState): void {
     if (!entry.freed && entry.settle(state)) {
+      this.freeStale(entry);
       if (state.kind === "stored") {
-        this.freeStale(entry);
         this.publish(entry); // agents tell of copies, and people ask whose it is
         this.collector.came(state.location[0]);
       } else this.count(state, 1);
