@@ -33,7 +33,11 @@ export const checkHeld = remote(async (held: Held, piece: Piece, ms = 0): Promis
   return context().nodeId;
 });
 export const passOn = remote((held: Held): Held => held);
-export const collect = remote((): Promise<Counts> => countObjects());
+/** Takes long enough for several at once to go to several workers. */
+export const collect = remote(async (): Promise<Counts> => {
+  await later(30);
+  return countObjects();
+});
 export const pid = remote((): number => process.pid);
 
 /** Each item refers to an object of the generator's process. */
