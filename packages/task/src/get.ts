@@ -33,15 +33,20 @@ export async function get(refs: ObjectRef | readonly ObjectRef[], options?: Wait
   if (options !== undefined) checkOptions("get()", WAIT_RULES, options);
   if (isObjectRef(refs)) {
     const entry = usable(refs, "get()");
-    if (!entry.ready) await allReady(runtime, [entry], options);
+    const left = timeLeft(options);
+    while (!entry.ready) await onceReady(runtime, [entry], left(), options);
     return runtime.values.read(entry, currentExecution());
   }
   if (!Array.isArray(refs)) {
     throw new InvalidArgumentError(`get() takes an ObjectRef or an array of them, got ${whatInstead(refs)}`);
   }
   const entries = refs.map((ref: unknown, i) => usable(ref, `get()[${i}]`));
-  const pending = entries.filter((entry) => !entry.ready);
-  if (pending.length > 0) await allReady(runtime, pending, options);
+  const left = timeLeft(options);
+  // One that was there may be lost, and made again, until the last has come: they are read in the turn that sees all.
+  while (entries.some((entry) => !entry.ready)) {
+    const pending = entries.filter((entry) => !entry.ready);
+    await onceReady(runtime, pending, left(), options);
+  }
   return Promise.all(readAll(runtime, entries));
 }
 
@@ -59,11 +64,23 @@ function readAll(runtime: Runtime, entries: readonly ObjectEntry[]): unknown[] {
   return found;
 }
 
-/** Resolves when all are ready. While it waits, the task that waits makes room for others. */
-async function allReady(
+/** The options again and again, with the time that is left of them. */
+function timeLeft(options: WaitOptions | undefined): () => WaitOptions | undefined {
+  const limit = options?.timeoutMs;
+  if (limit === undefined) return () => options;
+  const end = performance.now() + limit;
+  return () => ({ ...options, timeoutMs: Math.max(0, Math.ceil(end - performance.now())) });
+}
+
+/**
+ * Resolves when each has been ready. While it waits, the task that waits makes room for others.
+ * @param left of the time in `given`, which is what the user said
+ */
+async function onceReady(
   runtime: Runtime,
   entries: readonly ObjectEntry[],
-  options: WaitOptions | undefined,
+  left: WaitOptions | undefined,
+  given: WaitOptions | undefined,
 ): Promise<void> {
   const execution = currentExecution();
   let blocked = false;
@@ -75,10 +92,10 @@ async function allReady(
           execution.block();
         }, BLOCK_AFTER_MS);
   try {
-    await someReady(runtime, entries, entries.length, options, () => {
+    await someReady(runtime, entries, entries.length, left, () => {
       const first = entries.find((e) => !e.ready);
       return new GetTimeoutError(
-        `get() did not have ${entries.filter((e) => !e.ready).length} of ${entries.length} value(s) after ${options?.timeoutMs} ms` +
+        `get() did not have ${entries.filter((e) => !e.ready).length} of ${entries.length} value(s) after ${given?.timeoutMs} ms` +
           (first === undefined ? "" : `, among them ${first.id}`) +
           "; the tasks go on and get() may be called again",
       );
