@@ -3,7 +3,7 @@ export { clusterIdOf, findLocalNode, listNodeFiles, runtimeRoot } from "./runtim
 export { formatLine, wantsColour } from "./logs/format.js";
 export { LogPrinter } from "./logs/printer.js";
 export { joinCluster } from "./join-cluster.js";
-export { subscribeDeaths } from "./feed/feed.js";
+export { closeToTheDead } from "./feed/closes.js";
 export type { JoinedCluster } from "./join-cluster.js";
 export type { NodeFile } from "./runtime-files.js";
 export type { FormatOptions, OutputLine } from "./logs/format.js";

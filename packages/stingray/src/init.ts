@@ -186,8 +186,8 @@ async function attach(
   try {
     const nc = await membership.connection();
     if (!already) transport.attachBroker(nc);
-    const { watchDeaths } = await import("./deaths.js");
-    watchDeaths(nc, membership.subjects, transport);
+    const { closeToTheDead } = await import("@stingray/node/driver");
+    closeToTheDead(nc, membership.subjects, transport);
   } catch (error) {
     if (starting !== undefined)
       warn(`no connection to the broker, so that only local nodes can be used: ${String(error)}`);

@@ -1,5 +1,5 @@
 /** What the parts of a transport share: its endpoints, links, remotes, clocks and counters. */
-import { ConnectionError, toError } from "@stingray/protocol";
+import { ConnectionError, isDriverId, isProcessId, toError } from "@stingray/protocol";
 import type { EndpointId, NodeId, ProcessId, StingrayError, Subjects } from "@stingray/protocol";
 import type { Stream } from "./stream.js";
 import { Deadlines } from "./deadlines.js";
@@ -106,6 +106,15 @@ export class Core implements EndpointHost, Ways {
   peerDied(process: ProcessId, reason: StingrayError): void {
     this.remotes.get(process)?.fail(reason);
     this.hub?.drop(process);
+  }
+
+  nodeDied(node: NodeId, reason: StingrayError): void {
+    const dead = new Set<ProcessId>();
+    for (const { peer } of this.router.allStreams) {
+      const process = peer.process ?? peer.endpoint;
+      if (peer.node === node && isProcessId(process) && !isDriverId(process)) dead.add(process);
+    }
+    for (const process of dead) this.peerDied(process, reason);
   }
 
   /** See `Transport.close`. */

@@ -79,6 +79,11 @@ export class Transport {
     this.core.peerDied(process, reason);
   }
 
+  /** The processes on that node are known to be dead, but for drivers, which may outlive it: as {@link peerDied} for each. */
+  nodeDied(node: NodeId, reason: StingrayError): void {
+    this.core.nodeDied(node, reason);
+  }
+
   /** Breaks the sockets to a process, or all, as a fault would; channels go on over what is left. For drills. */
   breakSockets(process?: ProcessId): void {
     this.core.hub?.break(process);

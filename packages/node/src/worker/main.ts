@@ -95,7 +95,7 @@ async function attachBroker(config: WorkerConfig, transport: Transport): Promise
     try {
       const nc = await connectBroker({ ...config.broker, name: `stingray worker ${config.worker}` });
       transport.attachBroker(nc);
-      await dieWithNode(nc, config);
+      await hearOfDeaths(nc, config, transport);
       return;
     } catch (error) {
       if (config.links === "nats") throw error;
@@ -105,10 +105,14 @@ async function attachBroker(config: WorkerConfig, transport: Transport): Promise
   }
 }
 
-/** An agent that is stopped can't end its workers when the cluster gives their work to others: they see to it themselves. */
-async function dieWithNode(nc: NatsConnection, config: WorkerConfig): Promise<void> {
-  const { subscribeDeaths } = await import("../feed/feed.js");
-  subscribeDeaths(nc, new Subjects(config.subjectRoot, config.cluster), ({ kind, id, reason }) => {
+/**
+ * Of others: what they hold or owe is not waited for. Of our own node: an agent that is stopped can't end its workers
+ * when the cluster gives their work to others, so they see to it themselves.
+ */
+async function hearOfDeaths(nc: NatsConnection, config: WorkerConfig, transport: Transport): Promise<void> {
+  const { closeToTheDead } = await import("../feed/closes.js");
+  const subjects = new Subjects(config.subjectRoot, config.cluster);
+  closeToTheDead(nc, subjects, transport, ({ kind, id, reason }) => {
     if (kind !== "node" || id !== config.node) return;
     process.stderr.write(`stingray: node ${id} was declared dead (${reason}); this worker ends\n`);
     process.exit(1);
