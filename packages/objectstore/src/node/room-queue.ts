@@ -3,10 +3,17 @@ import { toError } from "@stingray/protocol";
 
 /** How often it is looked whether others have let go of something, which nobody tells. Milliseconds. */
 const LOOK_MS = 25;
+/**
+ * What came free is worth waiting on for if it is so much of what the first in the queue lacked. So there are not many
+ * times that it is: crumbs that fall now and then keep nobody waiting to the deadline.
+ */
+const WORTH = 1 / 10;
 
 export interface Request<T> {
   /** Takes the room if there is enough, making some if that needs no waiting. */
   attempt(): Promise<T> | undefined;
+  /** Bytes that it lacks now; not more than 0: none. */
+  missing(): number;
   /** Nothing moves any more: another way to get room. undefined: there is none. */
   giveUp: (() => Promise<T>) | undefined;
   /** The error for one that has waited to the end. */
@@ -16,6 +23,8 @@ export interface Request<T> {
 
 interface Waiting {
   readonly since: number;
+  /** Bytes that it lacked when it became first in the queue, and when it was last helped. */
+  lack: { readonly first: number; left: number } | undefined;
   attempt(): boolean;
   giveUp(): boolean;
   readonly request: Request<unknown>;
@@ -23,9 +32,9 @@ interface Waiting {
 }
 
 export interface QueueOptions {
-  /** After so long without any movement `giveUp` is called. Milliseconds. */
+  /** After so long without a movement that helps the first in the queue its `giveUp` is called. Milliseconds. */
   readonly waitMs: number;
-  /** Nobody waits longer. Milliseconds. */
+  /** Nobody waits longer: then `giveUp` is called whatever moves, and without that it fails. Milliseconds. */
   readonly deadlineMs: number;
   /** Room is being made right now. */
   busy(): boolean;
@@ -60,6 +69,7 @@ export class RoomQueue {
       };
       const entry: Waiting = {
         since: Date.now(),
+        lack: undefined,
         request,
         attempt: () => settle(request.attempt()),
         giveUp: () => settle(request.giveUp?.()),
@@ -76,7 +86,6 @@ export class RoomQueue {
 
   /** There is more room than before. */
   moved(): void {
-    this.movedAt = Date.now();
     this.serveSoon();
   }
 
@@ -100,11 +109,11 @@ export class RoomQueue {
     for (const entry of [...this.waiting]) this.remove(entry, why());
   }
 
-  private remove(entry: Waiting, why: Error): void {
+  private remove(entry: Waiting, why: Error | undefined): void {
     const at = this.waiting.indexOf(entry);
     if (at < 0) return;
     this.waiting.splice(at, 1);
-    entry.fail(why);
+    if (why !== undefined) entry.fail(why);
     if (at === 0) this.serveSoon(); // the next one may fit
   }
 
@@ -117,11 +126,26 @@ export class RoomQueue {
 
   private attempt(entry: Waiting): boolean {
     try {
-      return entry.attempt() || (this.isStuck(entry) && entry.giveUp());
+      if (entry.attempt()) {
+        this.movedAt = Date.now();
+        return true;
+      }
+      this.measure(entry);
+      return this.isStuck(entry) && entry.giveUp();
     } catch (thrown) {
       entry.fail(toError(thrown));
       return true;
     }
+  }
+
+  /** Whether it has been helped since the last time. */
+  private measure(entry: Waiting): void {
+    const left = entry.request.missing();
+    entry.lack ??= { first: left, left };
+    const { lack } = entry;
+    if (left >= lack.left || lack.left - left < lack.first * WORTH) return;
+    lack.left = left;
+    this.movedAt = Date.now();
   }
 
   private isStuck({ since }: Waiting): boolean {
@@ -129,12 +153,21 @@ export class RoomQueue {
     return !options.busy() && Date.now() - Math.max(since, this.movedAt) >= options.waitMs;
   }
 
+  /** It has waited to the end. undefined: there is another way for it. */
+  private late(entry: Waiting): Error | undefined {
+    try {
+      return entry.giveUp() ? undefined : entry.request.full();
+    } catch (thrown) {
+      return toError(thrown);
+    }
+  }
+
   private arm(): void {
     this.timer ??= setInterval(() => {
       this.serve();
       const late = Date.now() - this.options.deadlineMs;
       for (const entry of this.waiting.filter(({ since }) => since <= late)) {
-        this.remove(entry, entry.request.full());
+        this.remove(entry, this.late(entry));
       }
       if (this.waiting.length > 0) return;
       clearInterval(this.timer);

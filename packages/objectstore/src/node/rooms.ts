@@ -63,6 +63,7 @@ export class Rooms {
     return this.queue.add(
       {
         attempt: () => (this.makeRoom(length) ? use() : undefined),
+        missing: () => this.missing(length),
         giveUp:
           this.core.disk.path === undefined
             ? undefined // as objects without a disk: they wait to the end
@@ -76,11 +77,10 @@ export class Rooms {
 
   private request(wanted: readonly Creation[], share: DiskShare | undefined): Request<StoreRoom[]> {
     const inMemory = wanted.filter((creation) => share?.for.has(creation) !== true);
+    const bytes = (): number => bytesOf(inMemory.filter((creation) => this.known(creation) === undefined));
     return {
-      attempt: () => {
-        const fresh = inMemory.filter((creation) => this.known(creation) === undefined);
-        return this.makeRoom(bytesOf(fresh)) ? this.give(wanted, share) : undefined;
-      },
+      attempt: () => (this.makeRoom(bytes()) ? this.give(wanted, share) : undefined),
+      missing: () => this.missing(bytes()),
       giveUp:
         this.core.disk.path === undefined
           ? undefined
@@ -135,6 +135,11 @@ export class Rooms {
     }
   }
 
+  private missing(bytes: number): number {
+    const { used, capacity } = this.core.pool;
+    return used + bytes - capacity;
+  }
+
   /** Makes room for so many bytes of memory as far as that needs no waiting, and begins to spill where it does. */
   private makeRoom(bytes: number): boolean {
     const { pool, recency } = this.core;
@@ -148,7 +153,7 @@ export class Rooms {
       }
     }
     if (pool.fits(bytes)) return true;
-    this.spiller.start(pool.used + bytes - pool.capacity);
+    this.spiller.start(this.missing(bytes));
     return false;
   }
 
