@@ -25,6 +25,8 @@ export interface CoreHooks {
   released(): void;
   /** An object was dropped although nobody freed it: `evicted`, a copy whose memory was needed, or `lost`. */
   dropped(object: string, why: "evicted" | "lost"): void;
+  /** Completes the object if somebody has made it again, whose word of that has not come yet. */
+  madeAgain(object: string): boolean;
   /** A spill file is mostly dead. */
   wasteful(file: FusedFile): void;
 }
@@ -93,7 +95,9 @@ export class Core {
     this.clear(entry, done);
   }
 
+  /** Its bytes are not there. It stays where it was made again meanwhile: look again. */
   lose(entry: Entry, why: string): void {
+    if (this.hooks.madeAgain(entry.object)) return;
     this.hooks.log(`object ${entry.object} (${entry.size} bytes) is lost on this node: ${why}`);
     this.drop(entry, "lose");
     this.hooks.dropped(entry.object, "lost");

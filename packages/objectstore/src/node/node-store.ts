@@ -67,6 +67,7 @@ export class NodeStore implements AsyncDisposable {
       log,
       released: () => queue.moved(),
       dropped: (object, why) => options.dropped?.(object, why),
+      madeAgain: (object) => store.creations.sealIfWhole(object) || store.adoptWhole(object),
       wasteful: (file) => spiller.rewrite(file),
     });
     const spiller = new Spiller(core);
@@ -77,7 +78,8 @@ export class NodeStore implements AsyncDisposable {
     });
     const rooms = new Rooms(core, queue, spiller);
     const restorer = new Restorer(core, () => queue.length === 0);
-    return new NodeStore(core, queue, spiller, rooms, new Leases(core, rooms), restorer);
+    const store = new NodeStore(core, queue, spiller, rooms, new Leases(core, rooms), restorer);
+    return store;
   }
 
   get dir(): string {
@@ -134,7 +136,9 @@ export class NodeStore implements AsyncDisposable {
     return this.creations.sealIfWhole(object) || this.adoptIfWhole(object);
   }
   private adoptIfWhole(object: string): boolean {
-    if (this.has(object)) return false;
+    return !this.has(object) && this.adoptWhole(object);
+  }
+  private adoptWhole(object: string): boolean {
     const path = join(this.core.dir, object);
     const ino = statSync(path, { throwIfNoEntry: false })?.ino;
     const lease = ino === undefined ? undefined : this.leases.findByInode(ino);
