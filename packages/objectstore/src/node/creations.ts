@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Arrival } from "./arrival.js";
 import type { Core, WholeFile } from "./core.js";
 import type { Entry } from "./entry.js";
+import { isAt } from "./segment.js";
 
 export class Creations {
   private readonly arrivals = new Map<Entry, Arrival>();
@@ -87,17 +88,35 @@ export class Creations {
     if (segment !== undefined) segment.allocated = blocks * 512 >= segment.length;
     entry.tag = tag;
     entry.usedAt = Math.max(Date.now(), mtimeMs);
-    return this.core.seal(entry);
+    const sealed = this.core.seal(entry);
+    this.overtaken(entry.object);
+    return sealed;
+  }
+
+  /**
+   * Others that made the same object, and whose files had its name until the next one took it: theirs are nowhere, and
+   * their writers' words can't be told from that of the last.
+   */
+  private overtaken(object: string): void {
+    const { core } = this;
+    for (const entry of [...core.entries.creationsOf(object)]) {
+      const { segment, disk } = entry;
+      if (this.arrivals.has(entry)) continue;
+      const ino = segment?.ino ?? disk?.ino;
+      const names = [core.pathOf(entry), this.nameOf(entry)];
+      if (ino !== undefined && !names.some((name) => isAt(name, ino))) core.abandon(entry, false);
+    }
   }
 
   /** Its file, if that has the object's name and says that it is complete. */
   private wholeFile(entry: Entry): WholeFile | undefined {
+    return this.core.wholeFile(entry, this.nameOf(entry));
+  }
+
+  /** Where it is when it is complete. */
+  private nameOf({ object, disk }: Entry): string {
     const { core } = this;
-    const { object, disk } = entry;
-    return core.wholeFile(
-      entry,
-      disk === undefined ? join(core.dir, object) : core.disk.pathOf(object, disk),
-    );
+    return disk === undefined ? join(core.dir, object) : core.disk.pathOf(object, disk);
   }
 
   /** A writer that failed may have found the file system full, which holds less than this store believes. */

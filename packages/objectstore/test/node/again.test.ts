@@ -17,6 +17,24 @@ describe("a node's store: one object that several make", function () {
   const create = (client: string): Promise<StoreRoom> =>
     node.store.create({ object: "obj.1.0", size, client, role: "primary" });
 
+  for (const dies of ["a", "b"]) {
+    it(`two that are done before either has said so leave one object and no more (${dies} dies then)`, async () => {
+      const { store, client } = node;
+      const rooms = [await create("a"), await create("b"), await create("c")];
+      client.write(rooms[0] as StoreRoom, "obj.1.0", value(1));
+      client.write(rooms[1] as StoreRoom, "obj.1.0", value(2));
+      expect(store.seal("obj.1.0", size)).to.equal(true);
+      expect(store.used, "c goes on").to.equal(2 * taken(MiB));
+      expect(store.seal("obj.1.0", size)).to.equal(true);
+      store.abandon("obj.1.0", "c");
+      expect([store.used, store.count, await node.get("obj.1.0")]).to.deep.equal([taken(MiB), 1, 2]);
+      store.clientDied(dies);
+      store.free(["obj.1.0"]);
+      expect([store.used, store.count]).to.deep.equal([0, 0]);
+      await node.agrees();
+    });
+  }
+
   for (const [how, made] of [
     ["into its own room", () => create("b")],
     ["into a file that was leased before", () => node.store.lease("b", taken(MiB))],
