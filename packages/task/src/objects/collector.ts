@@ -31,6 +31,7 @@ export class Collector {
   private lastMade = 0;
   private restMs = REST_MS;
   private run: (() => void) | undefined;
+  private views = false;
 
   constructor(private readonly o: CollectorOptions) {}
 
@@ -61,11 +62,21 @@ export class Collector {
     this.rest ??= setTimeout(() => this.look(), this.restMs).unref();
   }
 
+  /** A view on a store was made: its memory stays in use until it is collected, held by a handle or not. */
+  viewed(): void {
+    if (!this.o.atRest) return;
+    this.views = true;
+    this.made();
+  }
+
   private look(): void {
     this.rest = undefined;
     const left = this.lastMade + this.restMs - performance.now();
     if (left > 1) this.rest = setTimeout(() => this.look(), left).unref();
-    else if (this.o.alive() > 0) this.restMs = Math.max(REST_MS, this.collect() * SHARE);
+    else if (this.views || this.o.alive() > 0) {
+      this.views = false;
+      this.restMs = Math.max(REST_MS, this.collect() * SHARE);
+    }
   }
 
   /** @returns how long it took, in milliseconds */

@@ -66,6 +66,11 @@ export class ObjectTable {
     return new ObjectRef<T>(this, entry);
   }
 
+  /** A view on a store was handed to user code. */
+  viewed(): void {
+    this.collector.viewed();
+  }
+
   /** Makes the entry findable by its id: others are going to name it. */
   publish(entry: ObjectEntry): void {
     if (entry.published || entry.freed) return;

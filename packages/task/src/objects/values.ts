@@ -278,5 +278,6 @@ function decodeDesc(desc: ValueDesc, stored: StoredBytes | undefined, context: D
 
 function decodeFrom(from: Uint8Array | StoredBytes, context: DecodeContext): unknown {
   if (from instanceof Uint8Array) return decode(from, { views: false, context });
+  if (from.sub !== undefined) context.table.viewed();
   return decode(from.bytes, { views: from.sub === undefined ? true : { sub: from.sub }, context });
 }

@@ -10,6 +10,8 @@ import type { PendingTask } from "./task.js";
 const IDLE_MS = 200;
 /** Another worker is worth asking for when this much work waits. Microseconds. */
 const WORTH_A_WORKER_US = 4_000;
+/** No task got a place for so long although they are said to be short: those that have one wait for something. Milliseconds. */
+const OVERDUE_MS = 25;
 /** Most workers asked for at a time. */
 const MAX_WANT = 256;
 
@@ -31,6 +33,9 @@ export class ShapeQueue {
   private wanted = 0;
   private demandDue = false;
   private idleTimer: NodeJS.Timeout | undefined;
+  private overdueTimer: NodeJS.Timeout | undefined;
+  /** When a task was given a place last, or there was none that waited. */
+  private movedAt = 0;
 
   constructor(
     readonly key: string,
@@ -46,6 +51,7 @@ export class ShapeQueue {
 
   add(task: PendingTask, inFront = false): void {
     if (!task.to("queued")) return;
+    if (this.queue.length === 0) this.movedAt = performance.now();
     if (inFront) this.queue.unshift(task);
     else this.queue.push(task);
     this.pump();
@@ -106,6 +112,7 @@ export class ShapeQueue {
         continue;
       }
       lease.sent++;
+      this.movedAt = performance.now();
       const { maxCalls } = this.shape;
       if (maxCalls !== undefined && lease.sent >= maxCalls) lease.closing = true;
     }
@@ -222,14 +229,31 @@ export class ShapeQueue {
     const next = this.queue.peek();
     const work = next === undefined ? undefined : this.runTime(next.settings.definition).estimate(waiting);
     let want = waiting;
-    if (work !== undefined)
-      want = Math.min(waiting, Math.floor(work / WORTH_A_WORKER_US) + (usable === 0 ? 1 : 0));
+    if (work !== undefined) {
+      const least = usable === 0 || this.overdue() ? 1 : 0;
+      want = Math.min(
+        waiting,
+        Math.max(least, Math.floor(work / WORTH_A_WORKER_US) + (usable === 0 ? 1 : 0)),
+      );
+    }
     if (want > 4) want = 2 ** Math.ceil(Math.log2(want));
     return Math.min(want, MAX_WANT);
   }
 
+  /** Whoever has a place may wait for just what waits here. Looks again later where it is too early to say. */
+  private overdue(): boolean {
+    const left = this.movedAt + OVERDUE_MS - performance.now();
+    if (left <= 0) return true;
+    this.overdueTimer ??= setTimeout(() => {
+      this.overdueTimer = undefined;
+      this.tellDemand();
+    }, left + 1).unref();
+    return false;
+  }
+
   stop(): void {
     clearTimeout(this.idleTimer);
+    clearTimeout(this.overdueTimer);
     this.idleTimer = undefined;
     this.coming?.clear();
   }
