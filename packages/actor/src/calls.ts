@@ -188,7 +188,11 @@ export class ActorCalls {
     const [, sequence, index, item, refs] = message;
     const { stream } = call;
     const { channel } = this.actor;
-    if (stream === undefined || channel === undefined || index !== stream.received) return;
+    if (stream === undefined || channel === undefined || index > stream.received) return;
+    if (index < stream.received) {
+      this.runtime.calls.repeated(channel, message);
+      return;
+    }
     const { table } = this.runtime;
     const entry = table.own(sequence, index);
     const ref = table.handle(entry);

@@ -96,19 +96,19 @@ export class Runtime {
     this.markDir = o.markDir;
     const channelTo = (process: ProcessId, node: NodeId | undefined): Channel =>
       this.channelTo(process, node);
+    const freeStored = (id: ObjectId, location: Location): void => this.freeStored(id, location);
     this.table = new ObjectTable({
       process: o.process,
       node: o.node,
       isWorker: processState.isWorker,
       channelTo,
-      freeStored: (id, location) => this.freeStored(id, location),
+      freeStored,
     });
     const home = (): Home => this.home;
     const store = (): LocalStore | undefined => this.usableStore;
     this.remoteStore = new RemoteStore({ process: o.process, channelTo });
     const flushFrees = (): void => this.flushFrees();
     this.storage = new Storage({ node: o.node, store, home, remote: this.remoteStore, flushFrees });
-    const freeStored = (id: ObjectId, location: Location): void => this.freeStored(id, location);
     this.recoveries = new Recoveries({ table: this.table, home, channelTo, freeStored });
     this.values = new Values({
       table: this.table,
@@ -116,8 +116,8 @@ export class Runtime {
       recoveries: this.recoveries,
       store,
     });
-    this.calls = new CallTable(this.table);
-    this.runner = new CallRunner({ table: this.table, values: this.values });
+    this.calls = new CallTable({ table: this.table, freeStored });
+    this.runner = new CallRunner({ table: this.table, values: this.values, freeStored });
     this.submitter = new Submitter({
       table: this.table,
       values: this.values,

@@ -1,7 +1,6 @@
 /** The results of a generator: a reference per yield, in order, as soon as each is there. */
 import { WIRE } from "@stingray/objectstore";
 import { InvalidArgumentError } from "@stingray/protocol";
-import type { ObjectEntry } from "./objects/entry.js";
 import type { ObjectRef } from "./objects/object-ref.js";
 
 /** What the submitter keeps of a stream while it runs. */
@@ -12,8 +11,6 @@ export class StreamState {
   private taken = 0;
   /** Index of the next item expected; items of a repeated attempt below it are dropped. */
   received = 0;
-  /** Items that lie in stores and are still referred to: an attempt that repeats them must not free them. */
-  readonly stored = new Map<number, ObjectEntry>();
 
   /** @param consumed tells the producer how many items were taken in all; -1: no more are wanted */
   constructor(private readonly consumed: (count: number) => void) {}

@@ -8,14 +8,16 @@ import {
   TaskError,
   TaskStatus,
   TaskTimeoutError,
+  ValueKind,
   errorTexts,
   toError,
+  type Location,
   type ObjectId,
   type StingrayError,
   type TaskStatus as Status,
   type ValueDesc,
 } from "@stingray/protocol";
-import type { Endpoint } from "@stingray/broker";
+import type { Channel, Endpoint } from "@stingray/broker";
 import { runIn } from "../context.js";
 import type { ObjectEntry } from "../objects/entry.js";
 import type { ObjectTable } from "../objects/table.js";
@@ -27,6 +29,8 @@ import { runStream } from "./stream-body.js";
 export interface RunnerLinks {
   readonly table: ObjectTable;
   readonly values: Values;
+  /** Gives back copies of a large value. */
+  freeStored(id: ObjectId, location: Location): void;
 }
 
 /** Is told when a call is over and its answer is on its way. */
@@ -35,19 +39,21 @@ export type Finished = (tookUs: number) => void;
 export type Body = (...args: unknown[]) => unknown;
 
 export class CallRunner {
-  /** References in results whose receivers have not said yet that they hold them. */
-  private readonly transfers = new Map<string, ObjectEntry[]>();
+  /** References in results whose receivers have not said yet that they hold them, by the answer they went with. */
+  private readonly transfers = new Map<Channel, Map<string, ObjectEntry[]>>();
 
   constructor(private readonly links: RunnerLinks) {}
 
   /** On every endpoint that takes calls. */
   serve(endpoint: Endpoint): void {
     endpoint.serve(Owner.borrowed, ({ call, index }, channel) => {
-      const key = `${channel.peer.endpoint}.${call}.${index ?? ""}`;
-      const entries = this.transfers.get(key);
-      this.transfers.delete(key);
-      for (const entry of entries ?? []) this.links.table.unpin(entry);
+      this.transferred(channel, transferKey(call, index), []);
       return {};
+    });
+    endpoint.onChannelClosed((channel) => {
+      const all = this.transfers.get(channel);
+      this.transfers.delete(channel);
+      for (const entries of all?.values() ?? []) this.letGo(entries);
     });
   }
 
@@ -148,32 +154,91 @@ export class CallRunner {
       const encoded = call.returns < 0 ? [] : encodeResults(call, value);
       const refs: string[] = [];
       for (const one of encoded) for (const id of one.refs) refs.push(id);
-      const later = this.mustConfirm(call, revived);
-      let waits: Promise<unknown> | undefined = later;
+      const confirmed = this.mustConfirm(call, revived);
+      const waits: Promise<unknown>[] = confirmed === undefined ? [] : [confirmed];
       const descriptions: ValueDesc[] = [];
       for (let i = 0; i < encoded.length; i++) {
-        const desc = this.links.values.describeResult(
-          () => call.resultId(i),
-          encoded[i] as Encoded,
-          `result of ${call.name}`,
-        );
+        const desc = this.describe(call, i, encoded[i] as Encoded, `result of ${call.name}`);
         if (Array.isArray(desc)) descriptions[i] = desc;
-        else {
-          const stored = desc.then((d) => void (descriptions[i] = d));
-          waits = waits === undefined ? stored : Promise.all([waits, stored]);
-        }
+        else waits.push(desc.then((d) => void (descriptions[i] = d)));
       }
-      const held = refs.length > 0 ? this.handOver(call, refs) : undefined;
-      if (waits === undefined) this.answer(call, TaskStatus.Ok, descriptions, tookUs, held, finished);
-      else {
-        waits.then(
-          () => this.answer(call, TaskStatus.Ok, descriptions, tookUs, held, finished),
-          (error: unknown) => this.answerError(call, toError(error), tookUs, finished),
-        );
-      }
+      if (waits.length === 0) this.succeed(call, descriptions, tookUs, refs, finished);
+      else void this.succeedLater(call, descriptions, waits, tookUs, refs, finished);
     } catch (error) {
       this.answerError(call, toError(error), tookUs, finished);
     }
+  }
+
+  private succeed(
+    call: IncomingCall,
+    descriptions: ValueDesc[],
+    tookUs: number,
+    refs: readonly string[],
+    finished: Finished,
+  ): void {
+    const held = refs.length > 0 ? this.handOver(call, refs) : undefined;
+    this.answer(call, TaskStatus.Ok, descriptions, tookUs, held, finished);
+  }
+
+  /** Once all results are where they are to be. If one can't be, the others are of no use to anybody. */
+  private async succeedLater(
+    call: IncomingCall,
+    descriptions: ValueDesc[],
+    waits: readonly Promise<unknown>[],
+    tookUs: number,
+    refs: readonly string[],
+    finished: Finished,
+  ): Promise<void> {
+    const kept = this.keep(refs);
+    try {
+      // Also after a failure: what is written when the call is made again would be taken for the same objects.
+      const outcomes = await Promise.allSettled(waits);
+      const failure = outcomes.find((outcome) => outcome.status === "rejected");
+      if (failure !== undefined) throw failure.reason;
+      this.succeed(call, descriptions, tookUs, refs, finished);
+    } catch (error) {
+      for (const desc of descriptions)
+        if (desc?.[0] === ValueKind.Stored) this.links.freeStored(desc[2] as ObjectId, desc[1]);
+      this.answerError(call, toError(error), tookUs, finished);
+    } finally {
+      this.letGo(kept);
+    }
+  }
+
+  private describe(
+    call: IncomingCall,
+    index: number,
+    encoded: Encoded,
+    origin: string,
+  ): ValueDesc | Promise<ValueDesc> {
+    try {
+      return this.links.values.describeResult(() => call.resultId(index), encoded, origin);
+    } catch (error) {
+      return Promise.reject(toError(error));
+    }
+  }
+
+  /** References that are to be handed over must not be freed until then. */
+  private keep(ids: readonly string[]): ObjectEntry[] {
+    const { table } = this.links;
+    const kept = ids.flatMap((id) => table.lookup(id as ObjectId) ?? []);
+    for (const entry of kept) table.pin(entry);
+    return kept;
+  }
+
+  private letGo(entries: readonly ObjectEntry[]): void {
+    for (const entry of entries) this.links.table.unpin(entry);
+  }
+
+  /** `entries` went with this answer; those that went with it before, in an earlier attempt, are of no use any more. */
+  private transferred(channel: Channel, key: string, entries: ObjectEntry[]): void {
+    const known = this.transfers.get(channel);
+    const before = known?.get(key);
+    if (entries.length > 0) {
+      if (known === undefined) this.transfers.set(channel, new Map([[key, entries]]));
+      else known.set(key, entries);
+    } else if (known?.delete(key) === true && known.size === 0) this.transfers.delete(channel);
+    if (before !== undefined) this.letGo(before);
   }
 
   /**
@@ -188,8 +253,12 @@ export class CallRunner {
     return foreign.length === 0 ? undefined : this.links.table.confirm(foreign).catch(() => {});
   }
 
-  /** References inside results: lent to the receiver where they are ours, held until it says so where they are not. */
+  /**
+   * References inside results, which are sent in the same turn: lent to the receiver where they are ours, held until it
+   * says so where they are not. Nothing of it stays when the channel closes.
+   */
   private handOver(call: IncomingCall, ids: readonly string[], index?: number): string[] {
+    if (call.channel.closed !== undefined) return []; // nobody would ever give them back
     const kept: ObjectEntry[] = [];
     const out: string[] = [];
     for (const id of ids) {
@@ -202,8 +271,7 @@ export class CallRunner {
         kept.push(entry);
       }
     }
-    if (kept.length > 0)
-      this.transfers.set(`${call.channel.peer.endpoint}.${call.sequence}.${index ?? ""}`, kept);
+    this.transferred(call.channel, transferKey(call.sequence, index), kept);
     return out;
   }
 
@@ -214,17 +282,15 @@ export class CallRunner {
     } catch (error) {
       throw new UnsendableItem(error);
     }
-    const refs = encoded.refs.length > 0 ? this.handOver(call, encoded.refs, index) : undefined;
-    const desc = await this.links.values.describeResult(
-      () => call.resultId(index),
-      encoded,
-      `item of ${call.name}`,
-    );
-    call.channel.send(
-      refs === undefined
-        ? [Op.TaskYield, call.sequence, index, desc]
-        : [Op.TaskYield, call.sequence, index, desc, refs],
-    );
+    const kept = this.keep(encoded.refs);
+    try {
+      const desc = await this.describe(call, index, encoded, `item of ${call.name}`);
+      const message = [Op.TaskYield, call.sequence, index, desc];
+      const refs = kept.length > 0 ? this.handOver(call, encoded.refs, index) : undefined;
+      call.channel.send(refs === undefined ? message : [...message, refs]);
+    } finally {
+      this.letGo(kept);
+    }
   }
 
   private fail(call: IncomingCall, thrown: unknown, tookUs: number, finished: Finished): void {
@@ -275,6 +341,10 @@ export class CallRunner {
     else call.channel.send([Op.TaskDone, call.sequence, status, results, us, refs]);
     finished(tookUs);
   }
+}
+
+function transferKey(call: number, index: number | undefined): string {
+  return `${call}.${index ?? ""}`;
 }
 
 /** Takes the error about an item of a stream past those that the generator throws: it is not one of user code. */

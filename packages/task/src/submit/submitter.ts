@@ -9,7 +9,7 @@ import {
   type TaskYield,
 } from "@stingray/protocol";
 import type { Endpoint } from "@stingray/broker";
-import type { ObjectEntry, ObjectState } from "../objects/entry.js";
+import type { ObjectEntry } from "../objects/entry.js";
 import type { ObjectTable } from "../objects/table.js";
 import { stateOf } from "../objects/state.js";
 import { decodeThrown, encodeThrown } from "../objects/thrown.js";
@@ -202,23 +202,16 @@ export class Submitter implements LeasePoolHost {
     const [, call, index, item, refs] = message;
     const { stream, lease } = task;
     if (stream === undefined || lease === undefined || index > stream.received) return;
+    if (index < stream.received) {
+      this.links.calls.repeated(lease.channel, message);
+      return;
+    }
     const { table } = this.links;
     const entry = table.own(task.sequence, index);
     const ref = table.handle(entry);
     if (refs !== undefined && refs.length > 0)
       this.links.calls.hold([entry], refs, lease.channel, { call, index });
-    const state = stateOf(item);
-    if (index < stream.received) {
-      ref.release();
-      const repeated = unlessKept(state, stream.stored.get(index));
-      if (repeated !== undefined) table.settle(entry, repeated); // frees it, since nothing holds the entry
-      return;
-    }
-    if (state.kind === "stored") {
-      stream.stored.set(index, entry);
-      entry.onFree = () => stream.stored.delete(index);
-    }
-    table.settle(entry, state);
+    table.settle(entry, stateOf(item));
     stream.push(ref);
   }
 
@@ -363,13 +356,4 @@ export class Submitter implements LeasePoolHost {
 
 function argumentsReady(task: PendingTask): boolean {
   return task.args.slots?.every((slot) => slot.kind === "bytes" || slot.entry.ready) ?? true;
-}
-
-/** What is to be freed of an item that came again: all of it, but for copies that are those of the item in use. */
-function unlessKept(state: ObjectState, kept: ObjectEntry | undefined): ObjectState | undefined {
-  if (state.kind !== "stored" || kept?.state.kind !== "stored") return state;
-  const [size, copies, generation] = state.location;
-  const inUse = new Set(kept.state.location[1].map(([node]) => node));
-  const others = copies.filter(([node]) => !inUse.has(node));
-  return others.length === 0 ? undefined : { kind: "stored", location: [size, others, generation] };
 }
