@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { ObjectLostError } from "@stingray/protocol";
 import { HEADER_BYTES, readHeader } from "../shm/header.js";
 import type { MappedFiles } from "../shm/native.js";
+import { Departed } from "./departed.js";
 import { Entries, type Entry } from "./entry.js";
 import { FusedFiles, type FusedFile } from "./fused.js";
 import { storeFull, type FullDetail } from "./full.js";
@@ -37,6 +38,7 @@ export class Core {
   readonly fused: FusedFiles;
   readonly recency: Recency;
   readonly holds = new Holds();
+  readonly departed = new Departed();
   /** Bytes since the start. */
   spilledTotal = 0;
   restoredTotal = 0;

@@ -26,7 +26,7 @@ export class Leases {
 
   /**
    * A file of at least so many bytes, with all its pages.
-   * @throws ObjectStoreFullError
+   * @throws ObjectStoreFullError; ConnectionError if the client has ended
    */
   async lease(client: string, bytes: number): Promise<StoreRoom> {
     const length = Math.max(1, Math.ceil(bytes / PAGE)) * PAGE;
@@ -69,6 +69,7 @@ export class Leases {
   }
 
   private async take(length: number, client: string): Promise<Segment> {
+    this.rooms.checkClient(client);
     const { pool } = this.core;
     const { segment, warm, cleared } = pool.take(length, client);
     const lease: Lease = { segment, client };
@@ -84,6 +85,7 @@ export class Leases {
       }
       throw thrown;
     }
+    this.rooms.checkClient(client); // then it is not leased any more
     return segment;
   }
 

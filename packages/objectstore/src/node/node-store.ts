@@ -153,7 +153,10 @@ export class NodeStore implements AsyncDisposable {
     this.creations.abandon(object, client);
   }
 
-  /** A file of at least so many bytes for the client's small values, with all its pages. @throws ObjectStoreFullError */
+  /**
+   * A file of at least so many bytes for the client's small values, with all its pages.
+   * @throws ObjectStoreFullError; ConnectionError if the client has ended
+   */
   async lease(client: string, bytes: number): Promise<StoreRoom> {
     this.checkOpen();
     return this.leases.lease(client, bytes);
@@ -186,9 +189,12 @@ export class NodeStore implements AsyncDisposable {
     return span && mapSpan(this.core.files, span);
   }
 
-  /** The object is not dropped from memory, nor moved, until `unhold`, or the end of the client. Counted. */
+  /**
+   * The object is not dropped from memory, nor moved, until `unhold`, or the end of the client. Counted. Nothing for a
+   * client that has ended.
+   */
   hold(object: string, client: string): void {
-    this.core.holds.add(object, client);
+    if (!this.core.departed.has(client)) this.core.holds.add(object, client);
   }
   unhold(object: string, client: string): void {
     this.core.holds.remove(object, client);
@@ -225,9 +231,10 @@ export class NodeStore implements AsyncDisposable {
 
   /**
    * A process is gone: its holds and leases, and what it had not finished. What it had complete and not announced stays;
-   * that is returned.
+   * that is returned. It gets nothing from now on.
    */
   clientDied(client: string): { object: string; size: number }[] {
+    this.core.departed.add(client);
     this.queue.end({ client }, clientGone(client));
     const completed = this.creations.clientDied(client);
     this.leases.clientDied(client);

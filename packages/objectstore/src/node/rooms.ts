@@ -38,6 +38,7 @@ export class Rooms {
       if (seen.has(object)) throw new InvalidArgumentError(`room for ${object} was asked for twice at once`);
       seen.add(object);
     }
+    this.checkClients(wanted);
     const large = this.tooLarge(wanted);
     if (large.size === 0) return this.queue.add(this.request(wanted, undefined), signal);
     const { capacity } = this.core.pool;
@@ -60,6 +61,7 @@ export class Rooms {
 
   /** Room for `length` bytes of memory that are no object. */
   async memory<T>(length: number, client: string, use: () => Promise<T>): Promise<T> {
+    this.checkClient(client);
     return this.queue.add(
       {
         attempt: () => (this.makeRoom(length) ? use() : undefined),
@@ -171,6 +173,7 @@ export class Rooms {
   }
 
   private async give(wanted: readonly Creation[], share: DiskShare | undefined): Promise<StoreRoom[]> {
+    this.checkClients(wanted); // there may have been a wait for the disk
     const made: Entry[] = [];
     const waits: Promise<void>[] = [];
     try {
@@ -182,12 +185,23 @@ export class Rooms {
         made.push(entry);
         return roomOf(entry);
       });
-      if (waits.length > 0) await Promise.all(waits);
+      if (waits.length > 0) {
+        await Promise.all(waits);
+        this.checkClients(wanted);
+      }
       return rooms;
     } catch (thrown) {
       for (const entry of made) this.core.abandon(entry, true);
       throw thrown;
     }
+  }
+
+  private checkClients(wanted: readonly Creation[]): void {
+    for (const { client } of wanted) this.checkClient(client);
+  }
+  /** @throws ConnectionError if it has ended: nobody would ever give back what it gets now */
+  checkClient(client: string): void {
+    if (this.core.departed.has(client)) throw clientGone(client)();
   }
 
   private inMemory(creation: Creation, waits: Promise<void>[]): Entry {

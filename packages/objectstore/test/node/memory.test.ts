@@ -150,6 +150,33 @@ describe("a node's store: memory", function () {
     await node.agrees();
   });
 
+  it("a process that has ended gets nothing any more, however it had asked", async () => {
+    const { store } = node;
+    await node.put("obj.1.0", 3 * MiB, { copy: true });
+    const failure = (promise: Promise<unknown>): Promise<string> =>
+      promise.then(
+        () => "it got it",
+        (thrown: Error) => thrown.name,
+      );
+    // Larger than the store: it waits for the disk to be made.
+    const onDisk = failure(
+      store.create({ object: "obj.2.0", size: 30 * MiB, client: "gone", role: "primary" }),
+    );
+    const lease = failure(store.lease("gone", 4 * MiB));
+    store.clientDied("gone");
+    expect([await onDisk, await lease]).to.deep.equal(["ConnectionError", "ConnectionError"]);
+    const late = store.create({ object: "obj.3.0", size: MiB, client: "gone", role: "primary" });
+    expect([await failure(late), await failure(store.lease("gone", MiB))]).to.deep.equal([
+      "ConnectionError",
+      "ConnectionError",
+    ]);
+    store.hold("obj.1.0", "gone");
+    await node.put("obj.4.0", 7 * MiB);
+    const { onDisk: bytes, leased, used, objects } = store.figures();
+    expect([bytes, leased, used, objects]).to.deep.equal([0, 0, taken(7 * MiB), 1]);
+    await node.agrees();
+  });
+
   it("a writer killed in the middle of a write: its file is nobody's, and its bytes are given back", async () => {
     const { store } = node;
     const other = node.beside();

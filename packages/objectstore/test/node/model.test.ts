@@ -5,7 +5,7 @@ import { encode } from "../../src/mod.js";
 import { KiB, MiB, Node } from "../helpers/node.js";
 import { until } from "../helpers/until.js";
 
-const CLIENTS = ["a", "b", "c"];
+const CLIENTS = 3;
 
 function random(seed: number): (below: number) => number {
   let state = seed;
@@ -21,6 +21,9 @@ class Model {
   private readonly views: { stored: { release(): void; bytes: Uint8Array }; fill: number }[] = [];
   private readonly pending = new Set<Promise<unknown>>();
   private made = 0;
+  /** One that has ended is followed by another. */
+  private started = CLIENTS;
+  private readonly clients = Array.from({ length: CLIENTS }, (_, i) => `w${i}`);
 
   constructor(
     private readonly node: Node,
@@ -30,7 +33,7 @@ class Model {
   async step(): Promise<void> {
     const { node, pick } = this;
     const { store } = node;
-    const client = CLIENTS[pick(CLIENTS.length)] as string;
+    const client = this.clients[pick(CLIENTS)] as string;
     const known = [...this.fills.keys()];
     const object = known[pick(known.length)];
     switch (pick(12)) {
@@ -97,6 +100,7 @@ class Model {
 
   private died(client: string): void {
     this.node.store.clientDied(client);
+    this.clients[this.clients.indexOf(client)] = `w${this.started++}`;
     for (let i = this.leases.length; i-- > 0;)
       if (this.leases[i]?.client === client) this.leases.splice(i, 1);
   }
@@ -126,9 +130,9 @@ class Model {
   async end(): Promise<void> {
     const { store } = this.node;
     for (const { stored } of this.views) stored.release();
-    for (const client of CLIENTS) this.died(client);
+    for (const client of [...this.clients]) this.died(client);
     await Promise.all(this.pending);
-    for (const client of CLIENTS) this.died(client);
+    for (const client of [...this.clients]) this.died(client);
     store.free(store.list(10_000).objects.map(({ object }) => object));
     await until("all is given back", () => store.used === 0 && this.node.onDisk.length === 0);
     const { onDisk, objects, leased, lingering, waiting } = store.figures();
