@@ -7,6 +7,7 @@ import { HEADER_BYTES, newTag, writeHeader } from "../shm/header.js";
 import type { Mapping } from "../shm/native.js";
 import type { Core } from "./core.js";
 import { at, type Entry } from "./entry.js";
+import { Ranges } from "./ranges.js";
 import { PAGE } from "./segment.js";
 
 /** Pages are made in the background in steps of so many bytes. */
@@ -26,6 +27,8 @@ export class Arrival {
   private allocated: number;
   /** By page: it was written, so it exists, and must not be cleared. */
   private readonly touched: Uint8Array;
+  /** Bytes of the value that are there. */
+  private readonly here = new Ranges();
   private tag: string | undefined;
   private ended = false;
   private readonly ends: (() => void)[];
@@ -67,7 +70,8 @@ export class Arrival {
 
   /**
    * These bytes of the value, in memory that is the file's, to be written or read. It stays valid for as long as it is
-   * referred to, but after the end it is nobody's: `retain` before that, to go on reading.
+   * referred to, but after the end it is nobody's: `retain` before that, to go on reading. What was written there is
+   * told with `arrived`.
    * @throws ObjectStoreFullError if the file system has no room; InvalidArgumentError after the end, beyond the value,
    * or where files can't be mapped
    */
@@ -84,6 +88,13 @@ export class Arrival {
   write(offset: number, bytes: Uint8Array): void {
     this.check(offset, bytes.length);
     this.put(bytes, HEADER_BYTES + offset);
+    this.here.add(offset, offset + bytes.length);
+  }
+
+  /** These bytes are in their window now, and are right. @throws InvalidArgumentError as `window` */
+  arrived(offset: number, length: number): void {
+    this.check(offset, length);
+    this.here.add(offset, offset + length);
   }
 
   /** What arrives has this tag, says its source: it becomes part of the copy. */
@@ -123,10 +134,14 @@ export class Arrival {
 
   /**
    * The value is there whole: the object is complete. `crc`: its CRC-32, kept with it. False: it was freed or lost
-   * meanwhile, and is not in the store.
+   * meanwhile, or some of its bytes have never arrived, and it is not in the store.
    */
   finish(crc?: number): boolean {
     if (this.ended) return false;
+    if (!this.here.covers(this.size)) {
+      this.close();
+      return false;
+    }
     this.end();
     const { core, entry, object, size } = this;
     if (at(entry) !== "writing") return false;

@@ -102,7 +102,7 @@ function decodeHeader(header: Buffer): Frame {
   };
 }
 
-/** What is done with frames. Both may throw ProtocolError, which ends the connection. */
+/** What is done with frames, whose fields, `length` too, are as the peer wrote them. Both may throw ProtocolError, which ends the connection. */
 export interface FrameSink {
   /** Where the body is to be put: exactly `frame.length` bytes. Not called for a frame without one. */
   room(frame: Frame): Uint8Array;

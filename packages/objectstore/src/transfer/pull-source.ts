@@ -6,7 +6,7 @@ import {
   toError,
   type DataAddress,
 } from "@stingray/protocol";
-import { Bits, CHUNK_BYTES, chunkCount } from "./chunks.js";
+import { Bits, CHUNK_BYTES, chunkCount, chunkLength } from "./chunks.js";
 import { within } from "./deadline.js";
 import type { Availability } from "./here.js";
 import type { Link, LinkChannel } from "./link.js";
@@ -138,18 +138,11 @@ export class PullSource implements Asker, LinkChannel {
     this.#pull.changed();
   }
   room(index: number, length: number): Uint8Array {
-    if (!this.#asked.has(index))
-      throw new ProtocolError(
-        `${this.name} sent chunk ${index} of ${this.#pull.object}, which it was not asked for`,
-      );
-    const room = this.#pull.room(index);
-    if (room.length !== length)
-      throw new ProtocolError(
-        `${this.name} sent ${length} bytes as chunk ${index}, which has ${room.length}`,
-      );
-    return room;
+    this.#expect(index, length);
+    return this.#pull.room(index);
   }
   data(index: number, bytes: Uint8Array, sum: Buffer): void {
+    this.#expect(index, bytes.length); // a frame without a body needs no room
     this.#came(index, bytes, sum);
   }
   declined(index: number, elsewhere: boolean): void {
@@ -175,6 +168,16 @@ export class PullSource implements Asker, LinkChannel {
   }
   cut(error: Error): void {
     this.#failed(error);
+  }
+
+  /** @throws ProtocolError for a chunk that was not asked for, of another length, or of nobody knows which object */
+  #expect(index: number, length: number): void {
+    const what = `${this.name} sent chunk ${index} of ${this.#pull.object}`;
+    if (!this.#asked.has(index)) throw new ProtocolError(`${what}, which it was not asked for`);
+    if (this.#here === undefined) throw new ProtocolError(`${what} before it said what it has`);
+    const due = chunkLength(this.#pull.size, index);
+    if (length !== due)
+      throw new ProtocolError(`${what} with ${length} bytes, of which there should be ${due}`);
   }
 
   async #connect(): Promise<Link | undefined> {

@@ -53,16 +53,14 @@ export class Upload {
 
   /** Where chunk `index` goes; undefined: it is here already. @throws ProtocolError for a chunk that the object does not have */
   room(index: number, length: number): Uint8Array | undefined {
-    if (index >= this.chunks.count || length !== this.chunks.length(index))
-      throw new ProtocolError(
-        `${this.peer} uploaded ${length} bytes as chunk ${index} of ${this.object}, which has ${this.chunks.size} bytes`,
-      );
+    this.#check(index, length);
     if (this.#closed || this.chunks.has(index)) return undefined;
     return this.#incoming.window(this.chunks.offset(index), length);
   }
 
-  /** false: damaged on its way. */
+  /** false: damaged on its way. @throws ProtocolError as `room`, which is not asked where nothing came */
   take(index: number, bytes: Uint8Array, sum: Buffer): boolean {
+    this.#check(index, bytes.length);
     if (this.#closed || this.chunks.has(index)) return true;
     if (!chunkSum(bytes).equals(sum)) return false;
     this.#incoming.arrived(this.chunks.offset(index), bytes.length);
@@ -75,6 +73,13 @@ export class Upload {
     if (this.#closed) return;
     this.#closed = true;
     this.#incoming.close?.(complete);
+  }
+
+  #check(index: number, length: number): void {
+    if (index < this.chunks.count && length === this.chunks.length(index)) return;
+    throw new ProtocolError(
+      `${this.peer} uploaded ${length} bytes as chunk ${index} of ${this.object}, which has ${this.chunks.size} bytes`,
+    );
   }
 
   #end(): void {

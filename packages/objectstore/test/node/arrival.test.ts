@@ -2,7 +2,8 @@ import { readdirSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import { expect } from "chai";
 import { InvalidArgumentError } from "@stingray/protocol";
-import { encode } from "../../src/mod.js";
+import { encode, type Arrival } from "../../src/mod.js";
+import { Ranges } from "../../src/node/ranges.js";
 import { MiB, Node, taken } from "../helpers/node.js";
 import { until } from "../helpers/until.js";
 
@@ -31,8 +32,10 @@ describe("a node's store: objects that this process fills", function () {
     for (const at of starts) {
       const length = Math.min(step, value.length - at);
       // Every second one as it is done where files can't be mapped.
-      if (arrival.mapped && at % 2 === 0) arrival.window(at, length).set(value.subarray(at, at + length));
-      else arrival.write(at, value.subarray(at, at + length));
+      if (arrival.mapped && at % 2 === 0) {
+        arrival.window(at, length).set(value.subarray(at, at + length));
+        arrival.arrived(at, length);
+      } else arrival.write(at, value.subarray(at, at + length));
     }
     if (arrival.mapped) {
       expect(
@@ -82,6 +85,7 @@ describe("a node's store: objects that this process fills", function () {
       for (let at = 0; at < value.length; at += MiB) {
         const piece = value.subarray(at, at + MiB);
         arrival.window(at, piece.length).set(piece);
+        arrival.arrived(at, piece.length);
       }
       const window = arrival.window(MiB, MiB);
       expect([arrival.retain(), arrival.retain()]).to.deep.equal([true, true]);
@@ -103,6 +107,36 @@ describe("a node's store: objects that this process fills", function () {
       await node.agrees();
     });
   }
+
+  it("is not complete while bytes of it are missing, whoever says so", async () => {
+    const { store } = node;
+    const half = value.length / 2;
+    const cases: ((arrival: Arrival) => void)[] = [
+      () => {},
+      (arrival) => arrival.write(0, value.subarray(0, value.length - 1)),
+      (arrival) => {
+        arrival.write(0, value.subarray(0, half - 1));
+        arrival.write(half, value.subarray(half));
+      },
+      (arrival) => {
+        arrival.write(0, value);
+        if (arrival.mapped) arrival.window(0, MiB);
+      },
+    ];
+    const whole: (boolean | undefined)[] = [];
+    for (const work of cases) {
+      await create("obj.1.0");
+      const arrival = store.arrival("obj.1.0");
+      if (arrival !== undefined) work(arrival);
+      whole.push(arrival?.finish());
+      expect(store.has("obj.1.0")).to.equal(whole.at(-1));
+    }
+    expect(whole).to.deep.equal([false, false, false, true]);
+    store.free(["obj.1.0"]);
+    await until("all is given back", () => store.used === 0);
+    await store.create({ object: "empty.0", size: 0, client: "agent", role: "copy" });
+    expect(store.arrival("empty.0")?.finish()).to.equal(true);
+  });
 
   it("tells who writes to it that it has ended, before anything is made of it", async () => {
     const { store } = node;
@@ -145,6 +179,24 @@ describe("a node's store: objects that this process fills", function () {
     expect(arrival?.finish()).to.equal(true);
     expect(await node.get("obj.1.0")).to.equal(3);
     expect(store.stat("obj.1.0")?.state).to.equal("disk");
+  });
+
+  it("ranges in any order are one when nothing is missing between them", () => {
+    let seed = 7;
+    const random = (below: number): number => (seed = (seed * 48_271) % 2_147_483_647) % below;
+    for (let round = 0; round < 200; round++) {
+      const size = 1 + random(60);
+      const ranges = new Ranges();
+      const there = new Set<number>();
+      for (let i = 0; i < 30; i++) {
+        const from = random(size);
+        const to = Math.min(size, from + random(8));
+        ranges.add(from, to);
+        for (let at = from; at < to; at++) there.add(at);
+        const first = Array.from({ length: size + 1 }, (_, at) => at).find((at) => !there.has(at)) as number;
+        expect([ranges.covers(first), ranges.covers(first + 1)]).to.deep.equal([true, false]);
+      }
+    }
   });
 
   it("bytes beyond the object, or before it, are refused", async () => {

@@ -103,6 +103,16 @@ describe("pulling an object over a bad network or from bad sources", () => {
       if (frame.kind === Kind.Open) hereIs(wire, frame, SIZE);
       else wire.sendChunk(Kind.Data, frame.channel, 1000, other, chunkSum(other), () => {});
     },
+    "chunks without bytes": (wire, frame) => {
+      const none = new Uint8Array(0);
+      if (frame.kind === Kind.Open) hereIs(wire, frame, SIZE);
+      else wire.sendChunk(Kind.Data, frame.channel, frame.index, none, chunkSum(none), () => {});
+    },
+    "chunks of who knows what": (wire, frame) => {
+      const chunk = new Uint8Array(MIB);
+      if (frame.kind === Kind.Want)
+        wire.sendChunk(Kind.Data, frame.channel, frame.index, chunk, chunkSum(chunk), () => {});
+    },
     "an answer to no question": (wire) => wire.send(Kind.Stored, 77),
     "a frame of an unknown kind": (wire, frame) => wire.send(99 as typeof Kind.Data, frame.channel),
     "a chunk without end": (wire, frame) => {
@@ -122,6 +132,7 @@ describe("pulling an object over a bad network or from bad sources", () => {
       );
       expect(error).to.be.instanceOf(ObjectLostError);
       expect(alone.arrivals).to.deep.equal([]);
+      expect(node.puller.inFlight, "what was asked for is counted out again").to.equal(0);
     });
   }
 

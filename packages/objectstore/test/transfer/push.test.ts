@@ -156,6 +156,8 @@ describe("uploading an object", () => {
       [10, MIB],
       [11, 5],
       [0xffff_ffff, 1],
+      [0, 0],
+      [11, 0],
     ];
     for (const [index, length] of lies) {
       const { wire, session } = await dial(node.port.address, {

@@ -21,7 +21,7 @@ export class Arriving implements Incoming {
   }
 
   arrived(offset: number, length: number): void {
-    if (this.inPlace) return;
+    if (this.inPlace) return this.arrival.arrived(offset, length);
     const window = this.windows.get(offset);
     if (window !== undefined) this.arrival.write(offset, window.subarray(0, length));
   }
