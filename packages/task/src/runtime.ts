@@ -117,7 +117,7 @@ export class Runtime {
       store,
     });
     this.calls = new CallTable({ table: this.table, freeStored });
-    this.runner = new CallRunner({ table: this.table, values: this.values, freeStored });
+    this.runner = new CallRunner({ table: this.table, values: this.values, freeStored, channelTo });
     this.submitter = new Submitter({
       table: this.table,
       values: this.values,

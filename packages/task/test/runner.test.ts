@@ -82,7 +82,7 @@ describe("a process that runs calls", () => {
     throw new ObjectStoreFullError("there is no room");
   };
   /** An object of this process, and one of another. */
-  const references = (): { own: ObjectEntry; foreign: ObjectEntry; value: unknown; release(): void } => {
+  const references = (): { own: ObjectEntry; foreign: ObjectEntry; value: unknown; release: () => void } => {
     const { table } = played.runtime;
     const own = table.own(table.nextSequence(), 0);
     table.settle(own, { kind: "inline", bytes: encode(1).bytes() });

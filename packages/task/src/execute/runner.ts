@@ -12,7 +12,9 @@ import {
   errorTexts,
   toError,
   type Location,
+  type NodeId,
   type ObjectId,
+  type ProcessId,
   type StingrayError,
   type TaskStatus as Status,
   type ValueDesc,
@@ -31,6 +33,7 @@ export interface RunnerLinks {
   readonly values: Values;
   /** Gives back copies of a large value. */
   freeStored(id: ObjectId, location: Location): void;
+  channelTo(process: ProcessId, node: NodeId | undefined): Channel;
 }
 
 /** Is told when a call is over and its answer is on its way. */
@@ -265,8 +268,11 @@ export class CallRunner {
       const entry = this.links.table.lookup(id as ObjectId);
       if (entry === undefined) continue;
       out.push(entry.ownerNode === undefined ? id : `${id}/${entry.ownerNode}`);
-      if (entry.owned) this.links.table.lend(entry, call.owner);
-      else if (entry.owner !== call.owner) {
+      if (entry.owned) {
+        this.links.table.lend(entry, call.owner);
+        // Its borrows end when this channel closes; the call may have come by another, to the mailbox of an actor.
+        this.links.channelTo(call.owner, call.channel.peer.node);
+      } else if (entry.owner !== call.owner) {
         this.links.table.pin(entry);
         kept.push(entry);
       }
