@@ -28,6 +28,8 @@ import { Spiller } from "./spiller.js";
 
 const WAIT_MS = 2000;
 const DEADLINE_MS = 60_000;
+/** An object that moves between memory and disk while it is opened is looked for so often. */
+const TRIES = 5;
 /** How often files that were freed while they were seen are looked at. Milliseconds. */
 const REAP_MS = 500;
 
@@ -185,8 +187,13 @@ export class NodeStore implements AsyncDisposable {
 
   /** The object's bytes, mapped in this process for being sent to others. undefined: as `open`. */
   async bytes(object: string): Promise<SharedBytes | undefined> {
-    const span = await this.open(object);
-    return span && mapSpan(this.core.files, span);
+    for (let left = TRIES; left > 0; left--) {
+      const span = await this.open(object);
+      const bytes = span && mapSpan(this.core.files, span);
+      // Between the two it may have gone to disk.
+      if (span === undefined || bytes !== undefined) return bytes;
+    }
+    return undefined;
   }
 
   /**

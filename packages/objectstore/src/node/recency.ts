@@ -41,8 +41,10 @@ export class Recency {
     if (kind !== undefined) this.kinds[kind].set(entry.object, entry);
   }
 
-  remove({ object }: Entry): void {
-    for (const list of Object.values(this.kinds)) list.delete(object);
+  /** Another of the same name, that was made beside it, stays where it is. */
+  remove(entry: Entry): void {
+    for (const list of Object.values(this.kinds))
+      if (list.get(entry.object) === entry) list.delete(entry.object);
   }
 
   /** The least recently used that nobody holds or sees. Looks at a hundred objects at most, and at others the next time. */

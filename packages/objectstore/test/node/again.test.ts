@@ -64,4 +64,13 @@ describe("a node's store: one object that several make", function () {
       expect(store.has("obj.1.0")).to.equal(true);
     });
   }
+
+  it("a second creation that comes to nothing does not keep the first in memory for ever", async () => {
+    const { store } = node;
+    await node.put("obj.1.0", 3 * MiB, { copy: true });
+    await store.create({ object: "obj.1.0", size: 3 * MiB, client: "b", role: "copy" });
+    store.abandon("obj.1.0", "b");
+    await node.put("obj.2.0", 6 * MiB);
+    expect(node.dropped).to.deep.equal([["obj.1.0", "evicted"]]);
+  });
 });
