@@ -39,6 +39,7 @@ describe("a process that runs calls", () => {
   let answers: TaskDone[];
   let items: number;
   let closed = false;
+  let asked = false;
   /** What the agent says to those who ask for room, by the index of the result. */
   let room: (index: number) => StoreRoom | Promise<StoreRoom>;
   beforeEach(async () => {
@@ -51,7 +52,11 @@ describe("a process that runs calls", () => {
     closed = false;
     caller.transport.inbox.on(Op.TaskDone, taskDone, (message) => void answers.push(message));
     caller.transport.inbox.on(Op.TaskYield, taskYield, () => void items++);
-    played.agent.inbox.serve(Agent.storeCreate, ({ object }) => room(Number(object.split(".")[2])));
+    asked = false;
+    played.agent.inbox.serve(Agent.storeCreate, ({ object }) => {
+      asked = true;
+      return room(Number(object.split(".")[2]));
+    });
     room = () => ROOM;
   });
   afterEach(() => played.end());
@@ -118,11 +123,6 @@ describe("a process that runs calls", () => {
     let give: (room: StoreRoom) => void = () => {};
     room = () => new Promise((resolve) => (give = resolve));
     const { own, foreign, value, release } = references();
-    let asked = false;
-    played.agent.inbox.serve(Agent.storeCreate, ({ object }) => {
-      asked = true;
-      return room(Number(object.split(".")[2]));
-    });
     run(1, 1, () => ({ value, bytes: new Uint8Array(LARGE) }));
     release();
     await eventually(() => asked || undefined, "room is asked for");
@@ -161,6 +161,7 @@ describe("a process that runs calls", () => {
       () => (over = true),
     );
     release();
+    await eventually(() => asked || undefined, "room is asked for");
     await goes();
     give(ROOM);
     await eventually(() => over || undefined, "the call is over");
