@@ -24,9 +24,12 @@ describe("objects that are lost and made again", function () {
   /** Takes an object's file away from its store. */
   const lose = async (ref: ObjectRef): Promise<void> => {
     await wait([ref]);
-    const path = join(test.storeDir(0), ref.id);
-    await eventually(() => existsSync(path), "its file is there");
-    unlinkSync(path);
+    // The word of its writer may come after the result.
+    await eventually(async () => {
+      const { objects } = await listing(test.node(0));
+      return objects.some(({ object, state }) => object === ref.id && state === "memory");
+    }, "its store has it");
+    unlinkSync(join(test.storeDir(0), ref.id));
   };
 
   it("are waited for by tasks that were queued before that", async () => {
