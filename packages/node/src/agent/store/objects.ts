@@ -122,7 +122,7 @@ export class Objects {
     object: string,
     offset: number,
     length: number,
-  ): Promise<{ bytes: Uint8Array; size: number; crc: number }> {
+  ): Promise<{ bytes: Uint8Array; size: number; crc: number; tag?: string | undefined }> {
     this.store.sealIfWhole(object);
     const opened = await this.store.bytes(object);
     if (opened === undefined) {
@@ -136,7 +136,7 @@ export class Objects {
       const end = Math.min(size, offset + Math.min(length, MAX_READ));
       // A copy: the message is sent later, and the object may be gone by then.
       const bytes = opened.bytes.slice(Math.min(offset, size), end);
-      return { bytes, size, crc: crc32(bytes) };
+      return { bytes, size, crc: crc32(bytes), tag: opened.tag };
     } finally {
       opened.release();
     }
