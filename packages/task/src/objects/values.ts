@@ -163,7 +163,10 @@ export class Values {
     // Whoever releases the reference meanwhile does not take the value away from under the reader.
     table.pin(entry);
     try {
-      for (let round = 1; entry.state.kind === "stored"; round++) {
+      for (let round = 1; ; round++) {
+        // Another reader may have found it lost meanwhile, and then it is being made again.
+        while (!entry.ready) await new Promise<void>((ready) => entry.whenReady(ready));
+        if (entry.state.kind !== "stored") break;
         const { location } = entry.state;
         try {
           const [bytes] = await storage.fetch([{ id: entry.id, location }]);
@@ -173,7 +176,6 @@ export class Values {
           const nodes = failed.note(location, entry.owned ? entry.generation : location[2]);
           await recoveries.recover(entry, location, nodes, error, execution);
         }
-        await new Promise<void>((ready) => entry.whenReady(ready));
       }
       return this.read(entry, execution);
     } finally {
