@@ -16,6 +16,11 @@ import { Reader } from "./reader.js";
 /** Reads the objects that are neither plain nor arrays. */
 export type ReadSpecial = (decoder: Decoder, tag: number) => unknown;
 
+/** Absent items for which slots are made, in a whole value, beside one for each of its bytes. */
+const SLOTS = 1 << 20;
+/** No array of this length has a slot for each item. */
+const LONGEST = 2 ** 32 - 1;
+
 /** Stands for an object that is being made by a codec. */
 const PENDING = Object.freeze({});
 
@@ -34,6 +39,8 @@ export class Decoder extends Reader {
   private readonly shapes: (readonly string[])[] = [];
   private objects: unknown[] | undefined;
   private depth = 0;
+  /** Absent items that may still have slots. */
+  private slots: number;
   memory: Memory | undefined;
   readonly context: unknown;
 
@@ -44,6 +51,7 @@ export class Decoder extends Reader {
   ) {
     super(bytes, bytes.length);
     this.context = options.context;
+    this.slots = SLOTS + bytes.length;
   }
 
   decode(): unknown {
@@ -184,15 +192,24 @@ export class Decoder extends Reader {
     const array: unknown[] = this.made([]);
     if (length === 0) return array;
     this.enter();
+    let sparse = false;
     for (let i = 0; i < length; i++) {
       if (this.bytes[this.pos] === Tag.Holes) {
         this.pos++;
         const run = this.varint();
         if (run === 0 || run > length - i) throw this.malformed("a bad run of absent items");
         i += run - 1;
-        array.length = i + 1;
+        if (sparse) continue;
+        if (run <= this.slots) {
+          this.slots -= run;
+          array.length = i + 1;
+        } else {
+          sparse = true;
+          lengthen(array, i + 1);
+        }
       } else array[i] = this.value();
     }
+    if (array.length < length) lengthen(array, length);
     this.depth--;
     return array;
   }
@@ -257,6 +274,15 @@ export class Decoder extends Reader {
   bad(what: string): SerializationError {
     return this.malformed(what);
   }
+}
+
+/**
+ * Without slots for what is absent: a few bytes can say that billions of items are. The engine then keeps what is there
+ * by its index. That takes a look at each item, so it is not done for every run.
+ */
+function lengthen(array: unknown[], length: number): void {
+  array.length = LONGEST;
+  array.length = length;
 }
 
 /** An own field whatever it is called: never a setter of a prototype, never the prototype itself. */

@@ -3,6 +3,9 @@ import { decode, encode } from "../../src/mod.js";
 
 const back = (value: unknown): unknown => decode(encode(value).bytes());
 
+/** An array that had this length has no slots for absent items. */
+const LONGEST = 2 ** 32 - 1;
+
 describe("values come back as they were", function () {
   this.timeout(20_000);
 
@@ -68,6 +71,60 @@ describe("values come back as they were", function () {
     const [nan, zero] = back([Number.NaN, -0]) as number[];
     expect(Number.isNaN(nan)).to.equal(true);
     expect(Object.is(zero, -0)).to.equal(true);
+  });
+
+  it("arrays that are empty but long take no memory, however many there are", () => {
+    const lengths = Array.from({ length: 40 }, (_, i) => 30 * 2 ** 20 + i);
+    const empty = (length: number): unknown[] => {
+      const array: unknown[] = [];
+      array.length = LONGEST;
+      array.length = length;
+      return array;
+    };
+    const bytes = encode(lengths.map(empty)).bytes().slice();
+    expect(bytes.length).to.be.lessThan(500);
+    const before = process.memoryUsage().rss;
+    const value = decode(bytes) as unknown[][];
+    expect(process.memoryUsage().rss - before).to.be.lessThan(100 * 2 ** 20);
+    expect(value.map((array) => array.length)).to.deep.equal(lengths);
+    expect(value.every((array) => Object.keys(array).length === 0)).to.equal(true);
+  });
+
+  it("nor do many short ones, and many gaps in one take no time", () => {
+    const short = Array.from({ length: 20_000 }, (_, i) => {
+      const array: unknown[] = [];
+      array.length = LONGEST;
+      array.length = 1001;
+      array[1000] = i & 1;
+      return array;
+    });
+    const bytes = encode(short).bytes().slice();
+    short.length = 0;
+    const before = process.memoryUsage().rss;
+    const value = decode(bytes) as unknown[][];
+    expect(process.memoryUsage().rss - before).to.be.lessThan(120 * 2 ** 20);
+    expect(value.every((array, i) => array.length === 1001 && array[1000] === (i & 1))).to.equal(true);
+
+    const gaps: unknown[] = [];
+    for (let at = 500; at < 5_000_000; at += 900) gaps[at] = 1;
+    const start = performance.now();
+    expect((decode(encode(gaps).bytes()) as unknown[]).length).to.equal(gaps.length);
+    expect(performance.now() - start).to.be.lessThan(3000);
+  });
+
+  it("arrays with long gaps are what they were, and can be filled", () => {
+    const sparse: unknown[] = [1, 2];
+    for (let at = 1000; at < 5_000_000; at += 5000) sparse[at] = at;
+    const back = decode(encode(sparse).bytes()) as unknown[];
+    expect([back.length, Object.keys(back)]).to.deep.equal([sparse.length, Object.keys(sparse)]);
+    back.push("end");
+    back[2] = 3;
+    expect([back.slice(0, 3), back.at(-1), back.length, back[1000]]).to.deep.equal([
+      [1, 2, 3],
+      "end",
+      sparse.length + 1,
+      1000,
+    ]);
   });
 
   it("holes stay holes, also billions of them", () => {
