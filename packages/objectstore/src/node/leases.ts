@@ -83,6 +83,7 @@ export class Leases {
         this.forget(lease);
         pool.discard(segment);
       }
+      this.rooms.checkClient(client); // its file was taken away under it
       throw thrown;
     }
     this.rooms.checkClient(client); // then it is not leased any more
