@@ -127,16 +127,17 @@ export class Spiller {
 
   private async compact(from: FusedFile): Promise<boolean> {
     const { core } = this;
-    const file = core.fused.create();
-    const source = openSync(from.path, "r");
+    const source = openSync(from.path, "r"); // first: it may have been removed by somebody
+    let file: FusedFile | undefined;
     try {
+      file = core.fused.create();
       for (const record of from.records) {
         if (this.closed || !(await this.move(record, source, file))) break;
       }
       return true;
     } finally {
       closeSync(source);
-      this.finish(file);
+      if (file !== undefined) this.finish(file);
     }
   }
 
@@ -176,8 +177,11 @@ export class Spiller {
   }
 
   private finish(file: FusedFile): void {
-    if (file.fd !== undefined) ftruncateSync(file.fd, file.end);
-    this.core.fused.finish(file);
+    try {
+      if (file.fd !== undefined) ftruncateSync(file.fd, file.end);
+    } finally {
+      this.core.fused.finish(file);
+    }
   }
 
   private refused(why: string): false {

@@ -353,6 +353,21 @@ describe("a node's store: disk", function () {
     await until("memory agrees", () => node.inMemory === store.figures().warm);
   });
 
+  it("a spill file that is gone when it is to be written anew leaves no other file behind", async () => {
+    await begin({ capacity: 100 * MiB });
+    const { store } = node;
+    const objects = ids(12);
+    for (const [i, object] of objects.entries()) await node.put(object, 8 * MiB, { fill: i });
+    await node.put("big.0", 95 * MiB);
+    await until("all are spilled", () => objects.every((object) => store.stat(object)?.state === "spilled"));
+    const fused = (): string[] => node.onDisk.filter((name) => name.startsWith("fused-"));
+    for (const name of fused()) rmSync(join(node.spillDir, name));
+    store.free(objects.slice(0, 11));
+    await until("it was tried", () => node.log.some((line) => line.includes("can't be spilled")));
+    expect(fused()).to.deep.equal([]);
+    store.free(objects);
+  });
+
   it("a spill file that is mostly dead is written anew, so that the disk is given back", async () => {
     await begin({ capacity: 100 * MiB });
     const { store } = node;
