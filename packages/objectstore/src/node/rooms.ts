@@ -176,12 +176,19 @@ export class Rooms {
     this.checkClients(wanted); // there may have been a wait for the disk
     const made: Entry[] = [];
     const waits: Promise<void>[] = [];
+    const onDisk = (creation: Creation): boolean => share?.for.has(creation) === true;
+    let due = bytesOf(wanted.filter((one) => !onDisk(one) && this.known(one) === undefined));
     try {
       const rooms = wanted.map((creation) => {
         const known = this.known(creation);
         if (known !== undefined) return roomOf(known);
-        const entry =
-          share?.for.has(creation) === true ? this.onDisk(creation, share) : this.inMemory(creation, waits);
+        let entry: Entry;
+        if (share !== undefined && onDisk(creation)) {
+          entry = this.onDisk(creation, share);
+        } else {
+          due -= fileLength(creation.size);
+          entry = this.inMemory(creation, due, waits);
+        }
         made.push(entry);
         return roomOf(entry);
       });
@@ -204,10 +211,11 @@ export class Rooms {
     if (this.core.departed.has(client)) throw clientGone(client)();
   }
 
-  private inMemory(creation: Creation, waits: Promise<void>[]): Entry {
+  /** `due`: bytes of memory that the others of the same request will take. */
+  private inMemory(creation: Creation, due: number, waits: Promise<void>[]): Entry {
     const { entries, pool } = this.core;
     const before = entries.get(creation.object);
-    const { segment, cleared } = pool.take(fileLength(creation.size), creation.client);
+    const { segment, cleared } = pool.take(fileLength(creation.size), creation.client, due);
     if (cleared !== undefined) waits.push(cleared);
     // The writer will put its file under this name, and that must not be the last one of what is there.
     if (before?.segment !== undefined) linkIfThere(before.segment, this.core.pathOf(before));

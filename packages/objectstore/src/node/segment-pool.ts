@@ -57,11 +57,12 @@ export class SegmentPool {
   }
 
   /**
-   * A file of at least `length` bytes, for which there must be room.
+   * A file of at least `length` bytes, for which there must be room. `due`: bytes that are promised beside it, so that
+   * it may not be longer by those.
    * @throws ObjectStoreFullError if the file system has no room
    */
-  take(length: number, client: string): Taken {
-    const spare = this.capacity - this.used;
+  take(length: number, client: string, due = 0): Taken {
+    const spare = this.capacity - this.used - due;
     const segment =
       this.reuse(length, client, spare) ??
       (this.lookAtSeen(LOOK) ? this.reuse(length, client, spare) : undefined) ??

@@ -177,6 +177,21 @@ describe("a node's store: memory", function () {
     await node.agrees();
   });
 
+  it("several rooms at once take no more than there is, whatever files are warm", async () => {
+    const { store } = node;
+    const page = 4 * KiB;
+    await node.put("obj.1.0", 6 * MiB, { by: "a" });
+    store.free(["obj.1.0"]);
+    const rest = store.capacity - (taken(6 * MiB) - 100 * page);
+    const sizes = [taken(6 * MiB) - 100 * page, rest].map((length) => length - 128);
+    const rooms = await store.reserve(
+      sizes.map((size, i) => ({ object: `obj.${i}.1`, size, client: "a", role: "primary" as const })),
+    );
+    expect(rooms.map(({ file }) => file > 0)).to.deep.equal([true, true]);
+    expect(store.used).to.equal(store.capacity);
+    await until("no more is in memory", () => node.inMemory <= store.capacity);
+  });
+
   it("a writer killed in the middle of a write: its file is nobody's, and its bytes are given back", async () => {
     const { store } = node;
     const other = node.beside();
