@@ -13,6 +13,8 @@ export interface PoolOptions {
 interface Peer {
   readonly links: Set<Link>;
   dialling: Promise<Link> | undefined;
+  /** One more connection could not be had: none is tried before. Milliseconds of `performance.now()`. */
+  notBefore: number;
 }
 
 export class Pool {
@@ -34,19 +36,29 @@ export class Pool {
   async link(address: DataAddress): Promise<Link> {
     if (this.#closed) throw new ConnectionError("this process takes no part in transfers any more");
     const id = `${address.hosts.join(",")}:${address.port}:${address.key}`;
-    const unreachable = this.#unreachable.get(id);
-    if (unreachable !== undefined && unreachable.until > performance.now()) throw unreachable.error;
+    const now = performance.now();
     let peer = this.#peers.get(id);
-    if (peer === undefined) this.#peers.set(id, (peer = { links: new Set(), dialling: undefined }));
     let least: Link | undefined;
-    for (const link of peer.links)
+    for (const link of peer?.links ?? [])
       if (!link.over && (least === undefined || link.channels < least.channels)) least = link;
-    const enough = peer.links.size >= this.#options.limits.connectionsPerPeer;
-    if (least !== undefined && (least.channels === 0 || enough)) return least;
+    if (peer !== undefined && least !== undefined) {
+      const enough = peer.links.size >= this.#options.limits.connectionsPerPeer || now < peer.notBefore;
+      if (least.channels === 0 || enough) return least;
+    } else {
+      const unreachable = this.#unreachable.get(id);
+      if (unreachable !== undefined && unreachable.until > now) throw unreachable.error;
+    }
+    if (peer === undefined)
+      this.#peers.set(id, (peer = { links: new Set(), dialling: undefined, notBefore: 0 }));
     peer.dialling ??= this.#dial(id, peer, address);
     if (least === undefined) return peer.dialling;
     peer.dialling.catch(() => {}); // while a second one is dialled, or can't be had, the first is as good
     return least;
+  }
+
+  /** Ports that are remembered, because there are connections or because they could not be reached. */
+  get known(): number {
+    return new Set([...this.#peers.keys(), ...this.#unreachable.keys()]).size;
   }
 
   close(): void {
@@ -71,16 +83,22 @@ export class Pool {
       });
       peer.links.add(link);
       this.#unreachable.delete(id);
-      this.#sweeper ??= setInterval(() => this.#sweep(), Math.max(10, limits.idleMs / 4)).unref();
       if (this.#closed) link.destroy(new ConnectionError("this process takes no part in transfers any more"));
       return link;
     } catch (thrown) {
       const error = toError(thrown);
-      this.#unreachable.set(id, { until: performance.now() + limits.unreachableMs, error });
-      if (peer.links.size === 0) this.#peers.delete(id);
+      const until = performance.now() + limits.unreachableMs;
+      if (peer.links.size > 0) {
+        peer.notBefore = until; // the port is there, whatever was the matter with this one
+      } else {
+        this.#unreachable.set(id, { until, error });
+        this.#peers.delete(id);
+      }
       throw error;
     } finally {
       peer.dialling = undefined;
+      if (!this.#closed)
+        this.#sweeper ??= setInterval(() => this.#sweep(), Math.max(10, limits.idleMs / 4)).unref();
     }
   }
 
@@ -92,5 +110,8 @@ export class Pool {
       for (const link of links)
         if (link.channels === 0 && now - link.idleSince > this.#options.limits.idleMs) link.destroy(idle);
     }
+    if (this.#peers.size > 0 || this.#unreachable.size > 0) return;
+    clearInterval(this.#sweeper);
+    this.#sweeper = undefined;
   }
 }
