@@ -109,7 +109,7 @@ describe("an object that was made again under the same id", () => {
         await pull; // nothing of the old one had come
         expect([into.tags, Buffer.compare(into.bytes, young as Uint8Array)]).to.deep.equal([[NEW], 0]);
       } else {
-        expect(((await caught(pull)) as Error).message).to.contain("made again");
+        expect((await caught(pull)).message).to.contain("made again");
         expect([into.tags, into.arrivals.length]).to.deep.equal([[OLD], 3]);
       }
     }
