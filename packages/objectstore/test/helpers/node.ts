@@ -91,9 +91,9 @@ export class Node {
   get inMemory(): number {
     const names = readdirSync(this.store.dir).filter((name) => name !== ".owner");
     const sizes = new Map(
-      names.map((name) => {
-        const { ino, size } = statSync(join(this.store.dir, name));
-        return [ino, size];
+      names.flatMap((name) => {
+        const found = statSync(join(this.store.dir, name), { throwIfNoEntry: false }); // may be going right now
+        return found === undefined ? [] : [[found.ino, found.size] as const];
       }),
     );
     return [...sizes.values()].reduce((sum, size) => sum + size, 0);
