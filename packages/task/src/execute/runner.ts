@@ -2,20 +2,16 @@
 import { encode, type Encoded } from "@stingray/objectstore";
 import {
   Op,
-  Owner,
   SerializationError,
   TaskCancelledError,
-  TaskError,
   TaskStatus,
   TaskTimeoutError,
   ValueKind,
-  errorTexts,
   toError,
   type Location,
   type NodeId,
   type ObjectId,
   type ProcessId,
-  type StingrayError,
   type TaskStatus as Status,
   type ValueDesc,
 } from "@stingray/protocol";
@@ -26,7 +22,9 @@ import type { ObjectTable } from "../objects/table.js";
 import { encodeThrown } from "../objects/thrown.js";
 import type { Values } from "../objects/values.js";
 import type { IncomingCall } from "./call.js";
+import { HandOvers } from "./hand-overs.js";
 import { runStream } from "./stream-body.js";
+import { taskError } from "./task-error.js";
 
 export interface RunnerLinks {
   readonly table: ObjectTable;
@@ -42,22 +40,15 @@ export type Finished = (tookUs: number) => void;
 export type Body = (...args: unknown[]) => unknown;
 
 export class CallRunner {
-  /** References in results whose receivers have not said yet that they hold them, by the answer they went with. */
-  private readonly transfers = new Map<Channel, Map<string, ObjectEntry[]>>();
+  private readonly handOvers: HandOvers;
 
-  constructor(private readonly links: RunnerLinks) {}
+  constructor(private readonly links: RunnerLinks) {
+    this.handOvers = new HandOvers(links);
+  }
 
   /** On every endpoint that takes calls. */
   serve(endpoint: Endpoint): void {
-    endpoint.serve(Owner.borrowed, ({ call, index }, channel) => {
-      this.transferred(channel, transferKey(call, index), []);
-      return {};
-    });
-    endpoint.onChannelClosed((channel) => {
-      const all = this.transfers.get(channel);
-      this.transfers.delete(channel);
-      for (const entries of all?.values() ?? []) this.letGo(entries);
-    });
+    this.handOvers.serve(endpoint);
   }
 
   /**
@@ -157,7 +148,7 @@ export class CallRunner {
       const encoded = call.returns < 0 ? [] : encodeResults(call, value);
       const refs: string[] = [];
       for (const one of encoded) for (const id of one.refs) refs.push(id);
-      const confirmed = this.mustConfirm(call, revived);
+      const confirmed = this.handOvers.mustConfirm(call, revived);
       const waits: Promise<unknown>[] = confirmed === undefined ? [] : [confirmed];
       const descriptions: ValueDesc[] = [];
       for (let i = 0; i < encoded.length; i++) {
@@ -179,7 +170,7 @@ export class CallRunner {
     refs: readonly string[],
     finished: Finished,
   ): void {
-    const held = refs.length > 0 ? this.handOver(call, refs) : undefined;
+    const held = refs.length > 0 ? this.handOvers.handOver(call, refs) : undefined;
     this.answer(call, TaskStatus.Ok, descriptions, tookUs, held, finished);
   }
 
@@ -192,7 +183,7 @@ export class CallRunner {
     refs: readonly string[],
     finished: Finished,
   ): Promise<void> {
-    const kept = this.keep(refs);
+    const kept = this.handOvers.keep(refs);
     try {
       // Also after a failure: what is written when the call is made again would be taken for the same objects.
       const outcomes = await Promise.allSettled(waits);
@@ -204,7 +195,7 @@ export class CallRunner {
         if (desc?.[0] === ValueKind.Stored) this.links.freeStored(desc[2] as ObjectId, desc[1]);
       this.answerError(call, toError(error), tookUs, finished);
     } finally {
-      this.letGo(kept);
+      this.handOvers.letGo(kept);
     }
   }
 
@@ -221,66 +212,6 @@ export class CallRunner {
     }
   }
 
-  /** References that are to be handed over must not be freed until then. */
-  private keep(ids: readonly string[]): ObjectEntry[] {
-    const { table } = this.links;
-    const kept = ids.flatMap((id) => table.lookup(id as ObjectId) ?? []);
-    for (const entry of kept) table.pin(entry);
-    return kept;
-  }
-
-  private letGo(entries: readonly ObjectEntry[]): void {
-    for (const entry of entries) this.links.table.unpin(entry);
-  }
-
-  /** `entries` went with this answer; those that went with it before, in an earlier attempt, are of no use any more. */
-  private transferred(channel: Channel, key: string, entries: ObjectEntry[]): void {
-    const known = this.transfers.get(channel);
-    const before = known?.get(key);
-    if (entries.length > 0) {
-      if (known === undefined) this.transfers.set(channel, new Map([[key, entries]]));
-      else known.set(key, entries);
-    } else if (known?.delete(key) === true && known.size === 0) this.transfers.delete(channel);
-    if (before !== undefined) this.letGo(before);
-  }
-
-  /**
-   * References that came with the arguments and are kept: their owners must know before the caller lets go of them.
-   * Where the caller is the owner, the note went ahead of the answer on the same channel.
-   */
-  private mustConfirm(call: IncomingCall, revived: ObjectEntry[]): Promise<void> | undefined {
-    if (revived.length === 0) return undefined;
-    const mailbox = call.lease === "";
-    const foreign = revived.filter((e) => !e.owned && !e.freed && (mailbox || e.owner !== call.owner));
-    // An owner that is gone can't free anything: its loss shows at the reference itself.
-    return foreign.length === 0 ? undefined : this.links.table.confirm(foreign).catch(() => {});
-  }
-
-  /**
-   * References inside results, which are sent in the same turn: lent to the receiver where they are ours, held until it
-   * says so where they are not. Nothing of it stays when the channel closes.
-   */
-  private handOver(call: IncomingCall, ids: readonly string[], index?: number): string[] {
-    if (call.channel.closed !== undefined) return []; // nobody would ever give them back
-    const kept: ObjectEntry[] = [];
-    const out: string[] = [];
-    for (const id of ids) {
-      const entry = this.links.table.lookup(id as ObjectId);
-      if (entry === undefined) continue;
-      out.push(entry.ownerNode === undefined ? id : `${id}/${entry.ownerNode}`);
-      if (entry.owned) {
-        this.links.table.lend(entry, call.owner);
-        // Its borrows end when this channel closes; the call may have come by another, to the mailbox of an actor.
-        this.links.channelTo(call.owner, call.channel.peer.node);
-      } else if (entry.owner !== call.owner) {
-        this.links.table.pin(entry);
-        kept.push(entry);
-      }
-    }
-    this.transferred(call.channel, transferKey(call.sequence, index), kept);
-    return out;
-  }
-
   private async yield(call: IncomingCall, index: number, value: unknown): Promise<void> {
     let encoded: Encoded;
     try {
@@ -288,14 +219,14 @@ export class CallRunner {
     } catch (error) {
       throw new UnsendableItem(error);
     }
-    const kept = this.keep(encoded.refs);
+    const kept = this.handOvers.keep(encoded.refs);
     try {
       const desc = await this.describe(call, index, encoded, `item of ${call.name}`);
       const message = [Op.TaskYield, call.sequence, index, desc];
-      const refs = kept.length > 0 ? this.handOver(call, encoded.refs, index) : undefined;
+      const refs = kept.length > 0 ? this.handOvers.handOver(call, encoded.refs, index) : undefined;
       call.channel.send(refs === undefined ? message : [...message, refs]);
     } finally {
-      this.letGo(kept);
+      this.handOvers.letGo(kept);
     }
   }
 
@@ -349,10 +280,6 @@ export class CallRunner {
   }
 }
 
-function transferKey(call: number, index: number | undefined): string {
-  return `${call}.${index ?? ""}`;
-}
-
 /** Takes the error about an item of a stream past those that the generator throws: it is not one of user code. */
 class UnsendableItem extends Error {
   readonly error: Error;
@@ -382,32 +309,4 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (
     typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function"
   );
-}
-
-/** What user code threw, for the caller: its message, and its stack in the worker. */
-export function taskError(name: string, original: Error, thrown: unknown = original): StingrayError {
-  const texts = errorTexts(original);
-  const error = new TaskError(`${name} failed: ${kindOf(original, texts.name)}: ${texts.message}`, {
-    cause: thrown,
-    detail: { function: name, pid: process.pid },
-  });
-  const frames = texts.stack?.split("\n").filter((line) => /^\s+at /.test(line)) ?? [];
-  // Frames of the worker's own machinery say nothing about the user's mistake.
-  const own = frames.findIndex((line) =>
-    /[\\/](task|actor)[\\/](dist[\\/])?src[\\/]execute[\\/]|async_hooks/.test(line),
-  );
-  error.stack = [
-    `${error.name}: ${error.message}`,
-    ...(own > 0 ? frames.slice(0, own) : frames),
-    `    at worker (pid ${process.pid})`,
-  ].join("\n");
-  return error;
-}
-
-/** A subclass that sets no name of its own is told by that of its class. */
-function kindOf(error: Error, name: string): string {
-  if (name !== "Error") return name;
-  const own: unknown = (Object.getPrototypeOf(error) as { constructor?: { name?: unknown } } | null)
-    ?.constructor?.name;
-  return typeof own === "string" && own !== "" ? own : name;
 }
