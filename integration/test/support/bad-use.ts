@@ -1,4 +1,5 @@
 /** What the tests of bad use ask of every error. */
+import { inspect } from "node:util";
 import { expect } from "chai";
 import type { StingrayError } from "stingray";
 
@@ -14,7 +15,7 @@ export async function refused(
   const started = performance.now();
   const error = await promise.then(
     (value) => {
-      throw new Error(`resolved with ${String(value)} instead of a ${cls.name}`);
+      throw new Error(`resolved with ${inspect(value).slice(0, 200)} instead of a ${cls.name}`);
     },
     (thrown: unknown) => thrown,
   );

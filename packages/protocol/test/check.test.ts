@@ -43,7 +43,7 @@ describe("checking decoders", () => {
     ).to.include("rows[1][1] must be a whole number from 0");
     expect(at(() => record({ a: mapOf(uint) })({ a: { x: "no" } }, "body"))).to.include("body.a.x must be");
     expect(at(() => taskRun([Op.TaskRun, 1, "lease", 0, 5, 1, 0], "TaskRun"))).to.include("TaskRun[4]");
-    expect(at(() => valueDesc([1, [10, []], "not an id"], "value"))).to.include(
+    expect(at(() => valueDesc([1, [10, [], 0], "not an id"], "value"))).to.include(
       "value.object must be an object id",
     );
   });

@@ -167,7 +167,9 @@ export class SpillDir {
   async close(): Promise<void> {
     const made = await this.claimed;
     await Promise.allSettled(this.removals);
-    if (made === true && this.path !== undefined) await rm(this.path, { recursive: true, force: true });
+    if (made !== true || this.path === undefined) return;
+    await rm(this.path, { recursive: true, force: true });
+    await rmdir(dirname(this.path)).catch(() => undefined); // others of this machine may have theirs in it
   }
 
   /** What the file system has for us. */

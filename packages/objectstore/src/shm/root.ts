@@ -14,6 +14,7 @@ const LEAST_SHM = 128 * MiB;
 /** A directory that was begun so long ago and has no owner was left by a process that died meanwhile. */
 const STALE_MS = 60_000;
 const BEGUN = ".new-";
+const TRIES = 10;
 
 export interface StorePlace {
   readonly path: string;
@@ -65,10 +66,7 @@ export function defaultStoreDir(node: string, options: { least?: number } = {}):
  * @throws InvalidOptionError if a living process has it, or others could replace what is in its parent
  */
 export async function claimDir(dir: string): Promise<void> {
-  const parent = dirname(dir);
-  await mkdir(parent, { recursive: true, mode: 0o700 });
-  await checkParent(parent);
-  const begun = await mkdtemp(join(parent, BEGUN)); // mode 0700
+  const begun = await begin(dirname(dir));
   try {
     await writeOwner(begun);
     await rename(begun, dir).catch(async (thrown: unknown) => {
@@ -84,6 +82,19 @@ export async function claimDir(dir: string): Promise<void> {
     });
   } finally {
     await rm(begun, { recursive: true, force: true });
+  }
+}
+
+/** A new directory in `parent`, mode 0700. The last other store in it may just be removing it, now that it is empty. */
+async function begin(parent: string): Promise<string> {
+  for (let left = TRIES; ; left--) {
+    await mkdir(parent, { recursive: true, mode: 0o700 });
+    try {
+      await checkParent(parent);
+      return await mkdtemp(join(parent, BEGUN));
+    } catch (thrown) {
+      if (errorCode(thrown) !== "ENOENT" || left === 0) throw thrown;
+    }
   }
 }
 

@@ -10,7 +10,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
-import { KiB, MiB, Node, SPILL_NAME, refused, taken } from "../helpers/node.js";
+import { KiB, MiB, Node, refused, taken } from "../helpers/node.js";
 import { place } from "../helpers/place.js";
 import { until } from "../helpers/until.js";
 
@@ -255,7 +255,7 @@ describe("a node's store: disk", function () {
     store.free(ids(5));
     await node.put("more.0", 3 * MiB);
     await store.close();
-    expect(readdirSync(join(limited.path, "disk", SPILL_NAME))).to.deep.equal([]);
+    expect(readdirSync(join(limited.path, "disk"))).to.deep.equal([]);
     rmSync(join(limited.path, "disk"), { recursive: true });
     limited.leave();
   });
