@@ -4,8 +4,8 @@
  */
 import type { StoreRoom } from "@stingray/protocol";
 
-/** Larger objects take so long to write that a round trip does not matter. Bytes. */
-const LARGEST = 16 * 1024 * 1024;
+/** Larger objects take so long to write that a round trip does not matter, and too much room to wait for. Bytes. */
+const LARGEST = 128 * 1024 * 1024;
 /** Beside the value, the header. Bytes. */
 const BESIDE = 128;
 /** A file may be so much larger than what is asked, as a part of it. */
