@@ -24,6 +24,7 @@ export type { Arrival } from "./node/arrival.js";
 export type { StorePlace } from "./shm/root.js";
 export { DataPort } from "./transfer/port.js";
 export { Puller } from "./transfer/puller.js";
+export { agentSource } from "./transfer/agent-source.js";
 export { ChunkMap, CHUNK_BYTES } from "./transfer/chunks.js";
 export { PIECE_BYTES } from "./transfer/types.js";
 export type { DataPortOptions } from "./transfer/port.js";

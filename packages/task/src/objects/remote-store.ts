@@ -1,5 +1,12 @@
 /** Large objects for a process that has no store on its machine: over the network from and to the agents of nodes. */
-import { ChunkMap, Puller, type Encoded, type Source, type StoredBytes } from "@stingray/objectstore";
+import {
+  ChunkMap,
+  Puller,
+  agentSource,
+  type Encoded,
+  type Source,
+  type StoredBytes,
+} from "@stingray/objectstore";
 import {
   Agent,
   ObjectLostError,
@@ -11,9 +18,6 @@ import {
 } from "@stingray/protocol";
 import type { Channel } from "@stingray/broker";
 
-/** One piece over the links between processes, where the data port can't be reached. Milliseconds. */
-const PIECE_MS = 30_000;
-const ADDRESS_MS = 5_000;
 const SEAL_MS = 30_000;
 
 export interface RemoteStoreLinks {
@@ -64,17 +68,6 @@ export class RemoteStore {
   }
 
   private source(object: ObjectId, node: NodeId, agent: ProcessId): Source {
-    const channel = this.links.channelTo(agent, node);
-    return {
-      name: agent,
-      address: async () => {
-        const address = await channel.request(Agent.storeAddress, {}, { timeoutMs: ADDRESS_MS });
-        return address.hosts.length === 0 ? undefined : address;
-      },
-      read: (offset, length) =>
-        channel.request(Agent.storeRead, { object, offset, length }, { timeoutMs: PIECE_MS }),
-      write: (offset, bytes, crc) =>
-        channel.request(Agent.storeWrite, { object, offset, bytes, crc }, { timeoutMs: PIECE_MS }),
-    };
+    return agentSource(object, agent, this.links.channelTo(agent, node));
   }
 }

@@ -1,5 +1,5 @@
 /** The part of the composition root that makes up the object store of a node. */
-import { Puller, type Source } from "@stingray/objectstore";
+import { Puller, agentSource } from "@stingray/objectstore";
 import { Agent, Op, Process, ownerOf, type NodeId, type ObjectId, type ProcessId } from "@stingray/protocol";
 import { publishObjectNews } from "../../feed/mod.js";
 import type { ListingParts } from "./listing.js";
@@ -10,9 +10,6 @@ import type { ReplicaHooks } from "./replicas.js";
 import * as t from "../tokens.js";
 import { Traffic } from "./traffic.js";
 
-/** One piece of a transfer over the links between processes. Milliseconds. */
-const READ_MS = 15_000;
-const ADDRESS_MS = 5_000;
 /** A copy that another node is to keep. Milliseconds. */
 const KEEP_MS = 600_000;
 
@@ -52,26 +49,14 @@ export function provideStore(provide: t.Provide, get: t.Get): void {
     return new Pulls(of(t.NODE_STORE), of(t.PULLER), of(t.LOCATIONS), {
       node,
       agent,
-      source: (object, other, otherAgent) => sourceAt(get, object, other, otherAgent),
+      source: (object, other, otherAgent) =>
+        agentSource(object, otherAgent, of(t.PEERS).channel(otherAgent as ProcessId, other as NodeId)),
       jobOf,
       received: (bytes) => of(t.TRAFFIC).received(bytes),
       copied,
     });
   });
   provide(t.OBJECTS, (of) => new Objects(of(t.NODE_STORE), of(t.PULLS), of(t.LOCATIONS), { jobOf, copied }));
-}
-
-function sourceAt(get: t.Get, object: string, node: string, agent: string): Source {
-  const channel = get(t.PEERS).channel(agent as ProcessId, node as NodeId);
-  return {
-    name: agent,
-    address: async () => {
-      const address = await channel.request(Agent.storeAddress, {}, { timeoutMs: ADDRESS_MS });
-      return address.hosts.length === 0 ? undefined : address;
-    },
-    read: (offset, length) =>
-      channel.request(Agent.storeRead, { object, offset, length }, { timeoutMs: READ_MS }),
-  };
 }
 
 export function replicaHooks(get: t.Get): ReplicaHooks {
