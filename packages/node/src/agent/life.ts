@@ -2,8 +2,7 @@
  * One life of a node: from its ids to its end. A node that the cluster has declared dead ends its life at once, and
  * may begin another under new ids (see agent.ts).
  */
-import { mkdir, rm, rmdir } from "node:fs/promises";
-import { dirname } from "node:path";
+import { mkdir, rm } from "node:fs/promises";
 import type { NatsConnection } from "@nats-io/nats-core";
 import { Transport } from "@stingray/broker";
 import { connectBroker, requireJetStream, watchConnection } from "@stingray/broker/connect";
@@ -116,10 +115,7 @@ export class AgentLife {
         dropped: (object) => get(t.LOCATIONS).removed([object]),
       }),
     ]);
-    this.undo.push(async () => {
-      await store.close();
-      await rmdir(dirname(this.storeDir)).catch(() => undefined); // other nodes of this machine may have theirs in it
-    });
+    this.undo.push(() => store.close());
     this.undo.push(() =>
       transport.close({ drainMs: get(t.CONNECTION_STATE).up ? DRAIN_MS : DRAIN_WITHOUT_BROKER_MS }),
     );
