@@ -91,8 +91,12 @@ export class Bucket {
     };
   }
 
-  /** @param expected revision that the key must have; 0 none ever; undefined any */
-  publish(key: string, data: Uint8Array, expected: number | undefined): Promise<Published> {
+  /**
+   * @param write id of this write, by which the broker knows a resend: its first answer comes again, also where
+   *   others wrote over it since
+   * @param expected revision that the key must have; 0 none ever; undefined any
+   */
+  publish(key: string, data: Uint8Array, write: string, expected: number | undefined): Promise<Published> {
     const limit = this.#link.connection.info?.max_payload;
     if (limit !== undefined && data.length > limit - 1024) {
       throw new InvalidArgumentError(
@@ -102,7 +106,7 @@ export class Bucket {
     }
     return this.#write(
       key,
-      (expect) => this.#link.js.publish(this.#subject(key), data, { expect }),
+      (expect) => this.#link.js.publish(this.#subject(key), data, { expect, msgID: write }),
       expected,
     );
   }
@@ -112,12 +116,13 @@ export class Bucket {
    * (there is nothing else to purge, one message per key is kept): nats-server 2.9 makes consumers that lag a little
    * skip messages of other keys when one key is purged.
    */
-  mark(key: string, expected: number | undefined): Promise<Published> {
+  mark(key: string, write: string, expected: number | undefined): Promise<Published> {
     const deletion = headers();
     deletion.set(OPERATION, "DEL");
     return this.#write(
       key,
-      (expect) => this.#link.js.publish(this.#subject(key), Empty, { expect, headers: deletion }),
+      (expect) =>
+        this.#link.js.publish(this.#subject(key), Empty, { expect, headers: deletion, msgID: write }),
       expected,
     );
   }

@@ -52,7 +52,7 @@ export class KvTable<T> implements Table<T> {
     const [write, data] = this.#encode(key, value);
     let expected = 0;
     for (let turn = 0; turn < MAX_TURNS; turn++) {
-      const done = await this.#options.bucket.publish(key, data, expected);
+      const done = await this.#options.bucket.publish(key, data, write, expected);
       if (done.ok) return done;
       const { entry, row } = await this.#find(key);
       if (row?.write === write) return { ok: true, revision: row.revision }; // our own, its answer was lost
@@ -67,7 +67,7 @@ export class KvTable<T> implements Table<T> {
   async update(key: string, value: T, revision: number): Promise<Written<T>> {
     const [write, data] = this.#encode(key, value);
     checkRevision(revision);
-    const done = await this.#options.bucket.publish(key, data, revision);
+    const done = await this.#options.bucket.publish(key, data, write, revision);
     if (done.ok) return done;
     const { row } = await this.#find(key);
     if (row?.write === write) return { ok: true, revision: row.revision };
@@ -75,8 +75,8 @@ export class KvTable<T> implements Table<T> {
   }
 
   async put(key: string, value: T): Promise<number> {
-    const [, data] = this.#encode(key, value);
-    const done = await this.#options.bucket.publish(key, data, undefined);
+    const [write, data] = this.#encode(key, value);
+    const done = await this.#options.bucket.publish(key, data, write, undefined);
     if (done.ok) return done.revision;
     throw new ConnectionError(`writing ${this.name}/${key}: the broker refused a write without a condition`);
   }
@@ -84,7 +84,7 @@ export class KvTable<T> implements Table<T> {
   async delete(key: string, revision?: number): Promise<Written<T>> {
     this.#checkKey(key);
     if (revision !== undefined) checkRevision(revision);
-    const done: Published = await this.#options.bucket.mark(key, revision);
+    const done: Published = await this.#options.bucket.mark(key, newWriteId(), revision);
     if (done.ok) {
       this.#markers.note(done.revision);
       return done;

@@ -21,6 +21,8 @@ import {
 } from "@nats-io/jetstream";
 import { AuthError, ConnectionError, StingrayError } from "@stingray/protocol";
 
+/** The broker's code for "a message with this id is being stored just now" (clusters, from nats-server 2.10). */
+const DUPLICATE_IN_PROCESS = 10158;
 /** An attempt that got no answer in this time is made again, in milliseconds (the overall deadline still holds). */
 const ATTEMPT_MS = 2000;
 const FIRST_PAUSE_MS = 10;
@@ -210,6 +212,7 @@ function classify(thrown: unknown, connection: NatsConnection): Fault {
   if (error instanceof errors.TimeoutError || error instanceof RequestError) return { kind: "passing" };
   if (error instanceof JetStreamApiError) {
     if (error.code === JetStreamApiCodes.StreamNotFound) return { kind: "absent" };
+    if (error.code === DUPLICATE_IN_PROCESS) return { kind: "passing" };
     if (error.code !== JetStreamApiCodes.JetStreamNotEnabledForAccount && error.status === 503) {
       return { kind: "passing" }; // no leader for the moment
     }

@@ -4,6 +4,7 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
 import { newActorId, newJobId, ProtocolError, Subjects } from "@stingray/protocol";
 import { Bucket } from "../src/bucket.js";
+import { newWriteId } from "../src/codec.js";
 import { BrokerLink } from "../src/link.js";
 import { MarkerSweeper } from "../src/markers.js";
 import { ControlStore, nameKey } from "../src/mod.js";
@@ -153,14 +154,14 @@ describe("buckets", function () {
     const sweeper = new MarkerSweeper(bucket, 20);
     const data = new Uint8Array([1]);
     for (let i = 0; i < 40; i++) {
-      await bucket.publish(`k${i}`, data, undefined);
-      const marker = await bucket.mark(`k${i}`, undefined);
+      await bucket.publish(`k${i}`, data, newWriteId(), undefined);
+      const marker = await bucket.mark(`k${i}`, newWriteId(), undefined);
       if (marker.ok) sweeper.note(marker.revision);
     }
-    const again = await bucket.publish("k7", data, undefined);
-    const row = await bucket.publish("other", data, undefined);
+    const again = await bucket.publish("k7", data, newWriteId(), undefined);
+    const row = await bucket.publish("other", data, newWriteId(), undefined);
     if (row.ok) sweeper.note(row.revision); // a mistaken one: it is a row, and stays
-    await bucket.publish("last", data, undefined);
+    await bucket.publish("last", data, newWriteId(), undefined);
     const count = async (): Promise<number> => (await link.jsm.streams.info(bucket.stream)).state.messages;
     await until("the markers to go", async () => (await count()) === 3);
     expect((await bucket.get("k7"))?.revision).to.equal(again.ok && again.revision);
