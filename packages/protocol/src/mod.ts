@@ -160,6 +160,7 @@ export {
   leaseFailed,
   leasePending,
   leaseComing,
+  PENDING_NOTICES,
 } from "./messages/leases.js";
 export type {
   Shape,
@@ -169,6 +170,7 @@ export type {
   LeaseGrant,
   ExitReport,
   LeaseLost,
+  PendingNotice,
 } from "./messages/leases.js";
 export { workerAssign, workerExit, workerBlocked, workerUnblocked, logs } from "./messages/workers.js";
 export type { WorkerAssign, Logs } from "./messages/workers.js";
@@ -176,8 +178,8 @@ export { ACTOR_STATES, actorView, actorState, actorExited } from "./messages/act
 export type { ActorStateName, ActorView, ActorExited } from "./messages/actors.js";
 export { wireErrorCheck } from "./messages/wire-error.js";
 export type { WireError } from "./messages/wire-error.js";
-export { jobSpec, actorSpec, nodeView } from "./specs.js";
-export type { JobSpec, ActorSpec, MethodSpec, NodeView } from "./specs.js";
+export { jobSpec, actorSpec, nodeView, pendingDemand } from "./specs.js";
+export type { JobSpec, ActorSpec, MethodSpec, NodeView, PendingDemand } from "./specs.js";
 export { OUT_OF_SCOPE, Agent, Worker, Owner, Process, Join } from "./methods.js";
 export type { Method } from "./methods.js";
 export { encodeError, decodeError } from "./wire-errors.js";

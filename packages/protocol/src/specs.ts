@@ -133,9 +133,36 @@ export interface NodeView {
   storeCapacity: number;
   /** All that the store says of itself; absent where the node is of a version that says less. */
   store?: StoreFigures | undefined;
-  /** Demand that waits here, one line each with its reason. */
-  pending: { shape: Record<string, number>; count: number; reason: string }[];
+  /** What waits at this node's agent for a place, here or on any node. */
+  pending: PendingDemand[];
 }
+
+/** Demand that waits: of one shape, of one process; or an actor without a place. */
+export interface PendingDemand {
+  /** Resources of each, in the user's units. */
+  shape: Record<string, number>;
+  /** Workers that are asked for, or 1 for an actor. */
+  count: number;
+  /** Why it waits, for people. */
+  reason: string;
+  /** For how long it has waited, in milliseconds. Absent where the node is of a version that does not say. */
+  waitingMs?: number | undefined;
+  /** Whose it is. */
+  job?: string | undefined;
+  /** No node of the cluster could ever do it as they are: it waits for one that can. */
+  infeasible?: boolean | undefined;
+  /** The actor that waits, where it is one: `actor Counter (a…)`. */
+  actor?: string | undefined;
+}
+export const pendingDemand = record<PendingDemand>({
+  shape: mapOf(number),
+  count: uint,
+  reason: text,
+  waitingMs: optional(number),
+  job: optional(jobId),
+  infeasible: optional(bool),
+  actor: optional(text),
+});
 export const nodeView = record<NodeView>({
   node: nodeId,
   agent: processId,
@@ -150,11 +177,5 @@ export const nodeView = record<NodeView>({
   storeUsed: uint,
   storeCapacity: uint,
   store: optional(storeFigures),
-  pending: list(
-    record<{ shape: Record<string, number>; count: number; reason: string }>({
-      shape: mapOf(number),
-      count: uint,
-      reason: text,
-    }),
-  ),
+  pending: list(pendingDemand),
 });

@@ -1,5 +1,5 @@
 /** One thing that is asked for: a demand of a submitter here, an offer of another node, or a reservation. */
-import type { JobId, NodeId, ProcessId, Shape, StingrayError } from "@stingray/protocol";
+import type { JobId, NodeId, PendingNotice, ProcessId, Shape, StingrayError } from "@stingray/protocol";
 import { Resources } from "./amounts.js";
 import { LabelSelector } from "./labels.js";
 import type { Lease } from "./lease-book.js";
@@ -33,6 +33,8 @@ export interface AskOptions {
   shape: Shape;
   want: number;
   owner: AskOwner;
+  /** Of reservations: whom it is for. */
+  what?: string | undefined;
 }
 
 /**
@@ -47,6 +49,7 @@ export class Ask {
   readonly submitter: string;
   readonly key: string;
   readonly shape: Shape;
+  readonly what: string | undefined;
   readonly owner: AskOwner;
   readonly need: Resources;
   readonly selector: LabelSelector;
@@ -63,7 +66,7 @@ export class Ask {
   waitsFor: "resources" | "workers" | "never" = "resources";
   reason = "";
   /** When and of what the submitter was last told. */
-  told: { at: number; never: boolean } | undefined;
+  told: { at: number; notice: PendingNotice; reason: string } | undefined;
   /** When it last asked a node that seemed full. */
   knockedAt = -Infinity;
   /** Bids of nodes that refused it: not asked again before their next one. */
@@ -78,6 +81,7 @@ export class Ask {
     this.submitter = o.process ?? RESERVATIONS;
     this.key = o.key;
     this.shape = o.shape;
+    this.what = o.what;
     this.owner = o.owner;
     this.want = o.want;
     this.need = Resources.from(o.shape.resources);

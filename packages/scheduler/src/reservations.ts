@@ -29,6 +29,7 @@ export function pendingReservation(
     key,
     shape: q.shape,
     want: 1,
+    what: q.what,
     owner: { granted: (lease) => settle(lease), failed: (error) => settle(error) },
   });
   const { signal } = q;

@@ -33,6 +33,8 @@ export function snapshotOf(
         want: ask.want,
         waitingMs: ask.waitingSince === undefined ? 0 : now - ask.waitingSince,
         reason: ask.waitingSince === undefined ? reasonUnderWay(ask) : ask.reason,
+        waitsFor: ask.waitingSince === undefined ? undefined : ask.waitsFor,
+        what: ask.what,
       })),
     workers: { ...book.workers.count(), starting: book.starting },
   };

@@ -1,5 +1,13 @@
 /** What the lease scheduler asks of its agent, and what it is asked for. */
-import type { ExitReport, JobId, NodeId, ProcessId, Shape, StingrayError } from "@stingray/protocol";
+import type {
+  ExitReport,
+  JobId,
+  NodeId,
+  PendingNotice,
+  ProcessId,
+  Shape,
+  StingrayError,
+} from "@stingray/protocol";
 import type { Allocation } from "./account.js";
 import type { LeaseState } from "./lease-state.js";
 
@@ -53,8 +61,8 @@ export interface LeaseEffects {
   revoke(submitter: ProcessId, lease: string): void;
   /** No worker of this shape can be had; the demand is dropped. */
   fail(submitter: ProcessId, key: string, error: StingrayError): void;
-  /** Still waiting, and why. */
-  pending(submitter: ProcessId, key: string, reason: string): void;
+  /** Still waiting, and why; `notice` says whether the user should hear of it. */
+  pending(submitter: ProcessId, key: string, reason: string, notice: PendingNotice): void;
   /** The worker of a granted lease ended. */
   lost(submitter: ProcessId, lease: string, worker: ProcessId, report: ExitReport): void;
   /** Asks another node to grant `count` leases straight to the submitter. A rejection counts as a refusal. */
@@ -85,6 +93,8 @@ export interface LeaseLimits {
   revokeAfterMs: number;
   /** A demand waits for so long before leases are revoked for it. Default 50. */
   waitBeforeRevokeMs: number;
+  /** After this a demand's submitter is told why it waits, for those who ask it. Default 250. */
+  noteMs: number;
   /** When a demand that no node can ever serve is reported. Default 3,000. */
   infeasibleNoticeMs: number;
   /** When, and how often, a demand that waits for busy nodes is reported. Default 30,000. */
@@ -117,6 +127,7 @@ export function defaultLimits(cpus: number, given: Partial<LeaseLimits> = {}): L
     joinAbove: Math.min(maxWorkers, Math.max(8, 4 * whole)),
     revokeAfterMs: 100,
     waitBeforeRevokeMs: 50,
+    noteMs: 250,
     infeasibleNoticeMs: 3_000,
     busyNoticeMs: 30_000,
     softAffinityMs: 1_000,
@@ -176,6 +187,10 @@ export interface LeaseSnapshot {
     want: number;
     waitingMs: number;
     reason: string;
+    /** What has to come: resources that are in use, fewer workers, or (`never`) another node. Undefined: it is under way. */
+    waitsFor: "resources" | "workers" | "never" | undefined;
+    /** Of reservations: whom it is for, as in `ReserveRequest.what`. */
+    what: string | undefined;
   }[];
   workers: { busy: number; blocked: number; reserved: number; starting: number };
 }

@@ -160,6 +160,8 @@ describe("LeaseScheduler on one node", () => {
     s.submit(1);
     await world.clock.advance(2900);
     expect(s.reasons).to.deep.equal([]);
+    expect(s.notes, "there for those who ask, long before").to.have.length(1);
+    expect(s.notes[0]).to.include("needs special: 1");
     await world.clock.advance(60_000);
     expect(s.reasons).to.have.length(1);
     expect(s.reasons[0]).to.include("needs special: 1, this node has none");

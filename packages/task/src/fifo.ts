@@ -43,6 +43,11 @@ export class Fifo<T> {
     return true;
   }
 
+  /** All items, in order, left where they are. */
+  *[Symbol.iterator](): Generator<T> {
+    for (let i = this.head; i < this.items.length; i++) yield this.items[i] as T;
+  }
+
   /** All items, taken out. */
   drain(): T[] {
     const all = this.items.slice(this.head) as T[];

@@ -49,7 +49,8 @@ export function leaseEffects({ own, peers, pool, jobSpec, changed }: EffectParts
       peers.send(submitter, [Op.LeaseComing, key, lease, coming]),
     revoke: (submitter, lease) => peers.send(submitter, [Op.LeaseRevoke, lease]),
     fail: (submitter, key, error) => peers.send(submitter, [Op.LeaseFailed, key, encodeError(error)]),
-    pending: (submitter, key, reason) => peers.send(submitter, [Op.LeasePending, key, reason]),
+    pending: (submitter, key, reason, notice) =>
+      peers.send(submitter, [Op.LeasePending, key, reason, notice]),
     lost: (submitter, lease, worker, report) => peers.send(submitter, [Op.LeaseLost, lease, worker, report]),
     offer: (to, demand, count) =>
       peers.channel(to.agent, to.node).request(

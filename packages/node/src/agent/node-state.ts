@@ -55,9 +55,14 @@ export function nodeState(config: AgentConfig, parts: NodeParts): Omit<Heartbeat
     storeUsed: parts.store.used,
     storeCapacity: parts.store.capacity,
     state: draining ? "DRAINING" : "ALIVE",
-    pending: demands
-      .slice(0, MAX_PENDING)
-      .map(({ shape, want, reason }) => ({ shape: shape.resources, count: want, reason })),
+    pending: demands.slice(0, MAX_PENDING).map(({ shape, want, reason, waitingMs, job, waitsFor }) => ({
+      shape: shape.resources,
+      count: want,
+      reason,
+      waitingMs: Math.round(waitingMs),
+      job,
+      ...(waitsFor === "never" ? { infeasible: true } : {}),
+    })),
     store: parts.store.figures(),
   };
 }

@@ -11,7 +11,7 @@ import {
   number,
   oneOf,
   optional,
-  record,
+  pendingDemand,
   shape,
   storeFigures,
   text,
@@ -56,11 +56,6 @@ export interface Heartbeat {
 }
 
 const KIND = "heartbeat";
-const pendingItem = record<NodeView["pending"][number]>({
-  shape: mapOf(number),
-  count: uint,
-  reason: text,
-});
 
 /** The order of the items on the wire. Only ever append: a newer peer's further items are ignored. */
 const FIELDS: { [K in keyof Heartbeat]-?: (value: unknown, at: string) => Heartbeat[K] } = {
@@ -80,7 +75,7 @@ const FIELDS: { [K in keyof Heartbeat]-?: (value: unknown, at: string) => Heartb
   storeUsed: uint,
   storeCapacity: uint,
   state: oneOf("ALIVE", "DRAINING"),
-  pending: list(pendingItem, 10_000),
+  pending: list(pendingDemand, 10_000),
   store: optional(storeFigures),
 };
 const NAMES = Object.keys(FIELDS) as (keyof Heartbeat)[];

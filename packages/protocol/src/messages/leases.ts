@@ -128,8 +128,20 @@ export const leaseFailed = tuple<[op: 55, key: string, error: WireError]>(
   text,
   wireErrorCheck(),
 );
-/** `[56, key, reason]` agent -> submitter: still waiting, and why (for `why` and warnings). */
-export const leasePending = tuple<[op: 56, key: string, reason: string]>(oneOf(Op.LeasePending), text, text);
+/**
+ * What a reason for waiting is for: `note`: to be shown to who asks; `busy`: it has taken long, the user should know;
+ * `infeasible`: no node of the cluster can ever do it, the user should know.
+ */
+export const PENDING_NOTICES = ["note", "busy", "infeasible"] as const;
+export type PendingNotice = (typeof PENDING_NOTICES)[number];
+
+/** `[56, key, reason, notice?]` agent -> submitter: still waiting, and why. Without `notice`: `busy`. */
+export const leasePending = tuple<[op: 56, key: string, reason: string, notice: PendingNotice | undefined]>(
+  oneOf(Op.LeasePending),
+  text,
+  text,
+  optional(oneOf(...PENDING_NOTICES)),
+);
 
 /**
  * `[57, key, lease, coming]` agent -> submitter, for shapes that are to be spread: a place was found for this lease, on

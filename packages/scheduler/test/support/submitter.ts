@@ -21,7 +21,10 @@ export class Submitter {
   done = 0;
   submitted = 0;
   failures: StingrayError[] = [];
+  /** What the user should hear of. */
   reasons: string[] = [];
+  /** What is there for those who ask. */
+  notes: string[] = [];
   mostLeases = 0;
   gone = false;
   /** Called instead of just waiting `taskMs`; calls back when the task is done. */
@@ -55,7 +58,7 @@ export class Submitter {
         this.failures.push(error);
         this.todo = 0;
       },
-      pending: (_key, reason) => this.reasons.push(reason),
+      pending: (_key, reason, notice) => (notice === "note" ? this.notes : this.reasons).push(reason),
       lost: (lease) => this.lose(lease),
     });
   }

@@ -8,6 +8,7 @@ import {
   type ExitReport,
   type JobId,
   type NodeId,
+  type PendingNotice,
   type ProcessId,
   type Shape,
 } from "@stingray/protocol";
@@ -29,7 +30,7 @@ export interface Listener {
   coming?(lease: string, coming: boolean): void;
   revoked?(lease: string): void;
   failed?(key: string, error: StingrayError): void;
-  pending?(key: string, reason: string): void;
+  pending?(key: string, reason: string, notice: PendingNotice): void;
   lost?(lease: string): void;
 }
 
@@ -164,7 +165,7 @@ export class SimNode {
       },
       revoke: (to, lease) => tell(to, (l) => l.revoked?.(lease)),
       fail: (to, key, error) => tell(to, (l) => l.failed?.(key, error)),
-      pending: (to, key, reason) => tell(to, (l) => l.pending?.(key, reason)),
+      pending: (to, key, reason, notice) => tell(to, (l) => l.pending?.(key, reason, notice)),
       lost: (to, lease) => tell(to, (l) => l.lost?.(lease)),
       offer: async (to, demand, count) => {
         await world.delay();

@@ -12,14 +12,17 @@ import {
   type ExitReport,
   type JobSpec,
   type NodeId,
+  type PendingNotice,
   type ProcessId,
   type Shape,
+  type TaskId,
 } from "@stingray/protocol";
 import type { Channel, Endpoint } from "@stingray/broker";
 import type { Home } from "../home.js";
 import { Lease } from "./lease.js";
 import { ShapeQueue } from "./shape-queue.js";
 import type { PendingTask } from "./task.js";
+import { busyText, describeTasks, infeasibleText } from "./wait-text.js";
 
 /** How long to wait for an agent to say how a worker ended, after its channel closed. Milliseconds. */
 const REPORT_WAIT_MS = 2_000;
@@ -39,6 +42,7 @@ export interface LeasePoolHost {
   /** The task was on a worker that is gone; `lease.report` says how, if that is known. */
   attemptLost(task: PendingTask, lease: Lease): void;
   fail(task: PendingTask, error: Error): void;
+  taskId(task: PendingTask): TaskId;
 }
 
 interface Held {
@@ -73,11 +77,9 @@ export class LeasePool {
     inbox.on(Op.LeaseFailed, leaseFailed, ([, key, error]) => {
       for (const task of this.shapes.get(key)?.takeAll() ?? []) this.host.fail(task, decodeError(error));
     });
-    inbox.on(Op.LeasePending, leasePending, ([, key, reason]) => {
+    inbox.on(Op.LeasePending, leasePending, ([, key, reason, notice = "busy"]) => {
       const queue = this.shapes.get(key);
-      if (queue === undefined || queue.length === 0 || queue.pendingReason === reason) return;
-      queue.pendingReason = reason;
-      this.links.warn(`${queue.length} task(s) wait: ${reason}`);
+      if (queue !== undefined) this.pending(queue, reason, notice);
     });
   }
 
@@ -98,6 +100,19 @@ export class LeasePool {
   /** What an agent that takes over must be told. */
   repeatDemands(): void {
     for (const queue of this.shapes.values()) queue.repeatDemand();
+  }
+
+  /** The user hears of each wait once: when no node can do it, or when it has taken long. */
+  private pending(queue: ShapeQueue, reason: string, notice: PendingNotice): void {
+    const [first] = queue.waiting();
+    if (first === undefined) return;
+    const warned = queue.pending?.warned ?? false;
+    queue.pending = { reason, notice, warned: warned || notice !== "note" };
+    if (warned || notice === "note") return;
+    const names = [...queue.waiting()].map(({ settings }) => settings.definition.name);
+    const what = describeTasks(names.length, names);
+    const waiting = { what, count: names.length, shape: queue.shape, reason, id: this.host.taskId(first) };
+    this.links.warn(notice === "busy" ? busyText(waiting) : infeasibleText(waiting));
   }
 
   private granted(key: string, id: string, worker: ProcessId, node: NodeId, agent: ProcessId): void {

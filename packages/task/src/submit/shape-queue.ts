@@ -1,5 +1,5 @@
 /** The tasks of one shape that wait for a place, and the workers leased for them. */
-import type { NodeId, Shape } from "@stingray/protocol";
+import type { NodeId, PendingNotice, Shape } from "@stingray/protocol";
 import { Fifo } from "../fifo.js";
 import type { RemoteDefinition } from "../registry.js";
 import { Announced } from "./announced.js";
@@ -22,12 +22,19 @@ export interface ShapeQueueHost {
   giveBack(lease: Lease, usable: boolean): void;
 }
 
+export interface PendingReason {
+  reason: string;
+  notice: PendingNotice;
+  /** The user knows. */
+  warned: boolean;
+}
+
 export class ShapeQueue {
   readonly leases = new Set<Lease>();
   /** Only where tasks are to be spread. */
   private readonly coming: Announced | undefined;
-  /** Why nothing was granted yet, as the agent said last. */
-  pendingReason: string | undefined;
+  /** Why nothing was granted yet, as the agent said last, and what the user was told of it. */
+  pending: PendingReason | undefined;
   private readonly queue = new Fifo<PendingTask>();
   private readonly runTimes = new Map<RemoteDefinition, RunTime>();
   private wanted = 0;
@@ -47,6 +54,11 @@ export class ShapeQueue {
 
   get length(): number {
     return this.queue.length;
+  }
+
+  /** The tasks that wait for a place, the next one first. */
+  waiting(): Iterable<PendingTask> {
+    return this.queue;
   }
 
   add(task: PendingTask, inFront = false): void {
@@ -85,7 +97,7 @@ export class ShapeQueue {
   }
 
   granted(lease: Lease): void {
-    this.pendingReason = undefined;
+    this.pending = undefined;
     this.coming?.granted(lease.id);
     if (this.wanted > 0) this.wanted--; // the agent counts it off, too
     this.leases.add(lease);
