@@ -5,15 +5,16 @@ import {
   type ActorView,
   type NodeId,
   type ProcessId,
+  type Shape,
   type StingrayError,
 } from "@stingray/protocol";
 import type { Channel } from "@stingray/broker";
-import type { EncodedArgs, Runtime } from "@stingray/task/internal";
+import { adviceText, type EncodedArgs, type Runtime } from "@stingray/task/internal";
 import { ActorCalls, type CalledActor } from "./calls.js";
 import { next, type ClientEvent, type ClientState } from "./state.js";
 
 /** An actor that waits for a place is worth a line to the user after this long. Milliseconds. */
-const WARN_AFTER_MS = 5_000;
+const WARN_AFTER_MS = 3_000;
 
 export interface ClientHooks {
   /** Asks an agent what became of the actor. */
@@ -29,6 +30,8 @@ export class ActorClient implements CalledActor {
   private readonly idleWaiters: (() => void)[] = [];
   /** Arguments of the constructor stay as long as the actor may be made again. */
   private pinned: EncodedArgs | undefined;
+  /** What it asks for, where this process has created it. */
+  private placement: Shape | undefined;
   /** The client that this process had already of the actor that this one's claim led to. */
   private successor: ActorClient | undefined;
   private warning: NodeJS.Timeout | undefined;
@@ -70,8 +73,9 @@ export class ActorClient implements CalledActor {
     return this.stateNow.kind === "waiting" ? this.stateNow.reason : undefined;
   }
 
-  keep(args: EncodedArgs): void {
+  keep(args: EncodedArgs, placement: Shape): void {
     this.pinned = args;
+    this.placement = placement;
   }
 
   onChange(listener: () => void): () => void {
@@ -131,11 +135,14 @@ export class ActorClient implements CalledActor {
     }
     this.warning ??= setTimeout(() => {
       if (this.stateNow.kind !== "waiting") return;
-      const { restarting, reason = "" } = this.stateNow;
+      const { restarting, reason = "", infeasible = false } = this.stateNow;
       const calls = this.own.pending;
       this.runtime.warn(
         (restarting ? `actor ${this.className} (${this.id}) is still being restarted: ${reason}` : reason) +
-          (calls === 0 ? "" : ` (${calls} call(s) wait for it)`),
+          (calls === 0 ? "" : ` (${calls} call${calls === 1 ? " waits" : "s wait"} for it)`) +
+          (infeasible && this.placement !== undefined
+            ? `. ${adviceText(this.placement, this.id)}`
+            : `; "stingray why ${this.id}" tells more`),
       );
     }, WARN_AFTER_MS).unref();
   }

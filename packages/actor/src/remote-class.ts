@@ -103,7 +103,7 @@ export class RemoteClassImpl {
     const encoded = runtime.values.encodeArgs(args);
     const id = newActorId();
     const client = clients.create(id, definition.name, options.maxPendingCalls ?? Infinity);
-    client.keep(encoded);
+    client.keep(encoded, shapeOf(options, PLACEMENT_CPUS));
     const parts: HandleParts = {
       clients,
       client,

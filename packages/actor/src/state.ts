@@ -11,7 +11,13 @@ import type { Channel } from "@stingray/broker";
  */
 export type ClientState =
   | { readonly kind: "claiming" }
-  | { readonly kind: "waiting"; readonly restarting: boolean; readonly reason?: string | undefined }
+  | {
+      readonly kind: "waiting";
+      readonly restarting: boolean;
+      readonly reason?: string | undefined;
+      /** No node can ever host it as they are. */
+      readonly infeasible?: boolean | undefined;
+    }
   | { readonly kind: "alive"; readonly epoch: number; readonly channel: Channel }
   | { readonly kind: "unreachable"; readonly epoch: number }
   | { readonly kind: "dead"; readonly error: StingrayError };
@@ -58,9 +64,10 @@ function fromView(
     case "RESTARTING": {
       const restarting = view.state === "RESTARTING";
       const reason = view.cause?.message;
-      if (state.kind === "waiting" && state.restarting === restarting && state.reason === reason)
-        return state;
-      return { kind: "waiting", restarting, reason };
+      const infeasible = view.infeasible === true;
+      const same = state.kind === "waiting" && state.restarting === restarting && state.reason === reason;
+      if (same && (state.infeasible ?? false) === infeasible) return state;
+      return { kind: "waiting", restarting, reason, ...(infeasible ? { infeasible } : {}) };
     }
   }
 }

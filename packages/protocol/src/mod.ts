@@ -183,6 +183,7 @@ export type { JobSpec, ActorSpec, MethodSpec, NodeView, PendingDemand } from "./
 export { OUT_OF_SCOPE, Agent, Worker, Owner, Process, Join } from "./methods.js";
 export type { Method } from "./methods.js";
 export { encodeError, decodeError } from "./wire-errors.js";
+export { describeResources, describeShape, startOptions } from "./shape-text.js";
 export {
   amount,
   gpuAmount,

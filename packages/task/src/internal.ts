@@ -13,6 +13,7 @@ export { StreamState } from "./stream.js";
 export { stateOf } from "./objects/state.js";
 export { decodeThrown, encodeThrown } from "./objects/thrown.js";
 export { backoffMs, shouldRetry } from "./submit/retry.js";
+export { adviceText } from "./submit/wait-text.js";
 export { openLocalStore } from "./local-store.js";
 export type { RuntimeOptions } from "./runtime.js";
 export type { CallHost } from "./execute/call.js";

@@ -68,7 +68,7 @@ export function provideActors(provide: t.Provide, get: t.Get): void {
           .end(entry.key, error)
           .catch((thrown: unknown) => get(t.FAILED)(`end actor ${entry.key}`, thrown));
       },
-      waitsFor: (actor, reason) => get(t.ACTOR_WATCHERS).waitsFor(actor, reason),
+      waitsFor: (actor, why) => get(t.ACTOR_WATCHERS).waitsFor(actor, why),
     });
   });
   provide(t.ACTOR_HOST, (of) => {

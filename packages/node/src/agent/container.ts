@@ -117,6 +117,7 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
           scheduler: of(t.SCHEDULER),
           pool: of(t.POOL),
           host: of(t.ACTOR_HOST),
+          placer: of(t.ACTOR_PLACER),
           store: of(t.TRAFFIC).gauge(of(t.NODE_STORE)),
         }),
       bid: () => nodeBid(config, { account: of(t.ACCOUNT), pool: of(t.POOL) }),

@@ -2,18 +2,18 @@
 import type { Bid, LeaseScheduler, ResourceAccount } from "@stingray/scheduler";
 import type { StoreFigures } from "@stingray/protocol";
 import type { ActorHost } from "../controller/actor-host.js";
+import type { ActorPlacer } from "../controller/actor-placer.js";
 import type { Heartbeat } from "../feed/mod.js";
 import type { WorkerPool } from "../pool/pool.js";
 import type { AgentConfig } from "./options.js";
-
-/** Demand beyond so many kinds is only counted. */
-const MAX_PENDING = 50;
+import { pendingOf } from "./pending.js";
 
 export interface NodeParts {
   account: ResourceAccount;
   scheduler: LeaseScheduler;
   pool: WorkerPool;
   host: ActorHost;
+  placer: ActorPlacer;
   store: StoreGauge;
 }
 
@@ -55,14 +55,7 @@ export function nodeState(config: AgentConfig, parts: NodeParts): Omit<Heartbeat
     storeUsed: parts.store.used,
     storeCapacity: parts.store.capacity,
     state: draining ? "DRAINING" : "ALIVE",
-    pending: demands.slice(0, MAX_PENDING).map(({ shape, want, reason, waitingMs, job, waitsFor }) => ({
-      shape: shape.resources,
-      count: want,
-      reason,
-      waitingMs: Math.round(waitingMs),
-      job,
-      ...(waitsFor === "never" ? { infeasible: true } : {}),
-    })),
+    pending: pendingOf(demands, parts.placer.waiting()),
     store: parts.store.figures(),
   };
 }

@@ -1,5 +1,6 @@
 /** `stingray status`: the nodes, what they have free, and what waits for what. */
 import type { NodeView } from "@stingray/protocol";
+import { describeDemand, groupDemand } from "./demand-text.js";
 import { findClusters, type ClusterFlags } from "./cluster-state.js";
 import { table, type Output } from "./output.js";
 import { describeStore, isBusyStore } from "./store-line.js";
@@ -44,15 +45,13 @@ function describeCluster({ cluster, servers, nodes }: Shown): string {
       ? [`  store of ${node}: ${describeStore(store)}`]
       : [],
   );
-  const waiting = nodes.flatMap((node) => node.pending);
-  const demand = waiting.map(
-    ({ shape, count, reason }) =>
-      `  ${count} x { ${showResources(shape)} }: ${reason === "" ? "waits" : reason}`,
-  );
+  const demand = groupDemand(nodes.flatMap(({ pending }) => pending)).map(describeDemand);
   return [
     `Cluster "${cluster}" on ${servers.join(", ")}: ${nodes.length} node${nodes.length === 1 ? "" : "s"}`,
     table([heading, ...rows]),
     ...stores,
-    demand.length === 0 ? "No demand waits." : `Waiting demand:\n${demand.join("\n")}`,
+    demand.length === 0
+      ? "No demand waits."
+      : `Waiting demand ("stingray why" shows which tasks):\n${demand.join("\n")}`,
   ].join("\n");
 }

@@ -21,6 +21,7 @@ import {
 } from "@stingray/protocol";
 import type { ActorEntry } from "./actor-book.js";
 import { describe } from "./actor-directory.js";
+import { PlacementWait, type ReasonToWait } from "./placement-wait.js";
 
 export interface PlacerHooks {
   ownBid(): Bid;
@@ -30,14 +31,19 @@ export interface PlacerHooks {
   offer(to: { node: NodeId; agent: ProcessId }, spec: ActorSpec, epoch: number): Promise<string | undefined>;
   /** It will never have a place. */
   giveUp(entry: ActorEntry, error: StingrayError): void;
-  waitsFor(actor: string, reason: string): void;
+  waitsFor(actor: string, why: ReasonToWait): void;
 }
 
-/** A wait shorter than this is not worth a word, in milliseconds. */
-const QUIET_MS = 1_000;
+/** The search for a place for one claim. */
+interface Search {
+  readonly spec: ActorSpec;
+  readonly revision: number;
+  readonly abort: AbortController;
+  readonly wait: PlacementWait;
+}
 
 export class ActorPlacer {
-  private readonly running = new Map<string, { spec: ActorSpec; revision: number; abort: AbortController }>();
+  private readonly running = new Map<string, Search>();
 
   constructor(
     private readonly view: ClusterView,
@@ -48,13 +54,16 @@ export class ActorPlacer {
   /** Begins to look for a place, in the background. A later claim of the same actor replaces an earlier one. */
   place(entry: ActorEntry): void {
     this.running.get(entry.key)?.abort.abort();
-    const run = { spec: entry.value.spec, revision: entry.revision, abort: new AbortController() };
+    const { spec } = entry.value;
+    const wait = new PlacementWait(spec, (why) => this.hooks.waitsFor(spec.actor, why));
+    const run = { spec, revision: entry.revision, abort: new AbortController(), wait };
     this.running.set(entry.key, run);
-    this.search(entry, run.abort.signal)
+    this.search(entry, run.abort.signal, wait)
       .catch((thrown: unknown) => {
         if (!run.abort.signal.aborted) this.hooks.giveUp(entry, asUnschedulable(entry, thrown));
       })
       .finally(() => {
+        run.wait.end();
         run.abort.abort();
         if (this.running.get(entry.key) === run) this.running.delete(entry.key);
       });
@@ -73,6 +82,11 @@ export class ActorPlacer {
     }
   }
 
+  /** Those that wait for a place, and why. */
+  waiting(): { spec: ActorSpec; wait: Pick<PlacementWait, "ms" | "reason" | "infeasible"> }[] {
+    return [...this.running.values()];
+  }
+
   /** Actors that wait for a place. */
   get size(): number {
     return this.running.size;
@@ -82,12 +96,9 @@ export class ActorPlacer {
     for (const { abort } of this.running.values()) abort.abort();
   }
 
-  private async search(entry: ActorEntry, signal: AbortSignal): Promise<void> {
+  private async search(entry: ActorEntry, signal: AbortSignal, wait: PlacementWait): Promise<void> {
     const { spec } = entry.value;
     const ask = { job: spec.job as JobId, shape: spec.placement, what: describe(spec) };
-    const speak = setTimeout(() => this.hooks.waitsFor(spec.actor, reason), QUIET_MS);
-    speak.unref();
-    let reason = "it waits for a node";
     let queued: Promise<Reservation> | undefined;
     const leaveQueue = new AbortController();
     try {
@@ -110,7 +121,7 @@ export class ActorPlacer {
           const refusal = await this.hooks.offer(candidate, spec, entry.revision);
           if (refusal === undefined || signal.aborted) return;
         }
-        reason = explain(spec, ranked);
+        wait.update(ranked);
         const own = ranked.find((r) => r.node === ownBid.node);
         if (queued === undefined && own !== undefined && own.fit !== "never") {
           queued = this.scheduler.reserve({ ...ask, signal: leaveQueue.signal });
@@ -125,7 +136,6 @@ export class ActorPlacer {
         }
       }
     } finally {
-      clearTimeout(speak);
       leaveQueue.abort();
       // It may have been granted at the very moment that another place was found.
       queued?.then((reservation) => reservation.release(true)).catch(() => undefined);
@@ -157,12 +167,6 @@ export class ActorPlacer {
       if (signal.aborted) done();
     });
   }
-}
-
-function explain(spec: ActorSpec, ranked: readonly Ranked[]): string {
-  const nodes = ranked.slice(0, 5).map((r) => `${r.node} ${r.reason}`);
-  const more = ranked.length > 5 ? `; and ${ranked.length - 5} more` : "";
-  return `${describe(spec)} waits for ${JSON.stringify(spec.placement.resources)}: ${nodes.join("; ")}${more}`;
 }
 
 function asUnschedulable(entry: ActorEntry, thrown: unknown): StingrayError {

@@ -3,11 +3,12 @@ import type { Channel } from "@stingray/broker";
 import { ActorDiedError, Op, encodeError, type ActorView } from "@stingray/protocol";
 import type { ActorBook, ActorEntry } from "./actor-book.js";
 import { viewOf } from "./actor-machine.js";
+import type { ReasonToWait } from "./placement-wait.js";
 
 export class ActorWatchers {
   private readonly watchers = new Map<string, Set<Channel>>();
   /** What an actor without a process waits for, as its placer says. */
-  private readonly waiting = new Map<string, string>();
+  private readonly waiting = new Map<string, ReasonToWait>();
 
   constructor(private readonly book: ActorBook) {
     book.onChange((actor, now) => {
@@ -35,9 +36,8 @@ export class ActorWatchers {
   }
 
   /** Says what a PENDING or RESTARTING actor waits for. */
-  waitsFor(actor: string, reason: string): void {
-    if (this.waiting.get(actor) === reason) return;
-    this.waiting.set(actor, reason);
+  waitsFor(actor: string, why: ReasonToWait): void {
+    this.waiting.set(actor, why);
     this.tell(actor, this.book.get(actor));
   }
 
@@ -57,9 +57,10 @@ export class ActorWatchers {
       return { actor, state: "DEAD", epoch: 0, cause: encodeError(gone) };
     }
     const view = viewOf(entry.value);
-    const reason = this.waiting.get(actor);
-    if (reason !== undefined && view.state !== "ALIVE" && view.state !== "DEAD") {
-      view.cause = { code: "UNSCHEDULABLE", message: reason };
+    const why = this.waiting.get(actor);
+    if (why !== undefined && view.state !== "ALIVE" && view.state !== "DEAD") {
+      view.cause = { code: "UNSCHEDULABLE", message: why.reason };
+      if (why.infeasible) view.infeasible = true;
     }
     return view;
   }

@@ -1,5 +1,5 @@
 /** What is known of an actor, and how it gets around. */
-import { oneOf, optional, record, tuple, uint, type Checked } from "../check.js";
+import { bool, oneOf, optional, record, tuple, uint, type Checked } from "../check.js";
 import { processId, nodeId, actorId } from "./id-checks.js";
 import { Op } from "./op.js";
 import { type WireError, wireErrorCheck } from "./wire-error.js";
@@ -21,6 +21,8 @@ export interface ActorView {
   node?: string | undefined;
   /** DEAD: why. PENDING, RESTARTING: what it waits for, if known. */
   cause?: WireError | undefined;
+  /** PENDING, RESTARTING: no node of the cluster could ever host it as they are. */
+  infeasible?: boolean | undefined;
 }
 export const actorView = record<ActorView>({
   actor: actorId,
@@ -29,6 +31,7 @@ export const actorView = record<ActorView>({
   process: optional(processId),
   node: optional(nodeId),
   cause: optional(wireErrorCheck()),
+  infeasible: optional(bool),
 });
 /** `[70, view]` agent -> each process that asked with `actor.watch`, on every change. */
 export const actorState = tuple<[op: 70, view: ActorView]>(oneOf(Op.ActorState), actorView);
