@@ -15,6 +15,7 @@ import {
   type ActorOptions,
 } from "@stingray/protocol";
 import type { WaitOptions } from "@stingray/task";
+import { makingRoom } from "@stingray/task/internal";
 import { ActorClients } from "./clients.js";
 import { partsOf, type ActorHandle, type HandleParts } from "./handle.js";
 import { registerClass, type AnyClass } from "./metadata.js";
@@ -110,7 +111,7 @@ export async function ready(handle: unknown, options: WaitOptions = {}): Promise
   const parts = handleParts(handle, "ready()");
   checkOptions("ready()", { timeoutMs: milliseconds, signal: abortSignal }, options);
   try {
-    await parts.clients.processRuntime.during(untilReady(parts.client, options));
+    await parts.clients.processRuntime.during(makingRoom(untilReady(parts.client, options)));
   } finally {
     keepAlive(parts);
   }

@@ -24,6 +24,7 @@ import {
   type Constructor,
   type Runtime,
 } from "@stingray/task/internal";
+import { LentPlace } from "./lent-place.js";
 import { ActorSelf } from "./self.js";
 import { Mailbox, type QueuedCall } from "./mailbox.js";
 import { findMethod, methodInfo, methodNames, otherMethods, type Method } from "./metadata.js";
@@ -54,12 +55,14 @@ export class ActorHost implements CallHost {
     private readonly cls: Constructor,
     private readonly instance: object,
     private readonly mailbox: Mailbox,
+    private readonly place: LentPlace,
   ) {
     self.onExit = () => this.exited();
   }
 
   /**
    * Loads the class, runs the constructor and `onActivate`, and opens the mailbox.
+   * @param lease name of the actor's reservation at its agent, whose CPUs are lent while all that it does is waiting
    * @throws what the constructor threw, as a TaskError; FunctionNotFoundError; RuntimeEnvError
    */
   static async start(
@@ -67,23 +70,29 @@ export class ActorHost implements CallHost {
     spec: ActorSpec,
     epoch: number,
     gpus: readonly number[],
+    lease: string,
   ): Promise<ActorHost> {
     const key = { module: spec.module, name: spec.className, hash: spec.hash };
     const cls = (await findDefinition(key, runtime.job.root)).target as Constructor;
     const { values } = await runtime.values.decodeArgs(spec.args);
     const mailbox = new Mailbox(spec.maxConcurrency, spec.concurrencyGroups);
-    const self = new ActorSelf(runtime, spec, epoch, gpus);
+    const place = new LentPlace(lease, (message) => runtime.home.send(message));
+    const self = new ActorSelf(runtime, spec, epoch, gpus, place);
     let host: ActorHost;
     let made = false;
+    place.begun();
     try {
       const make = cls as unknown as new (...args: unknown[]) => LifeCycle & object;
       const instance = runIn(self.betweenCalls(), () => new make(...values));
       made = true;
       await runIn(self.betweenCalls(), () => instance.onActivate?.());
-      host = new ActorHost(runtime, spec, self, cls, instance, mailbox);
+      host = new ActorHost(runtime, spec, self, cls, instance, mailbox, place);
     } catch (thrown) {
       throw taskError(`${spec.className} ${made ? "onActivate" : "constructor"}`, toError(thrown));
+    } finally {
+      place.ended();
     }
+    place.hasCpus = (spec.running["CPU"] ?? 0) > 0;
     host.open();
     return host;
   }
@@ -195,8 +204,10 @@ export class ActorHost implements CallHost {
   private run(entry: QueuedCall, finished: () => void): void {
     const { call } = entry;
     let inside = true;
+    this.place.begun();
     const over = (): void => {
       finished();
+      this.place.ended();
       this.forget(call);
       // While run() is on the stack, pump() goes on by itself.
       if (!inside && this.mailbox.queued > 0) this.pumpLater();
@@ -270,9 +281,13 @@ export class ActorHost implements CallHost {
     }
   }
 
-  // An actor that waits keeps its place: one call at a time, to the end.
-  blocked(): void {}
-  resumed(): void {}
+  // A call that waits keeps its turn, so that they run one at a time, to the end; but the node may use its CPUs.
+  blocked(): void {
+    this.place.blocked();
+  }
+  resumed(): void {
+    this.place.resumed();
+  }
   cancelMark(call: IncomingCall): string | undefined {
     const { markDir } = this.runtime;
     return markDir === undefined ? undefined : markPath(markDir, call.taskId);

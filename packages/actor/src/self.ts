@@ -1,6 +1,7 @@
 /** An actor as code inside it sees it, through `context()`. */
 import { ActorDiedError, taskIdOf, type ActorId, type ActorSpec } from "@stingray/protocol";
 import type { ActorExecution, Execution, Runtime } from "@stingray/task/internal";
+import type { LentPlace } from "./lent-place.js";
 
 export class ActorSelf implements ActorExecution {
   readonly id: ActorId;
@@ -13,6 +14,7 @@ export class ActorSelf implements ActorExecution {
     private readonly spec: ActorSpec,
     readonly epoch: number,
     readonly gpuIds: readonly number[],
+    private readonly place: LentPlace,
   ) {
     this.id = spec.actor as ActorId;
   }
@@ -30,7 +32,8 @@ export class ActorSelf implements ActorExecution {
 
   /** For the constructor, `onActivate` and `onDeactivate`, which nobody calls and nobody can cancel. */
   betweenCalls(): Execution {
-    const { runtime, spec, gpuIds } = this;
+    const { runtime, spec, gpuIds, place } = this;
+    let waits = 0;
     return {
       taskId: taskIdOf(runtime.process, runtime.table.nextSequence()),
       name: spec.className,
@@ -38,8 +41,12 @@ export class ActorSelf implements ActorExecution {
       gpuIds,
       abort: new AbortController(),
       isCancelled: () => false,
-      block: () => {},
-      resume: () => {},
+      block: () => {
+        if (waits++ === 0) place.blocked();
+      },
+      resume: () => {
+        if (--waits === 0) place.resumed();
+      },
       actor: this,
     };
   }

@@ -5,13 +5,10 @@ import { currentExecution } from "./context.js";
 import type { ObjectEntry } from "./objects/entry.js";
 import { isObjectRef, type ObjectRef } from "./objects/object-ref.js";
 import { runtimeFor } from "./process-state.js";
-import { someReady } from "./ready.js";
+import { makingRoom, someReady } from "./ready.js";
 import type { Runtime } from "./runtime.js";
 import { usable, whatInstead } from "./usable.js";
 import { WAIT_RULES, type WaitOptions } from "./wait-options.js";
-
-/** A task that waits shorter than this keeps its place. Milliseconds. */
-const BLOCK_AFTER_MS = 1;
 
 /** The values of a tuple or array of references. */
 export type Values<R extends readonly unknown[]> = {
@@ -76,32 +73,19 @@ function timeLeft(options: WaitOptions | undefined): () => WaitOptions | undefin
  * Resolves when each has been ready. While it waits, the task that waits makes room for others.
  * @param left of the time in `given`, which is what the user said
  */
-async function onceReady(
+function onceReady(
   runtime: Runtime,
   entries: readonly ObjectEntry[],
   left: WaitOptions | undefined,
   given: WaitOptions | undefined,
 ): Promise<void> {
-  const execution = currentExecution();
-  let blocked = false;
-  const timer =
-    execution === undefined
-      ? undefined
-      : setTimeout(() => {
-          blocked = true;
-          execution.block();
-        }, BLOCK_AFTER_MS);
-  try {
-    await someReady(runtime, entries, entries.length, left, () => {
-      const first = entries.find((e) => !e.ready);
-      return new GetTimeoutError(
-        `get() did not have ${entries.filter((e) => !e.ready).length} of ${entries.length} value(s) after ${given?.timeoutMs} ms` +
-          (first === undefined ? "" : `, among them ${first.id}`) +
-          "; the tasks go on and get() may be called again",
-      );
-    });
-  } finally {
-    clearTimeout(timer);
-    if (blocked) execution?.resume();
-  }
+  const waiting = someReady(runtime, entries, entries.length, left, () => {
+    const first = entries.find((e) => !e.ready);
+    return new GetTimeoutError(
+      `get() did not have ${entries.filter((e) => !e.ready).length} of ${entries.length} value(s) after ${given?.timeoutMs} ms` +
+        (first === undefined ? "" : `, among them ${first.id}`) +
+        "; the tasks go on and get() may be called again",
+    );
+  });
+  return makingRoom(waiting);
 }

@@ -10,6 +10,7 @@ export { define, findDefinition, initReached, moduleOnWire, moduleUrl, preload }
 export { Fifo } from "./fifo.js";
 export { markPath, removeMark, setMark } from "./submit/cancel-mark.js";
 export { StreamState } from "./stream.js";
+export { makingRoom } from "./ready.js";
 export { stateOf } from "./objects/state.js";
 export { decodeThrown, encodeThrown } from "./objects/thrown.js";
 export { backoffMs, shouldRetry } from "./submit/retry.js";

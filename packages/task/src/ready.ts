@@ -1,6 +1,6 @@
 /** Waiting until values are known. */
 import { timerMs } from "@stingray/protocol";
-import { currentExecution } from "./context.js";
+import { currentExecution, type Execution } from "./context.js";
 import type { ObjectEntry } from "./objects/entry.js";
 import type { Runtime } from "./runtime.js";
 import type { WaitOptions } from "./wait-options.js";
@@ -79,13 +79,49 @@ function watchStop(...steps: (() => void)[]): () => void {
   };
 }
 
-/** While a task waits, others may have its place. */
-export async function makingRoom(waiting: Promise<void>): Promise<void> {
+/** What waits shorter than this keeps its place. Milliseconds. */
+const BLOCK_AFTER_MS = 1;
+
+/**
+ * While the task or call that runs this waits, others may have its place. A task that is cancelled, or out of time,
+ * meanwhile waits no longer: what it waits for may never come, and nobody else could end it but by ending its process.
+ * Waits that begin after that, to clean up, are waits as any.
+ * @throws the reason of the task's signal, and what `waiting` rejects with
+ */
+export function makingRoom<T>(waiting: Promise<T>): Promise<T> {
   const execution = currentExecution();
-  execution?.block();
+  if (execution === undefined) return waiting;
+  const { signal } = execution.abort;
+  const before = signal.aborted;
+  return new Promise<T>((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason);
+    const late = (): void => {
+      if (before) return;
+      if (signal.aborted) onAbort();
+      else signal.addEventListener("abort", onAbort);
+    };
+    lendingPlace(execution, waiting, late)
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}
+
+/** Waits; when that takes longer, `late` is called, and others may have the place of `execution` until it is over. */
+export async function lendingPlace<T>(
+  execution: Execution,
+  waiting: Promise<T>,
+  late?: () => void,
+): Promise<T> {
+  let blocked = false;
+  const timer = setTimeout(() => {
+    late?.();
+    blocked = true;
+    execution.block();
+  }, BLOCK_AFTER_MS);
   try {
-    await waiting;
+    return await waiting;
   } finally {
-    execution?.resume();
+    clearTimeout(timer);
+    if (blocked) execution.resume();
   }
 }

@@ -2,6 +2,7 @@
 import { WIRE } from "@stingray/objectstore";
 import { InvalidArgumentError } from "@stingray/protocol";
 import type { ObjectRef } from "./objects/object-ref.js";
+import { makingRoom } from "./ready.js";
 
 /** What the submitter keeps of a stream while it runs. */
 export class StreamState {
@@ -48,13 +49,14 @@ export class StreamState {
   async next(): Promise<ObjectRef | undefined> {
     while (this.ready.length === 0) {
       if (this.ended) return undefined;
-      await new Promise<void>((wake) => {
+      const moved = new Promise<void>((wake) => {
         const before = this.wake;
         this.wake = () => {
           before?.();
           wake();
         };
       });
+      await makingRoom(moved);
     }
     const ref = this.ready.shift();
     this.consumed(++this.taken);

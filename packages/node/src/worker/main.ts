@@ -52,10 +52,10 @@ async function main(): Promise<void> {
     trace("worker", "bound to a job");
     return {};
   });
-  inbox.serve(Worker.startActor, async ({ spec, epoch, gpus }) => {
+  inbox.serve(Worker.startActor, async ({ spec, epoch, gpus, lease }) => {
     if (spec.creatorNode !== config.node) void attach();
     setGpus(gpus);
-    actor = await ActorHost.start(runtime, spec, epoch, gpus);
+    actor = await ActorHost.start(runtime, spec, epoch, gpus, lease);
     return {};
   });
   // process.exit() in user code must not take along what was yielded or returned before it.

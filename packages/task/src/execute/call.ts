@@ -27,6 +27,7 @@ export class IncomingCall implements Execution {
   timedOut = false;
   timer: NodeJS.Timeout | undefined;
   private waits = 0;
+  private over = false;
   private cancelledNow = false;
   private lookedAt = 0;
 
@@ -76,10 +77,17 @@ export class IncomingCall implements Execution {
   }
 
   block(): void {
-    if (this.waits++ === 0) this.host.blocked(this);
+    if (!this.over && this.waits++ === 0) this.host.blocked(this);
   }
 
   resume(): void {
-    if (--this.waits === 0) this.host.resumed(this);
+    if (!this.over && --this.waits === 0) this.host.resumed(this);
+  }
+
+  /** It is answered. What its body left behind, such as a `get` that nobody awaits any more, counts no longer. */
+  end(): void {
+    if (this.over) return;
+    this.over = true;
+    if (this.waits > 0) this.host.resumed(this);
   }
 }

@@ -273,6 +273,7 @@ export class CallRunner {
     finished: Finished,
   ): void {
     clearTimeout(call.timer);
+    call.end();
     const us = Math.round(tookUs * 10) / 10;
     if (refs === undefined) call.channel.send([Op.TaskDone, call.sequence, status, results, us]);
     else call.channel.send([Op.TaskDone, call.sequence, status, results, us, refs]);

@@ -1,5 +1,6 @@
 /** The body of a stream: hands on each item in order, pauses while too many are unread, stops when nobody reads. */
 import { InvalidArgumentError } from "@stingray/protocol";
+import { lendingPlace } from "../ready.js";
 import type { IncomingCall } from "./call.js";
 
 type Items = AsyncIterator<unknown> | Iterator<unknown>;
@@ -45,7 +46,8 @@ export async function runStream(
     }
     while (index + 1 - call.consumed >= limit && call.consumed >= 0 && !call.cancelled) {
       call.channel.flush();
-      await new Promise<void>((resume) => (call.consumedWaiter = resume));
+      // Its reader may wait for just the place that the producer has.
+      await lendingPlace(call, new Promise<void>((resume) => (call.consumedWaiter = resume)));
     }
     if (performance.now() - turn > TURN_MS) {
       call.channel.flush();
