@@ -8,6 +8,7 @@ import { workerEnded } from "../src/submit/failures.js";
 import { Lease, RunTime } from "../src/submit/lease.js";
 import { backoffMs, shouldRetry } from "../src/submit/retry.js";
 import { ShapeQueue } from "../src/submit/shape-queue.js";
+import { eventually } from "./support/process.js";
 import { PendingTask, type TaskPhase, type TaskSettings } from "../src/submit/task.js";
 
 const shape: Shape = { resources: { CPU: 1 } };
@@ -129,13 +130,15 @@ describe("the queue of a shape", () => {
     sent: [task: number, lease: string][];
     wants: number[];
     returned: [lease: string, usable: boolean][];
+    askedBack: string[];
   }
   function newQueue(of: Shape = shape): { queue: ShapeQueue; host: Host } {
-    const host: Host = { sent: [], wants: [], returned: [] };
+    const host: Host = { sent: [], wants: [], returned: [], askedBack: [] };
     const queue = new ShapeQueue("key", of, {
       send: (task, lease) => host.sent.push([task.sequence, lease.id]) > 0,
       demand: (_key, _shape, want) => void host.wants.push(want),
       giveBack: (lease, usable) => void host.returned.push([lease.id, usable]),
+      takeBack: (lease) => void host.askedBack.push(lease.id),
     });
     return { queue, host };
   }
@@ -263,6 +266,69 @@ describe("the queue of a shape", () => {
     expect(host.sent).to.have.length(1);
     end(queue, task, lease);
     expect(host.returned).to.deep.equal([["l1", true]]);
+    queue.stop();
+  });
+
+  /** As the submitter does it. */
+  const sendBack = (queue: ShapeQueue, task: PendingTask, lease: Lease): void => {
+    queue.sentBack(task, lease);
+    task.lease = undefined;
+    queue.add(task, true);
+  };
+
+  it("asks back what lies behind a task that takes longer than expected, for any other worker", async () => {
+    const { queue, host } = newQueue();
+    queue.observe(definition, 10);
+    const [slow, behind, last] = [newTask(), newTask(), newTask()] as const;
+    const [busy, free] = [newLease("busy"), newLease("free")];
+    queue.granted(busy);
+    for (const task of [slow, behind, last]) queue.add(task);
+    await eventually(() => host.askedBack[0], "it is asked");
+    expect(host.askedBack).to.deep.equal(["busy"]);
+    sendBack(queue, last, busy);
+    sendBack(queue, behind, busy);
+    expect(queue.length, "nothing goes where they came from").to.equal(2);
+    await turn();
+    expect(host.wants.at(-1), "they may all take long").to.equal(2);
+    queue.granted(free);
+    expect(host.sent.at(-1)).to.deep.equal([behind.sequence, "free"]);
+    end(queue, behind, free);
+    end(queue, last, free);
+    end(queue, slow, busy);
+    queue.add(newTask());
+    queue.add(newTask());
+    expect(host.sent.slice(-2).map(([, lease]) => lease)).to.have.members(["busy", "free"]);
+    expect(host.askedBack).to.have.length(1);
+    queue.stop();
+  });
+
+  it("asks back what has not begun on a worker that others need", () => {
+    const { queue, host } = newQueue();
+    queue.observe(definition, 10);
+    const [running, behind] = [newTask(), newTask()] as const;
+    const lease = newLease("l1");
+    queue.granted(lease);
+    queue.add(running);
+    queue.add(behind);
+    queue.revoked(lease);
+    queue.revoked(lease);
+    expect(host.askedBack).to.deep.equal(["l1"]);
+    sendBack(queue, behind, lease);
+    end(queue, running, lease);
+    expect(host.returned).to.deep.equal([["l1", true]]);
+    expect(queue.length).to.equal(1);
+    queue.stop();
+  });
+
+  it("gives up a worker that sends tasks back unasked", () => {
+    const { queue, host } = newQueue();
+    const task = newTask();
+    const lease = newLease("l1");
+    queue.granted(lease);
+    queue.add(task);
+    sendBack(queue, task, lease);
+    expect(host.returned).to.deep.equal([["l1", false]]);
+    expect(queue.length).to.equal(1);
     queue.stop();
   });
 

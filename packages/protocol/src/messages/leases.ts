@@ -92,7 +92,10 @@ export const leaseGrant = tuple<
 >(oneOf(Op.LeaseGrant), text, text, processId, nodeId, processId);
 export type LeaseGrant = Checked<typeof leaseGrant>;
 
-/** `[53, lease]` granting agent -> submitter: others wait; send nothing more and return it when what is sent is done. */
+/**
+ * `[53, lease]` granting agent -> submitter: others wait; send nothing more, take back what has not begun, and return it
+ * when the rest is done. An unknown lease is returned at once.
+ */
 export const leaseRevoke = tuple<[op: 53, lease: string]>(oneOf(Op.LeaseRevoke), text);
 
 /** How a process ended, as its agent saw it. */

@@ -16,6 +16,7 @@ export const Op = {
   TaskRun: 11,
   TaskCancel: 12,
   TaskConsumed: 13,
+  TaskTakeBack: 14,
   // tasks: worker -> submitter
   TaskDone: 20,
   TaskYield: 21,

@@ -82,6 +82,13 @@ export const taskConsumed = tuple<[op: 13, call: number, count: number]>(
 );
 export type TaskConsumed = Checked<typeof taskConsumed>;
 
+/**
+ * `[14, lease]`: give back what came for this lease and has not begun; each is answered with TaskDone, `Dropped`. What
+ * runs goes on, and nothing answers the message itself: an unknown lease has nothing to give.
+ */
+export const taskTakeBack = tuple<[op: 14, lease: string]>(oneOf(Op.TaskTakeBack), text);
+export type TaskTakeBack = Checked<typeof taskTakeBack>;
+
 /** How a task ended. `Dropped`: it was never started and may be sent elsewhere at no cost (worker leaving, lease gone). */
 export const TaskStatus = { Ok: 0, Failed: 1, Cancelled: 2, TimedOut: 3, Dropped: 4 } as const;
 export type TaskStatus = (typeof TaskStatus)[keyof typeof TaskStatus];

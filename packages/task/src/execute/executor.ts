@@ -9,6 +9,7 @@ import {
   taskConsumed,
   taskDefine,
   taskRun,
+  taskTakeBack,
   toError,
   workerAssign,
   type JobSpec,
@@ -31,6 +32,8 @@ import type { CallRunner } from "./runner.js";
 
 /** After this long without a turn of the event loop, answers are flushed and messages let in. Milliseconds. */
 const TURN_MS = 1;
+/** After a task that held up the event loop for so long, messages are read before the next one. Milliseconds. */
+const LONG_MS = 5;
 /** Leases that a worker remembers. */
 const MAX_LEASES = 1_000;
 /** A task whose lease the agent has not announced is sent back after this. Milliseconds. */
@@ -82,6 +85,7 @@ export class Executor implements CallHost {
     inbox.on(Op.TaskCancel, taskCancel, ([, sequence, recursive], channel) =>
       this.cancel(channel, sequence, recursive),
     );
+    inbox.on(Op.TaskTakeBack, taskTakeBack, ([, lease], channel) => this.takeBack(lease, channel));
     inbox.on(Op.TaskConsumed, taskConsumed, ([, sequence, count], channel) => {
       const call = this.calls.get(channel)?.get(sequence);
       if (call === undefined) return;
@@ -149,6 +153,27 @@ export class Executor implements CallHost {
     call.channel.send([Op.TaskDone, call.sequence, TaskStatus.Dropped, [], 0]);
   }
 
+  /** Its submitter has a better place for what has not begun. */
+  private takeBack(id: string, channel: Channel): void {
+    const held = this.unassigned.get(id);
+    if (held !== undefined) {
+      const [taken, kept] = partition(held.calls, ([call]) => call.channel === channel);
+      held.calls = kept;
+      for (const [call] of taken) this.drop(call);
+    }
+    const lease = this.leases.get(id);
+    if (lease === undefined || lease.queued === 0) return;
+    for (const entry of this.queue.drain()) {
+      const [call] = entry;
+      if (call.lease !== id || call.channel !== channel) this.queue.push(entry);
+      else {
+        lease.queued--;
+        this.drop(call);
+      }
+    }
+    this.tellIfBlocked(id, lease);
+  }
+
   private enqueue(call: IncomingCall, loaded: Loaded): void {
     const lease = this.leases.get(call.lease);
     if (lease === undefined) return;
@@ -165,19 +190,22 @@ export class Executor implements CallHost {
       this.start(next[0], next[1]);
       if (performance.now() - started > TURN_MS) {
         next[0].channel.flush();
-        if (this.queue.length > 0) this.pumpLater();
+        if (this.queue.length > 0) this.pumpLater(performance.now() - started > LONG_MS);
         return;
       }
     }
   }
 
-  private pumpLater(): void {
+  /** @param listen what came meanwhile is read before: it may be that others are to have what is next. */
+  private pumpLater(listen = false): void {
     if (this.pumpDue) return;
     this.pumpDue = true;
-    setImmediate(() => {
+    const pump = (): void => {
       this.pumpDue = false;
       this.pump();
-    });
+    };
+    // The first may still be of the turn whose messages were read before.
+    setImmediate(listen ? () => setImmediate(pump) : pump);
   }
 
   private start(call: IncomingCall, loaded: Loaded): void {
@@ -311,4 +339,10 @@ export class Executor implements CallHost {
     const end = performance.now() + deadlineMs;
     while (this.calls.size > 0 && performance.now() < end) await new Promise((turn) => setTimeout(turn, 5));
   }
+}
+
+function partition<T>(items: readonly T[], test: (item: T) => boolean): [yes: T[], no: T[]] {
+  const [yes, no]: [T[], T[]] = [[], []];
+  for (const item of items) (test(item) ? yes : no).push(item);
+  return [yes, no];
 }

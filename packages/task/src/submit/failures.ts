@@ -13,6 +13,13 @@ export function cancelled(name: string): TaskCancelledError {
   return new TaskCancelledError(`${name} was cancelled`);
 }
 
+/** Each of them would have been another worker's end, or a lease that its agent never told it of. */
+export function sentBackTooOften(name: string, times: number): WorkerCrashedError {
+  return new WorkerCrashedError(
+    `${name} was sent back unstarted by ${times} workers in a row; read the logs of the workers, and submit it again`,
+  );
+}
+
 /** Why a task whose worker ended has failed. */
 export function workerEnded(
   name: string,

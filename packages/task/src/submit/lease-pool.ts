@@ -69,9 +69,11 @@ export class LeasePool {
     inbox.on(Op.LeaseComing, leaseComing, ([, key, id, coming]) => {
       if (!this.stopped) this.shapes.get(key)?.announced(id, coming);
     });
-    inbox.on(Op.LeaseRevoke, leaseRevoke, ([, id]) => {
+    inbox.on(Op.LeaseRevoke, leaseRevoke, ([, id], channel) => {
       const held = this.leases.get(id);
       if (held !== undefined) held.queue.revoked(held.lease);
+      // Its grant or its return was lost: nobody would ever give it back.
+      else channel.send([Op.LeaseReturn, id, true]);
     });
     inbox.on(Op.LeaseLost, leaseLost, ([, id, , report]) => this.lost(id, report));
     inbox.on(Op.LeaseFailed, leaseFailed, ([, key, error]) => {
@@ -91,6 +93,7 @@ export class LeasePool {
         send: (task, lease) => this.host.send(task, lease),
         demand: (k, s, want) => this.links.home().send([Op.LeaseDemand, this.links.job().job, k, s, want]),
         giveBack: (lease, usable) => this.giveBack(lease, usable),
+        takeBack: (lease) => lease.channel.send([Op.TaskTakeBack, lease.id]),
       });
       this.shapes.set(key, queue);
     }

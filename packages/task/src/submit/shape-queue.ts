@@ -1,9 +1,12 @@
 /** The tasks of one shape that wait for a place, and the workers leased for them. */
-import type { NodeId, PendingNotice, Shape } from "@stingray/protocol";
+import type { PendingNotice, Shape } from "@stingray/protocol";
 import { Fifo } from "../fifo.js";
 import type { RemoteDefinition } from "../registry.js";
 import { Announced } from "./announced.js";
+import { DemandLevel } from "./demand.js";
 import { RunTime, type Lease } from "./lease.js";
+import { leastLoaded, leastLoadedNode } from "./placing.js";
+import { StallWatch } from "./stalls.js";
 import type { PendingTask } from "./task.js";
 
 /** A lease without work is kept this long for the next task. Milliseconds. */
@@ -20,6 +23,8 @@ export interface ShapeQueueHost {
   send(task: PendingTask, lease: Lease): boolean;
   demand(key: string, shape: Shape, want: number): void;
   giveBack(lease: Lease, usable: boolean): void;
+  /** Asks the worker for what it has not begun. */
+  takeBack(lease: Lease): void;
 }
 
 export interface PendingReason {
@@ -37,8 +42,8 @@ export class ShapeQueue {
   pending: PendingReason | undefined;
   private readonly queue = new Fifo<PendingTask>();
   private readonly runTimes = new Map<RemoteDefinition, RunTime>();
-  private wanted = 0;
-  private demandDue = false;
+  private readonly level: DemandLevel;
+  private readonly stalls = new StallWatch(this.leases, (lease, us) => this.stalled(lease, us));
   private idleTimer: NodeJS.Timeout | undefined;
   private overdueTimer: NodeJS.Timeout | undefined;
   /** When a task was given a place last, or there was none that waited. */
@@ -49,6 +54,10 @@ export class ShapeQueue {
     readonly shape: Shape,
     private readonly host: ShapeQueueHost,
   ) {
+    this.level = new DemandLevel(
+      () => this.want(),
+      (want) => this.host.demand(key, shape, want),
+    );
     if (shape.scheduling?.kind === "spread") this.coming = new Announced(() => this.pump());
   }
 
@@ -70,12 +79,12 @@ export class ShapeQueue {
   }
 
   remove(task: PendingTask): void {
-    if (this.queue.remove(task)) this.demandLater();
+    if (this.queue.remove(task)) this.level.later();
   }
 
   /** All waiting tasks, taken out: no worker can be had for them. */
   takeAll(): PendingTask[] {
-    this.wanted = 0;
+    this.level.forgotten();
     this.coming?.clear();
     return this.queue.drain();
   }
@@ -99,7 +108,7 @@ export class ShapeQueue {
   granted(lease: Lease): void {
     this.pending = undefined;
     this.coming?.granted(lease.id);
-    if (this.wanted > 0) this.wanted--; // the agent counts it off, too
+    this.level.granted();
     this.leases.add(lease);
     lease.idleSince = performance.now();
     this.pump();
@@ -124,51 +133,42 @@ export class ShapeQueue {
         continue;
       }
       lease.sent++;
+      task.askedBack = false;
+      if (lease.inFlight.size > 1) this.stalls.watch();
       this.movedAt = performance.now();
       const { maxCalls } = this.shape;
       if (maxCalls !== undefined && lease.sent >= maxCalls) lease.closing = true;
     }
-    this.demandLater();
+    this.level.later();
   }
 
-  /** The least loaded lease that takes one more such task. */
   private place(task: PendingTask): Lease | undefined {
-    if (this.coming !== undefined) return this.placeSpread(task, this.coming.size);
-    const depth = this.runTime(task.settings.definition).depth;
-    let best: Lease | undefined;
-    for (const lease of this.leases) {
-      if (lease.accepts(task, depth) && (best === undefined || lease.inFlight.size < best.inFlight.size))
-        best = lease;
-    }
-    return best;
-  }
-
-  /**
-   * As `place`, on the least loaded node. A worker that was there first does not take what is meant for those that
-   * are about to come, else the first node would run it all; nor are tasks piled up on it while there may be others.
-   */
-  private placeSpread(task: PendingTask, coming: number): Lease | undefined {
-    let awaited = coming;
-    for (const lease of this.leases) if (lease.sent === 0 && lease.usable) awaited++;
-    const kept = this.queue.length <= awaited;
-    const depth = this.queue.length > MAX_WANT ? this.runTime(task.settings.definition).depth : 1;
-    const load = new Map<NodeId, number>();
-    for (const { node, inFlight } of this.leases) load.set(node, (load.get(node) ?? 0) + inFlight.size);
-    let best: Lease | undefined;
-    let least: [node: number, lease: number] = [Infinity, Infinity];
-    for (const lease of this.leases) {
-      if (!lease.accepts(task, depth) || (kept && lease.sent > 0)) continue;
-      const [node, own] = [load.get(lease.node) ?? 0, lease.inFlight.size];
-      if (node > least[0] || (node === least[0] && own >= least[1])) continue;
-      best = lease;
-      least = [node, own];
-    }
-    return best;
+    if (this.coming === undefined)
+      return leastLoaded(this.leases, task, this.runTime(task.settings.definition).depth);
+    const waiting = this.queue.length;
+    const depth = waiting > MAX_WANT ? this.runTime(task.settings.definition).depth : 1;
+    return leastLoadedNode(this.leases, task, { waiting, coming: this.coming.size, depth });
   }
 
   /** A task of the lease has ended or was taken back. */
   ended(task: PendingTask, lease: Lease): void {
     lease.inFlight.delete(task);
+    lease.ended++;
+    lease.stalled = false;
+    this.rest(lease);
+  }
+
+  /**
+   * The worker sent a task back that it has not begun, which is on its way again. Where nobody has asked for it, the worker
+   * takes no more under this lease.
+   */
+  sentBack(task: PendingTask, lease: Lease): void {
+    lease.inFlight.delete(task);
+    if (!task.askedBack) lease.closing = lease.refused = true;
+    this.rest(lease);
+  }
+
+  private rest(lease: Lease): void {
     if (this.queue.length > 0) this.pump();
     if (lease.inFlight.size > 0) return;
     if (lease.closing) this.giveBack(lease);
@@ -178,17 +178,34 @@ export class ShapeQueue {
     }
   }
 
+  /** Others wait for its resources: what has not begun goes elsewhere, what runs may end. */
   revoked(lease: Lease): void {
+    if (lease.closing && lease.inFlight.size > 0) return;
     lease.closing = true;
     if (lease.inFlight.size === 0) this.giveBack(lease);
-    this.demandLater();
+    else this.takeBack(lease);
+    this.level.later();
+  }
+
+  /** One task takes much longer than expected. Those behind it wait here, for any worker. */
+  private stalled(lease: Lease, us: number): void {
+    const [running] = lease.inFlight;
+    if (running === undefined) return;
+    this.runTime(running.settings.definition).observeRunning(us);
+    lease.stalled = true;
+    this.takeBack(lease);
+  }
+
+  private takeBack(lease: Lease): void {
+    for (const task of lease.inFlight) task.askedBack = true;
+    this.host.takeBack(lease);
   }
 
   private giveBack(lease: Lease): void {
     if (!this.leases.delete(lease)) return;
     const { maxCalls } = this.shape;
-    this.host.giveBack(lease, maxCalls === undefined || lease.sent < maxCalls);
-    this.demandLater();
+    this.host.giveBack(lease, !lease.refused && (maxCalls === undefined || lease.sent < maxCalls));
+    this.level.later();
   }
 
   private watchIdle(): void {
@@ -205,29 +222,11 @@ export class ShapeQueue {
     }, IDLE_MS).unref();
   }
 
-  /** Once per turn, after everything that this turn submits or answers. */
-  private demandLater(): void {
-    if (this.demandDue) return;
-    this.demandDue = true;
-    process.nextTick(() => {
-      this.demandDue = false;
-      this.tellDemand();
-    });
-  }
-
-  private tellDemand(): void {
-    const want = this.want();
-    if (want === this.wanted) return;
-    this.wanted = want;
-    this.host.demand(this.key, this.shape, want);
-  }
-
   /** Says the demand again: to an agent that knows nothing of it. */
   repeatDemand(): void {
-    this.wanted = 0;
+    this.level.forgotten();
     this.coming?.clear();
     this.pump();
-    this.demandLater();
   }
 
   /** How many more workers would be of use. Rounded, so that a queue that grows and shrinks does not chatter. */
@@ -258,7 +257,7 @@ export class ShapeQueue {
     if (left <= 0) return true;
     this.overdueTimer ??= setTimeout(() => {
       this.overdueTimer = undefined;
-      this.tellDemand();
+      this.level.tell();
     }, left + 1).unref();
     return false;
   }
@@ -266,6 +265,8 @@ export class ShapeQueue {
   stop(): void {
     clearTimeout(this.idleTimer);
     clearTimeout(this.overdueTimer);
+    this.level.stop();
+    this.stalls.stop();
     this.idleTimer = undefined;
     this.coming?.clear();
   }

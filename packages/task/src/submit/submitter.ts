@@ -18,7 +18,7 @@ import type { Values } from "../objects/values.js";
 import { StreamState } from "../stream.js";
 import type { CallTable, WaitingCall } from "./calls.js";
 import { markPath, removeMark, setMark } from "./cancel-mark.js";
-import { cancelled, workerEnded } from "./failures.js";
+import { cancelled, sentBackTooOften, workerEnded } from "./failures.js";
 import type { Lease } from "./lease.js";
 import { LeasePool, type LeasePoolHost, type LeasePoolLinks } from "./lease-pool.js";
 import { shouldRetry, backoffMs } from "./retry.js";
@@ -28,6 +28,8 @@ import { TaskWire } from "./task-wire.js";
 
 /** Past its timeoutMs, a task has this long to end by its signal before its worker is ended. Milliseconds. */
 const TIMEOUT_GRACE_MS = 250;
+/** So many workers in a row may send a task back that they were not asked for. */
+const MAX_REFUSALS = 10;
 
 export interface SubmitterLinks extends LeasePoolLinks {
   readonly table: ObjectTable;
@@ -175,6 +177,12 @@ export class Submitter implements LeasePoolHost {
     clearTimeout(task.timer);
     const queue = this.queueFor(task);
     task.lease = undefined;
+    if (status === TaskStatus.Dropped) {
+      queue.sentBack(task, lease);
+      this.sentBack(task);
+      return;
+    }
+    task.refusals = 0;
     if (status === TaskStatus.Ok) {
       queue.observe(task.settings.definition, tookUs);
       this.links.calls.settle(task.results, message, lease.channel);
@@ -182,8 +190,6 @@ export class Submitter implements LeasePoolHost {
         task,
         results.some((r) => r[0] === 1),
       );
-    } else if (status === TaskStatus.Dropped) {
-      this.requeue(task);
     } else if (status === TaskStatus.Cancelled || task.cancelled) {
       this.fail(task, cancelled(task.settings.definition.name));
     } else {
@@ -196,6 +202,14 @@ export class Submitter implements LeasePoolHost {
       else this.endWithError(task, bytes);
     }
     queue.ended(task, lease);
+  }
+
+  /** It was never begun. */
+  private sentBack(task: PendingTask): void {
+    const { name } = task.settings.definition;
+    if (task.cancelled) this.fail(task, cancelled(name));
+    else if (task.askedBack || ++task.refusals < MAX_REFUSALS) this.requeue(task);
+    else this.fail(task, sentBackTooOften(name, task.refusals));
   }
 
   private yielded(task: PendingTask, message: TaskYield): void {

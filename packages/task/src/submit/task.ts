@@ -41,6 +41,10 @@ export class PendingTask {
   attempt = 0;
   lease: Lease | undefined;
   cancelled = false;
+  /** Its worker was asked to send it back if it has not begun. */
+  askedBack = false;
+  /** How many workers in a row sent it back unasked. */
+  refusals = 0;
   /** Its time limit has passed and its worker is being ended for it. */
   timedOut = false;
   /** File that tells the worker of its cancellation, if there is one. */

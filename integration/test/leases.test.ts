@@ -1,0 +1,58 @@
+/** What becomes of leases: tasks that change workers before they begin, and workers that come back. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { expect } from "chai";
+import { availableResources, clusterResources, get, type ObjectRef } from "stingray";
+import { work, workOfHalf, type Work } from "./fixtures/leases.js";
+import { TestCluster, eventually } from "./support/actor-cluster.js";
+
+describe("leases", function () {
+  this.timeout(30_000);
+  let test: TestCluster;
+
+  before(async () => {
+    test = await TestCluster.start({ cpus: 3 });
+  });
+  after(() => test.end());
+
+  /** Once each, in whatever order. */
+  function ranOnce(log: string, count: number): void {
+    const ids = readFileSync(log, "utf8").trim().split("\n").map(Number);
+    expect(ids).to.have.length(count);
+    expect(new Set(ids).size).to.equal(count);
+  }
+
+  async function allIsFree(): Promise<void> {
+    await eventually(async () => {
+      expect(await availableResources()).to.deep.equal(await clusterResources());
+      return true;
+    }, "all resources are free");
+  }
+
+  it("leave nothing behind a task that takes much longer than those before", async () => {
+    const [log, go] = [test.file("log"), test.file("go")];
+    let id = 0;
+    const run = (more: Partial<Work> = {}): ObjectRef<number> => work.remote({ id: id++, log, ...more });
+    // Known to be short, so that many are sent to a worker at a time.
+    for (let i = 0; i < 5; i++) await get(Array.from({ length: 100 }, () => run()));
+    const slow = run({ until: go });
+    await get(Array.from({ length: 100 }, () => run()));
+    writeFileSync(go, "");
+    await get(slow);
+    ranOnce(log, id);
+    await allIsFree();
+  });
+
+  it("run every task once, however long each takes and whoever else needs the workers", async () => {
+    const log = test.file("random");
+    const tasks = Array.from({ length: 1_500 }, (_, id) => {
+      const roll = Math.random();
+      const task: Work = { id, log };
+      if (roll < 0.01) task.burnMs = 30;
+      else if (roll < 0.04) task.waitMs = 5 + 25 * Math.random();
+      return (id % 3 === 0 ? workOfHalf : work).remote(task);
+    });
+    expect(await get(tasks)).to.deep.equal(tasks.map((_, id) => id));
+    ranOnce(log, tasks.length);
+    await allIsFree();
+  });
+});
