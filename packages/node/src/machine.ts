@@ -1,10 +1,9 @@
-/** What this machine has to offer, where nobody says otherwise. */
-import { readdirSync, readFileSync, statfsSync } from "node:fs";
+/** What this machine has to offer, where nobody says otherwise. Its GPUs are looked for elsewhere: that takes time. */
+import { readFileSync, statfsSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
 
 export interface Capacity {
   cpus: number;
-  gpus: number;
   /** Bytes that tasks may declare. */
   memory: number;
   /** Bytes of the object store. */
@@ -18,14 +17,13 @@ const TASK_SHARE = 0.5;
 const SHM_SHARE = 0.8;
 
 /**
- * What a node may use of this machine: processors and memory as far as the container lets us, devices as found.
+ * What a node may use of this machine: processors and memory as far as the container lets us.
  * @param nodes on this machine that share its memory. @defaultValue 1
  */
 export function machineCapacity(nodes = 1): Capacity {
   const memory = memoryLimit();
   return {
     cpus: availableParallelism(),
-    gpus: gpuCount(),
     memory: Math.floor((memory * TASK_SHARE) / nodes),
     objectStoreMemory: Math.floor(Math.min(memory * STORE_SHARE, sharedMemoryFree() * SHM_SHARE) / nodes),
   };
@@ -54,14 +52,5 @@ function sharedMemoryFree(): number {
     return stats.bavail * stats.bsize;
   } catch {
     return Infinity;
-  }
-}
-
-/** NVIDIA devices by their device files: asking nvidia-smi takes longer than the whole start. */
-function gpuCount(): number {
-  try {
-    return readdirSync("/dev").filter((name) => /^nvidia\d+$/.test(name)).length;
-  } catch {
-    return 0;
   }
 }

@@ -217,10 +217,16 @@ export const Worker = {
     record({ spec: jobSpec, runtimeEnv: runtimeEnvSpec }),
     empty,
   ),
-  /** Become the host of an actor: load its class and run the constructor. Fails with what the constructor threw. */
-  startActor: method<{ spec: ActorSpec; epoch: number; gpus: number[]; lease: string }, object>(
+  /**
+   * Become the host of an actor: load its class and run the constructor. Fails with what the constructor threw. `gpus`
+   * and `visible` are as in WorkerAssign.
+   */
+  startActor: method<
+    { spec: ActorSpec; epoch: number; gpus: number[]; visible?: string | undefined; lease: string },
+    object
+  >(
     "worker.startActor",
-    record({ spec: actorSpec, epoch: uint, gpus: list(uint, 1024), lease: text }),
+    record({ spec: actorSpec, epoch: uint, gpus: list(uint, 1024), visible: optional(text), lease: text }),
     empty,
   ),
   /** May this idle worker end? Not while it owns objects or actors that others may hold: they would go with it. */

@@ -57,7 +57,10 @@ export interface Context {
   readonly namespace: string;
   /** What the task or actor was given, for example `{ CPU: 1 }`. */
   readonly resources: Readonly<Record<string, number>>;
-  /** Numbers of its GPUs, as in CUDA_VISIBLE_DEVICES. */
+  /**
+   * Numbers of its GPUs, as in CUDA_VISIBLE_DEVICES. Where that has UUIDs (parts of GPUs, see MIG): their places in the
+   * list of the node, from 0.
+   */
   readonly gpuIds: readonly number[];
   /** Aborts when the task is cancelled. In a driver's own code it never does. */
   readonly signal: AbortSignal;

@@ -82,10 +82,12 @@ export function provideActors(provide: t.Provide, get: t.Get): void {
       missing: (resources) => get(t.ACCOUNT).missing(resources),
       startActor: async (worker, { spec, epoch, reservation }) => {
         if (reservation === undefined) throw new RuntimeEnvError(`actor ${spec.actor} has no reservation`);
-        const gpus = [...reservation.allocation.gpus];
+        const { gpus: places } = reservation.allocation;
+        const { gpus: names } = of(t.OFFER);
         const process = pool.get(worker);
-        if (process !== undefined && gpus.length > 0) process.hadGpus = true;
-        const ask = { spec, epoch, gpus, lease: reservation.lease };
+        if (process !== undefined && places.length > 0) process.hadGpus = true;
+        const [gpus, visible] = [names.numbers(places), names.variable(places)];
+        const ask = { spec, epoch, gpus, visible, lease: reservation.lease };
         await peers.channel(worker).request(WorkerMethods.startActor, ask, { timeoutMs: CONSTRUCTOR_MS });
       },
       reachable: (worker) => pool.get(worker)?.usable === true && peers.channel(worker).closed === undefined,

@@ -10,6 +10,9 @@ export interface AgentIdentity {
   socketDir: string;
   secret: string;
   storeDir: string;
+  /** What it offers, in the user's units. */
+  total: Readonly<Record<string, number>>;
+  labels: Readonly<Record<string, string>>;
 }
 
 export interface StopOptions {
@@ -45,9 +48,9 @@ export class Agent implements AsyncDisposable {
 
   /** Of the present life; of the last one where the agent has ended. */
   get identity(): AgentIdentity {
-    const { config, storeDir } = this.current;
+    const { config, storeDir, offer } = this.current;
     const { node, agent, socketDir, secret } = config;
-    return { node, agent, socketDir, secret, storeDir };
+    return { node, agent, socketDir, secret, storeDir, total: offer.total, labels: offer.labels };
   }
   get node(): NodeId {
     return this.current.config.node;
@@ -64,9 +67,9 @@ export class Agent implements AsyncDisposable {
   get storeDir(): string {
     return this.current.storeDir;
   }
-  /** Resources of the node, in the user's units. */
+  /** Resources that the node began with, in the user's units. */
   get total(): Readonly<Record<string, number>> {
-    return this.current.config.total;
+    return this.current.offer.total;
   }
 
   /** The node came back under new ids after the cluster had declared it dead. */

@@ -37,7 +37,7 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
   });
   provide(t.MALFORMED, (of) => new Malformed(of(t.CONFIG).log));
   provide(t.PEERS, (of) => new Peers(of(t.TRANSPORT).inbox));
-  provide(t.ACCOUNT, (of) => new ResourceAccount(of(t.CONFIG).total));
+  provide(t.ACCOUNT, (of) => new ResourceAccount(of(t.OFFER).total));
   provide(t.VIEW, () => new ClusterView());
   provide(t.LIVENESS, (of) => new Liveness(of(t.CONFIG).deadAfterMs, CONTROLLER_TIMES.lookMs));
   provide(t.OUTPUTS, (of) => new Outputs(of(t.PEERS), (job) => get(t.JOBS).isOver(job)));
@@ -96,13 +96,14 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
     const { node, agent } = config;
     return new LeaseScheduler({
       node,
-      labels: config.labels,
+      labels: of(t.OFFER).labels,
       account: of(t.ACCOUNT),
       view: of(t.VIEW),
       effects: leaseEffects({
         own: { node, agent },
         peers: of(t.PEERS),
         pool: of(t.POOL),
+        gpus: of(t.OFFER).gpus,
         jobSpec: (job) => get(t.JOBS).spec(job),
         changed: () => get(t.HEARTBEATS).changed(),
       }),
@@ -113,6 +114,7 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
     return new Heartbeats(config.node, config.heartbeatMs, of(t.VIEW), of(t.LIVENESS), {
       state: () =>
         nodeState(config, {
+          labels: of(t.OFFER).labels,
           account: of(t.ACCOUNT),
           scheduler: of(t.SCHEDULER),
           pool: of(t.POOL),
@@ -120,7 +122,7 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
           placer: of(t.ACTOR_PLACER),
           store: of(t.TRAFFIC).gauge(of(t.NODE_STORE)),
         }),
-      bid: () => nodeBid(config, { account: of(t.ACCOUNT), pool: of(t.POOL) }),
+      bid: () => nodeBid(config, { labels: of(t.OFFER).labels, account: of(t.ACCOUNT), pool: of(t.POOL) }),
       isDead: (node) => of(t.TABLES).nodeCache.get(node)?.value.state === "DEAD",
       newcomer: (node) => get(t.LOCATIONS).newcomer(node),
       publish: (heartbeat) => publishHeartbeat(of(t.BROKER), config.subjects, heartbeat),

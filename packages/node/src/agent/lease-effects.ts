@@ -8,6 +8,7 @@ import {
   type NodeId,
   type ProcessId,
 } from "@stingray/protocol";
+import type { NodeGpus } from "../gpu/node-gpus.js";
 import type { WorkerPool } from "../pool/pool.js";
 import type { Peers } from "./peers.js";
 
@@ -15,6 +16,7 @@ export interface EffectParts {
   own: { node: NodeId; agent: ProcessId };
   peers: Peers;
   pool: WorkerPool;
+  gpus: NodeGpus;
   jobSpec: (job: string) => Promise<JobSpec>;
   /** The books changed: the next heartbeat should say so. */
   changed: () => void;
@@ -23,7 +25,7 @@ export interface EffectParts {
 /** How long another agent may take to answer an offer, in milliseconds. */
 const OFFER_MS = 5_000;
 
-export function leaseEffects({ own, peers, pool, jobSpec, changed }: EffectParts): LeaseEffects {
+export function leaseEffects({ own, peers, pool, gpus: names, jobSpec, changed }: EffectParts): LeaseEffects {
   let offers = 0;
   return {
     acquireWorker: async ({ job, shape }) => {
@@ -39,7 +41,8 @@ export function leaseEffects({ own, peers, pool, jobSpec, changed }: EffectParts
     assign: (worker, lease, submitter, resources, gpus) => {
       const process = pool.get(worker);
       if (process !== undefined && gpus.length > 0) process.hadGpus = true;
-      peers.send(worker, [Op.WorkerAssign, lease, submitter, resources, gpus]);
+      const visible = names.variable(gpus);
+      peers.send(worker, [Op.WorkerAssign, lease, submitter, resources, names.numbers(gpus), visible]);
     },
     grant: ({ submitter, key, lease, worker }) => {
       peers.send(submitter, [Op.LeaseGrant, key, lease, worker, own.node, own.agent]);

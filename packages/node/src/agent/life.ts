@@ -25,6 +25,7 @@ import { agentContainer } from "./container.js";
 import { farewell } from "./farewell.js";
 import { serveJoin } from "./join.js";
 import { feedHooks, refusedFrames } from "./malformed.js";
+import { nodeOffer, type NodeOffer } from "./offer.js";
 import type { AgentConfig } from "./options.js";
 import { Pulse } from "./pulse.js";
 import { serveAgent, serveWorkers } from "./serve.js";
@@ -74,6 +75,11 @@ export class AgentLife {
     }
   }
 
+  /** What the node began with. */
+  get offer(): NodeOffer {
+    return this.c.resolve(t.OFFER);
+  }
+
   private async begin(): Promise<void> {
     const { config, c } = this;
     const get: t.Get = (token) => c.resolve(token);
@@ -83,6 +89,9 @@ export class AgentLife {
       const nc = await connecting.catch(() => undefined);
       await nc?.close();
     });
+
+    const offering = nodeOffer(config);
+    offering.catch(() => undefined); // told below
 
     await mkdir(config.socketDir, { recursive: true, mode: 0o700 });
     this.undo.push(() => rm(config.socketDir, { recursive: true, force: true }));
@@ -142,6 +151,8 @@ export class AgentLife {
     await requireJetStream(nc);
     trace("agent", "JetStream answers");
     c.register(t.BROKER, { useValue: nc });
+    c.register(t.OFFER, { useValue: await offering });
+    trace("agent", "GPUs looked for");
     await this.openTables(nc);
     trace("agent", "tables open");
     if (config.job !== undefined) get(t.JOBS).expect(config.job);
@@ -220,8 +231,8 @@ export class AgentLife {
       hostname: config.hostname,
       pid: process.pid,
       state: "ALIVE",
-      labels: config.labels,
-      total: config.total,
+      labels: c.resolve(t.OFFER).labels,
+      total: c.resolve(t.ACCOUNT).total,
       startedAt: Date.now(),
       epoch: 1,
     };

@@ -9,6 +9,7 @@ import type { AgentConfig } from "./options.js";
 import { pendingOf } from "./pending.js";
 
 export interface NodeParts {
+  labels: Readonly<Record<string, string>>;
   account: ResourceAccount;
   scheduler: LeaseScheduler;
   pool: WorkerPool;
@@ -28,14 +29,14 @@ export interface StoreGauge {
 /** What the node has to offer. While it drains, nobody asks. */
 export function nodeBid(
   config: AgentConfig,
-  parts: Pick<NodeParts, "account" | "pool">,
+  parts: Pick<NodeParts, "labels" | "account" | "pool">,
 ): Omit<Bid, "sequence"> {
   return {
     node: config.node,
     agent: config.agent,
     available: atLeastNothing(parts.account.available),
     total: parts.account.total,
-    labels: config.labels,
+    labels: parts.labels,
     queued: 0,
     idleWorkers: parts.pool.idleCount,
     draining: false,

@@ -14,6 +14,7 @@ import {
   type NodeId,
   type ProcessId,
 } from "@stingray/protocol";
+import type { GpuShare } from "../gpu/node-gpus.js";
 import { machineCapacity } from "../machine.js";
 import { runtimeRoot } from "../runtime-files.js";
 import { advertisedHosts, boundHost } from "./data-hosts.js";
@@ -29,12 +30,15 @@ export interface AgentOptions {
   cluster?: string | undefined;
   /** @defaultValue the number of processors that this process may use */
   cpus?: number | undefined;
-  /** @defaultValue the NVIDIA devices of this machine */
+  /** @defaultValue the NVIDIA devices of this machine, within CUDA_VISIBLE_DEVICES */
   gpus?: number | undefined;
+  /** Which of them, where nodes of one program share the machine. @defaultValue all */
+  gpuShare?: GpuShare | undefined;
   /** Bytes that tasks may declare. @defaultValue half of the machine's memory */
   memory?: number | undefined;
   /** Further resources, for example `{ special: 2 }`. */
   resources?: Record<string, number> | undefined;
+  /** `accelerator-type` is set by the GPUs unless it is given. */
   labels?: Record<string, string> | undefined;
   /** Bytes. @defaultValue 30 % of the machine's memory, or what shared memory has free */
   objectStoreMemory?: number | undefined;
@@ -85,7 +89,12 @@ export interface AgentConfig {
   readonly subjects: Subjects;
   readonly broker: BrokerOptions;
   readonly hostname: string;
+  /** But for the GPUs, which have to be looked for: see {@link NodeOffer}. */
   readonly total: Record<string, number>;
+  /** Declared; undefined: what is found. */
+  readonly gpus: number | undefined;
+  readonly gpuShare: GpuShare | undefined;
+  /** As given. */
   readonly labels: Record<string, string>;
   readonly objectStoreMemory: number;
   /** Absolute; it is there and can be written to. */
@@ -120,8 +129,6 @@ export function resolveAgentOptions(o: AgentOptions): AgentConfig {
   const machine = machineCapacity();
   const cpus = amount("cpus", o.cpus ?? machine.cpus);
   const total: Record<string, number> = { CPU: cpus, memory: amount("memory", o.memory ?? machine.memory) };
-  const gpus = whole("gpus", o.gpus ?? machine.gpus);
-  if (gpus > 0) total["GPU"] = gpus;
   for (const [name, value] of Object.entries(o.resources ?? {})) {
     if (name === "CPU" || name === "GPU" || name === "memory") {
       throw new InvalidOptionError(
@@ -140,6 +147,8 @@ export function resolveAgentOptions(o: AgentOptions): AgentConfig {
     broker: o.broker,
     hostname: hostname(),
     total,
+    gpus: o.gpus === undefined ? undefined : whole("gpus", o.gpus),
+    gpuShare: o.gpuShare,
     labels: o.labels ?? {},
     objectStoreMemory: whole("objectStoreMemory", o.objectStoreMemory ?? machine.objectStoreMemory),
     spillDir: prepareSpillDir(o.spillDir),

@@ -36,7 +36,8 @@ export interface StartPlan {
   links: "auto" | "nats";
   replicas: number;
   cpus: number;
-  gpus: number;
+  /** Undefined: those that the agent finds. */
+  gpus: number | undefined;
   memory: number;
   objectStoreMemory: number;
   /** Absolute. */
@@ -70,7 +71,7 @@ export function planStart(flags: StartFlags, runtimeDir: string): StartPlan {
     links: flags.links,
     replicas: flags.replicas,
     cpus: flags.cpus ?? machine.cpus,
-    gpus: flags.gpus ?? machine.gpus,
+    gpus: flags.gpus,
     memory: flags.memory ?? machine.memory,
     objectStoreMemory: flags.objectStoreMemory ?? machine.objectStoreMemory,
     spillDir: prepareSpillDir(flags.spillDir),

@@ -47,13 +47,7 @@ export async function runInForeground(
 
 /** The one block that says what runs, how to join it and how to end it. */
 export function describeNode(plan: StartPlan, node: RunningNode): string {
-  const amounts = {
-    CPU: plan.cpus,
-    ...(plan.gpus > 0 && { GPU: plan.gpus }),
-    memory: plan.memory,
-    ...plan.resources,
-  };
-  const labels = Object.entries(plan.labels).map(([key, value]) => `${key}=${value}`);
+  const labels = Object.entries(node.ready.labels).map(([key, value]) => `${key}=${value}`);
   const own = plan.broker.kind === "own";
   const rows: [string, string][] = [
     ["cluster", plan.cluster],
@@ -61,7 +55,7 @@ export function describeNode(plan: StartPlan, node: RunningNode): string {
       "broker",
       withoutCredentials(node.address) + (own ? " (a nats-server of this node's own: it ends with it)" : ""),
     ],
-    ["resources", `${showResources(amounts)}, ${showBytes(plan.objectStoreMemory)} object store`],
+    ["resources", `${showResources(node.ready.total)}, ${showBytes(plan.objectStoreMemory)} object store`],
     ...(labels.length > 0 ? ([["labels", labels.join(", ")]] as [string, string][]) : []),
     [
       "spills to",

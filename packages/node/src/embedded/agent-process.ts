@@ -12,6 +12,8 @@ import {
   decodeError,
   isNodeId,
   isProcessId,
+  mapOf,
+  number,
   record,
   shape,
   text,
@@ -31,6 +33,9 @@ export interface AgentReady {
   socketDir: string;
   secret: string;
   storeDir: string;
+  /** What it offers, GPUs that it found included. */
+  total: Readonly<Record<string, number>>;
+  labels: Readonly<Record<string, string>>;
 }
 
 /**
@@ -71,6 +76,8 @@ const checkReady = record<AgentReady>({
   socketDir: text,
   secret: text,
   storeDir: text,
+  total: mapOf(number),
+  labels: mapOf(text),
 });
 const checkFailed = wireErrorCheck();
 

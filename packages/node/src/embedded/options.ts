@@ -65,12 +65,16 @@ export function planNodes(o: EmbeddedOptions, runtimeDir: string): NodePlan[] {
   const ids = each.map(() => newNodeId());
   const job = o.job && { ...o.job, driverNode: o.job.driverNode ?? ids[0] };
   const capacity = machineCapacity(each.length);
+  let before = 0;
   return each.map((own: EmbeddedNodeOptions, i) => {
     const node = ids[i] ?? newNodeId();
+    const gpuShare = { part: i, of: each.length, before };
+    before += own.gpus ?? o.gpus ?? 0;
     return {
       ...capacity,
       ...pickNode(o),
       ...pickNode(own),
+      gpuShare,
       resources: { ...o.resources, ...own.resources },
       labels: { ...o.labels, ...own.labels },
       node,

@@ -10,6 +10,7 @@ import {
   type InjectionToken,
 } from "tsyringe";
 import type { WorkerConfig } from "../worker-config.js";
+import { enterLease } from "./lease-environment.js";
 
 export const CONFIG: InjectionToken<WorkerConfig> = Symbol("WorkerConfig");
 export const TRANSPORT: InjectionToken<Transport> = Symbol("Transport");
@@ -65,19 +66,9 @@ export async function composeWorker(
         job: () => runtime.job,
         home: () => runtime.home,
         cancelChildren: (task) => void runtime.submitter.cancelChildren(task),
-        setGpus,
+        enter: enterLease,
       });
     }),
   });
   return c;
-}
-
-let visible: string | undefined;
-
-/** What CUDA shows to this process: exactly the devices of what it runs; none where it has none. */
-export function setGpus(gpus: readonly number[]): void {
-  const list = gpus.join(",");
-  if (list === visible) return;
-  visible = list;
-  process.env["CUDA_VISIBLE_DEVICES"] = list;
 }

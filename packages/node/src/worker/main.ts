@@ -6,8 +6,9 @@ import type { Transport } from "@stingray/broker";
 import { ActorHost, registerHandles } from "@stingray/actor/internal";
 import { processState } from "@stingray/task/internal";
 import type { WorkerConfig } from "../worker-config.js";
-import { EXECUTOR, RUNTIME, TRANSPORT, USER_CONTAINER, composeWorker, setGpus } from "./container.js";
+import { EXECUTOR, RUNTIME, TRANSPORT, USER_CONTAINER, composeWorker } from "./container.js";
 import { enterEnvironment } from "./environment.js";
+import { enterLease } from "./lease-environment.js";
 import { markOutput } from "./output.js";
 import { trace } from "../trace.js";
 import { dieWithParent } from "./parent-death.js";
@@ -52,9 +53,9 @@ async function main(): Promise<void> {
     trace("worker", "bound to a job");
     return {};
   });
-  inbox.serve(Worker.startActor, async ({ spec, epoch, gpus, lease }) => {
+  inbox.serve(Worker.startActor, async ({ spec, epoch, gpus, visible, lease }) => {
     if (spec.creatorNode !== config.node) void attach();
-    setGpus(gpus);
+    enterLease({ resources: spec.running, visible });
     actor = await ActorHost.start(runtime, spec, epoch, gpus, lease);
     return {};
   });

@@ -46,7 +46,8 @@ export async function standIn(
   if (listing !== undefined) transport.inbox.serve(Agent.storeList, () => structuredClone(listing));
   let leave = (): void => undefined;
   if (connection === undefined) {
-    const ready = { node, agent, socketDir, secret, storeDir: join(socketDir, "store") };
+    const store = { storeDir: join(socketDir, "store"), total: {}, labels: {} };
+    const ready = { node, agent, socketDir, secret, ...store };
     await announceNode(runtimeDir, {
       ready,
       pid: process.pid,

@@ -1,15 +1,23 @@
 /** What an agent and its workers tell each other, and what a worker prints. */
-import { list, mapOf, number, oneOf, text, tuple, uint, type Checked } from "../check.js";
+import { list, mapOf, number, oneOf, optional, text, tuple, uint, type Checked } from "../check.js";
 import { processId, jobId } from "./id-checks.js";
 import { Op } from "./op.js";
 
 /**
- * `[60, lease, submitter, resources, gpus]` agent -> worker, before the grant goes out: a lease on you. GPU numbers
- * are set as CUDA_VISIBLE_DEVICES before its first task runs.
+ * `[60, lease, submitter, resources, gpus, visible]` agent -> worker, before the grant goes out: a lease on you. `gpus`:
+ * numbers of its GPUs, for `context().gpuIds`. `visible`: CUDA_VISIBLE_DEVICES while its tasks run, empty for none;
+ * absent on a node that offers no GPUs, where the variable is left alone.
  */
 export const workerAssign = tuple<
-  [op: 60, lease: string, submitter: string, resources: Record<string, number>, gpus: number[]]
->(oneOf(Op.WorkerAssign), text, processId, mapOf(number), list(uint, 1024));
+  [
+    op: 60,
+    lease: string,
+    submitter: string,
+    resources: Record<string, number>,
+    gpus: number[],
+    visible: string | undefined,
+  ]
+>(oneOf(Op.WorkerAssign), text, processId, mapOf(number), list(uint, 1024), optional(text));
 export type WorkerAssign = Checked<typeof workerAssign>;
 /** `[61, reason]` agent -> worker: end, after what runs now and at most the agent's grace time. */
 export const workerExit = tuple<[op: 61, reason: string]>(oneOf(Op.WorkerExit), text);

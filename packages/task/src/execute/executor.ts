@@ -42,6 +42,8 @@ const ASSIGN_WAIT_MS = 10_000;
 interface LeaseState {
   readonly resources: Record<string, number>;
   readonly gpus: readonly number[];
+  /** CUDA_VISIBLE_DEVICES; undefined: as it is. */
+  readonly visible: string | undefined;
   queued: number;
   active: number;
   waiting: number;
@@ -58,8 +60,8 @@ export interface ExecutorLinks {
   home(): Home;
   /** Cancels what a task has submitted from here. */
   cancelChildren(taskId: string): void;
-  /** Sets what GPUs user code sees. */
-  setGpus(gpus: readonly number[]): void;
+  /** Tells libraries, by variables of the environment, what user code has from now on. */
+  enter(lease: { resources: Readonly<Record<string, number>>; visible: string | undefined }): void;
 }
 
 export class Executor implements CallHost {
@@ -92,15 +94,15 @@ export class Executor implements CallHost {
       call.consumed = count;
       call.consumedWaiter?.();
     });
-    inbox.on(Op.WorkerAssign, workerAssign, ([, lease, , resources, gpus]) =>
-      this.assigned(lease, resources, gpus),
+    inbox.on(Op.WorkerAssign, workerAssign, ([, lease, , resources, gpus, visible]) =>
+      this.assigned(lease, { resources, gpus, visible }),
     );
     inbox.onChannelClosed((channel) => this.submitterGone(channel));
   }
 
-  private assigned(lease: string, resources: Record<string, number>, gpus: number[]): void {
+  private assigned(lease: string, what: Pick<LeaseState, "resources" | "gpus" | "visible">): void {
     this.forgetOldLeases();
-    this.leases.set(lease, { resources, gpus, queued: 0, active: 0, waiting: 0, told: false });
+    this.leases.set(lease, { ...what, queued: 0, active: 0, waiting: 0, told: false });
     const held = this.unassigned.get(lease);
     if (held === undefined) return;
     clearTimeout(held.timer);
@@ -216,7 +218,7 @@ export class Executor implements CallHost {
     if (lease.told) this.tellResumed(call.lease, lease);
     call.resources = lease.resources;
     call.gpuIds = lease.gpus;
-    this.links.setGpus(lease.gpus);
+    this.links.enter(lease);
     this.running++;
     try {
       loaded.definition ??= findLoaded(loaded.key, this.links.job().root);

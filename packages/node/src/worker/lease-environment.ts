@@ -1,0 +1,24 @@
+/** What native libraries in a worker read from the environment when they are first used: its GPUs and its threads. */
+
+const GPUS = "CUDA_VISIBLE_DEVICES";
+const THREADS = "OMP_NUM_THREADS";
+
+let entered: unknown;
+let threads: string | undefined;
+
+/**
+ * CUDA shows exactly the devices of the lease that runs, and none where it has none; a node that offers no GPUs leaves
+ * the variable alone. OpenMP uses as many threads as the lease has CPUs, at least one, unless the user has said how many.
+ */
+export function enterLease(lease: {
+  readonly resources: Readonly<Record<string, number>>;
+  readonly visible: string | undefined;
+}): void {
+  if (lease === entered) return;
+  entered = lease;
+  const { env } = process;
+  if (lease.visible !== undefined && env[GPUS] !== lease.visible) env[GPUS] = lease.visible;
+  if (env[THREADS] !== threads) return; // not by us
+  threads = String(Math.max(1, Math.floor(lease.resources["CPU"] ?? 1)));
+  env[THREADS] = threads;
+}
