@@ -5,7 +5,7 @@ import type { Allocation, ResourceAccount } from "./account.js";
 import type { Ask } from "./ask.js";
 import { nextLeaseState, type LeaseEnd, type LeaseEvent, type LeaseState } from "./lease-state.js";
 import type { LeaseEffects, LeaseLimits } from "./types.js";
-import { WorkerBook } from "./workers.js";
+import { WorkerBook, wantsAlone } from "./workers.js";
 
 /** One lease. Only the book changes it. */
 export interface Lease {
@@ -61,7 +61,7 @@ export class LeaseBook {
 
   /** Why no worker may be added for this ask now; undefined if one may. */
   crowded(ask: Ask): string | undefined {
-    if (ask.kind === "reserve" || this.#canJoin(ask)) return undefined;
+    if (ask.kind === "reserve" || this.#joinable(ask) !== undefined) return undefined;
     const { busy, blocked } = this.workers.count();
     const coming = this.#starting + this.#waiting.size;
     const { maxWorkers, maxBlockedWorkers } = this.limits;
@@ -87,7 +87,7 @@ export class LeaseBook {
     this.#leases.set(id, lease);
     ask.starting++;
     ask.owner.coming?.(id, true);
-    const carrier = this.#canJoin(ask) ? this.workers.blockedCarrier(ask.env) : undefined;
+    const carrier = this.#joinable(ask);
     if (carrier !== undefined) {
       this.#grant(lease, carrier);
       return id;
@@ -124,6 +124,7 @@ export class LeaseBook {
     if (lease.worker !== undefined && how !== "lost") {
       const worker = this.workers.detach(lease.worker, lease, usable);
       if (worker.free) this.effects.releaseWorker(lease.worker, worker.usable);
+      else if (!worker.usable) this.retire(lease.worker);
     }
     this.#startNext();
     this.onFree();
@@ -145,6 +146,11 @@ export class LeaseBook {
     this.onFree();
   }
 
+  /** The worker ends when its leases are over: their holders are asked for them, and nobody is given it any more. */
+  retire(worker: ProcessId): void {
+    for (const lease of this.workers.retire(worker)) this.revoke(lease);
+  }
+
   /** Asks the holder to return it. */
   revoke(lease: Lease): void {
     const { process } = lease.ask;
@@ -152,14 +158,20 @@ export class LeaseBook {
       this.effects.revoke(process, lease.id);
   }
 
-  /** Where there are many processes, a worker with nothing to do because all it runs is blocked is better than one more. */
-  #canJoin(ask: Ask): boolean {
-    const { shape } = ask;
-    if (ask.kind === "reserve" || shape.maxCalls !== undefined || shape.alone === true) return false;
-    if (ask.need.units("GPU") > 0) return false;
+  /**
+   * Where there are many processes, a worker with nothing to do because all it runs is blocked is better than one more.
+   * What should have a process of its own gets one for longer; but a crash that takes others along is a lesser evil
+   * than nesting that can't go on.
+   */
+  #joinable(ask: Ask): ProcessId | undefined {
+    if (ask.kind === "reserve" || ask.need.units("GPU") > 0 || this.workers.hasIdle(ask.env))
+      return undefined;
     const { busy, blocked } = this.workers.count();
-    if (busy + blocked + this.#starting + this.#waiting.size < this.limits.joinAbove) return false;
-    return !this.workers.hasIdle(ask.env) && this.workers.blockedCarrier(ask.env) !== undefined;
+    const all = busy + blocked + this.#starting + this.#waiting.size;
+    const { joinAbove, joinAloneAbove } = this.limits;
+    const many = all >= joinAloneAbove;
+    if (!many && (all < joinAbove || wantsAlone(ask.shape))) return undefined;
+    return this.workers.blockedCarrier(ask.env, many);
   }
 
   #startNext(): void {

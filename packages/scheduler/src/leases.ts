@@ -146,6 +146,11 @@ export class LeaseScheduler {
     if (known !== undefined) this.#engine.book.unblock(known);
   }
 
+  /** The worker has run as many calls as it may: it gets no new leases, and ends when those that it has are over. */
+  workerRetired(worker: ProcessId): void {
+    this.#engine.book.retire(worker);
+  }
+
   /** The process of a worker has ended: its leases are lost, and their holders told. */
   workerExited(worker: ProcessId, report: ExitReport): void {
     for (const lease of this.#engine.book.workers.exited(worker)) {

@@ -89,6 +89,11 @@ export interface LeaseLimits {
    * Default: 4 per CPU, at least 8.
    */
   joinAbove: number;
+  /**
+   * The same for tasks that should have a process of their own (a time limit, `maxRetries: 0`, `maxCalls`), and for
+   * joining them. Default: 8 per CPU, at least 16.
+   */
+  joinAloneAbove: number;
   /** A lease is left to its holder for so long before it may be revoked for others. Default 100. */
   revokeAfterMs: number;
   /** A demand waits for so long before leases are revoked for it. Default 50. */
@@ -125,6 +130,7 @@ export function defaultLimits(cpus: number, given: Partial<LeaseLimits> = {}): L
     maxStarting: whole,
     maxBlockedWorkers: maxWorkers,
     joinAbove: Math.min(maxWorkers, Math.max(8, 4 * whole)),
+    joinAloneAbove: Math.min(maxWorkers, Math.max(16, 8 * whole)),
     revokeAfterMs: 100,
     waitBeforeRevokeMs: 50,
     noteMs: 250,

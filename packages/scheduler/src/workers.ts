@@ -1,5 +1,5 @@
 /** Which worker carries which leases, and which may carry one more. */
-import type { ProcessId } from "@stingray/protocol";
+import type { ProcessId, Shape } from "@stingray/protocol";
 import type { Lease } from "./lease-book.js";
 
 interface Carrier {
@@ -9,8 +9,15 @@ interface Carrier {
   /** A worker of an actor: for nobody else. */
   readonly reserved: boolean;
   usable: boolean;
-  /** It had GPUs, ends after some calls, or may be ended for one: nobody may join it. */
+  /** It has GPUs, which its process remembers: nobody may join it. */
+  gpus: boolean;
+  /** It runs what should have a process of its own: others join it only as a last resort. */
   alone: boolean;
+}
+
+/** Whether tasks of this shape should have a process of their own: one may be ended for them, or they must not end with it. */
+export function wantsAlone(shape: Shape): boolean {
+  return shape.alone === true || shape.maxCalls !== undefined;
 }
 
 /** How many ended workers are remembered, for those that end before the agent's answer arrives. */
@@ -24,16 +31,18 @@ export class WorkerBook {
 
   /** The lease is carried by the worker from now on. */
   attach(worker: ProcessId, lease: Lease): void {
-    const { shape } = lease.ask;
-    const alone = lease.allocation.gpus.length > 0 || shape.maxCalls !== undefined || shape.alone === true;
+    const alone = wantsAlone(lease.ask.shape);
+    const gpus = lease.allocation.gpus.length > 0;
     const carrier = this.#carriers.get(worker);
     this.#forgetIdle(worker);
     if (carrier === undefined) {
       const reserved = lease.ask.kind === "reserve";
       const { env } = lease.ask;
-      this.#carriers.set(worker, { worker, env, leases: new Set([lease]), reserved, usable: true, alone });
+      const leases = new Set([lease]);
+      this.#carriers.set(worker, { worker, env, leases, reserved, usable: true, gpus, alone });
     } else {
       carrier.leases.add(lease);
+      carrier.gpus ||= gpus;
       carrier.alone ||= alone;
     }
   }
@@ -72,16 +81,26 @@ export class WorkerBook {
 
   /**
    * A worker all of whose leases are blocked, so that its process has nothing to do: it may carry another lease of
-   * the same job and environment. The one with the fewest leases.
+   * the same job and environment. The one with the fewest leases; those that want to be alone only with `evenAlone`,
+   * and then after the others.
    */
-  blockedCarrier(env: string): ProcessId | undefined {
+  blockedCarrier(env: string, evenAlone: boolean): ProcessId | undefined {
     let best: Carrier | undefined;
     for (const carrier of this.#carriers.values()) {
-      if (carrier.env !== env || carrier.reserved || carrier.alone || !carrier.usable) continue;
-      if (!isBlocked(carrier)) continue;
-      if (best === undefined || carrier.leases.size < best.leases.size) best = carrier;
+      if (carrier.env !== env || carrier.reserved || carrier.gpus || !carrier.usable) continue;
+      if ((carrier.alone && !evenAlone) || !isBlocked(carrier)) continue;
+      if (best === undefined || isBetter(carrier, best)) best = carrier;
     }
     return best?.worker;
+  }
+
+  /** The worker is to end when its leases are over, which are returned; nobody is given it any more. */
+  retire(worker: ProcessId): Lease[] {
+    this.#forgetIdle(worker);
+    const carrier = this.#carriers.get(worker);
+    if (carrier === undefined) return [];
+    carrier.usable = false;
+    return [...carrier.leases];
   }
 
   /** The worker's process has ended. Returns the leases that it carried. */
@@ -118,6 +137,9 @@ export class WorkerBook {
     }
   }
 }
+
+const isBetter = (a: Carrier, b: Carrier): boolean =>
+  a.alone === b.alone ? a.leases.size < b.leases.size : b.alone;
 
 function isBlocked(carrier: Carrier): boolean {
   for (const lease of carrier.leases) if (lease.state.name !== "blocked") return false;

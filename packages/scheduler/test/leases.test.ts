@@ -5,6 +5,7 @@ import {
   newNodeId,
   RuntimeEnvError,
   UnschedulableError,
+  type ProcessId,
   type Shape,
 } from "@stingray/protocol";
 import { Submitter } from "./support/submitter.js";
@@ -89,13 +90,14 @@ describe("LeaseScheduler on one node", () => {
   });
 
   /** A task that waits for a task that waits for one …, each submitted by a process of its own. */
-  async function recursion(shape: Shape, levels: number): Promise<SimNode> {
+  async function recursion(shape: Shape | ((level: number) => Shape), levels: number): Promise<SimNode> {
     const node = world.node({ total: { CPU: 2 } });
     const job = newJobId();
     let depth = 0;
     let finished = false;
     const call = (done: () => void): void => {
-      const s = new Submitter(world, node, job, shape, 1);
+      const wanted = typeof shape === "function" ? shape(depth) : shape;
+      const s = new Submitter(world, node, job, wanted, 1);
       s.work = (grant, end) => {
         if (++depth === levels) {
           end();
@@ -124,9 +126,36 @@ describe("LeaseScheduler on one node", () => {
     expect(node.mostWorkers).to.equal(8); // processes of their own, as long as there are not many
   });
 
-  it("lets nobody share a worker whose shape wants it alone, however deep it waits", async () => {
-    const node = await recursion({ ...cpu, alone: true }, 40);
-    expect(node.mostWorkers).to.equal(40);
+  it("gives what should be alone a process of its own, and lets it share one as a last resort", async () => {
+    for (const shape of [
+      { ...cpu, alone: true },
+      { ...cpu, maxCalls: 1 },
+    ]) {
+      const node = await recursion(shape, 1_000);
+      expect(node.mostWorkers).to.equal(16);
+    }
+  });
+
+  it("nests through several environments, each of which has some of the processes", async () => {
+    const envs = ["a", "b", "c"].map((setup): Shape => ({ ...cpu, runtimeEnv: { setup } }));
+    const node = await recursion((level) => envs[level % 3] as Shape, 1_000);
+    expect(node.mostWorkers).to.be.at.most(9);
+  });
+
+  it("retires a worker: its leases are asked back, and nobody is given it again", async () => {
+    const node = world.node({ total: { CPU: 1 } });
+    const s = new Submitter(world, node, newJobId(), cpu, 10);
+    s.submit(100);
+    await world.clock.advance(100);
+    const [lease] = node.scheduler.snapshot().leases;
+    const worker = lease?.worker as ProcessId;
+    node.scheduler.workerRetired(worker);
+    await world.clock.until("all done", () => s.done === 100);
+    await world.clock.advance(100);
+    expect(node.workers.has(worker)).to.equal(false);
+    expect(node.started).to.equal(2);
+    node.scheduler.workerRetired(worker);
+    atRest(node);
   });
 
   it("tells of a lost worker, of a failed start once, and of bad shapes at once", async () => {
