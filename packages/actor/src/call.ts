@@ -9,9 +9,18 @@ import type { EncodedArgs, ObjectEntry, StreamState } from "@stingray/task/inter
  */
 export type CallPhase = "queued" | "sent" | "ended";
 
+/** Failed attempts that are remembered, and characters of each. */
+const MOST_FAILURES = 5;
+const MOST_TEXT = 1_000;
+const NONE: ActorCallState["failures"] = [];
+
 export class ActorCallState {
   phase: CallPhase = "queued";
+  /** When it came into this phase, by `performance.now()`. */
+  since = performance.now();
   attempt = 0;
+  /** How earlier attempts ended, the last ones. */
+  failures: readonly { readonly at: number; readonly message: string }[] = NONE;
   cancelled = false;
   /** File that tells the actor of its cancellation, if there is one. */
   mark: string | undefined;
@@ -37,6 +46,13 @@ export class ActorCallState {
     /** Kept until the call is over: the handle that it was made with, which keeps the actor alive. */
     public holder: object | undefined,
   ) {}
+
+  /** Another attempt is to follow this one. */
+  failed(message: string): void {
+    this.attempt++;
+    const failure = { at: performance.now(), message: message.slice(0, MOST_TEXT) };
+    this.failures = [...this.failures.slice(1 - MOST_FAILURES), failure];
+  }
 
   get retriesLeft(): boolean {
     return this.attempt < this.maxRetries;

@@ -119,6 +119,7 @@ export class ActorCalls {
 
   private send(call: ActorCallState, channel: Channel): void {
     call.phase = "sent";
+    call.since = performance.now();
     this.sent.set(call.sequence, call);
     const { table } = this.runtime;
     const args =
@@ -162,8 +163,9 @@ export class ActorCalls {
         results[0]?.[0] === 2
           ? results[0][1]
           : encodeThrown(new ActorUnavailableError("an actor sent a failure without an error"));
-      if (call.retriesLeft && shouldRetry(call.retryOn, decodeThrown(bytes))) {
-        call.attempt++;
+      const error = decodeThrown(bytes);
+      if (call.retriesLeft && shouldRetry(call.retryOn, error)) {
+        call.failed(error.message);
         this.putBack(call);
         this.pump();
       } else this.endWithError(call, bytes);
@@ -173,6 +175,7 @@ export class ActorCalls {
   /** Ahead of what was not sent yet, in the order of submission: an argument may have to be waited for again. */
   private putBack(call: ActorCallState): void {
     call.phase = "queued";
+    call.since = performance.now();
     const earlier: ActorCallState[] = [];
     for (let head = this.queue.peek(); head?.again === true; head = this.queue.peek()) {
       if (head.sequence > call.sequence) break;
@@ -233,9 +236,18 @@ export class ActorCalls {
   find(sequence: number): ActorCallState | undefined {
     const sent = this.sent.get(sequence);
     if (sent !== undefined) return sent;
-    const all = this.queue.drain();
-    for (const call of all) this.queue.push(call);
-    return all.find((call) => call.sequence === sequence);
+    for (const call of this.queue) if (call.sequence === sequence) return call;
+    return undefined;
+  }
+
+  /** Those that were not sent yet, in order. */
+  unsent(): Iterable<ActorCallState> {
+    return this.queue;
+  }
+
+  /** How many calls that have not ended were sent before this one. */
+  sentBefore(call: ActorCallState): number {
+    return Math.max(0, [...this.sent.values()].indexOf(call));
   }
 
   /** What was sent and not answered may or may not have run. What is sent again goes in the order of submission. */
@@ -248,7 +260,7 @@ export class ActorCalls {
   private lost(call: ActorCallState): void {
     if (call.cancelled || call.consumed < 0) this.fail(call, this.cancelledError(call));
     else if (call.returned || call.retriesLeft) {
-      if (!call.returned) call.attempt++;
+      if (!call.returned) call.failed(`actor ${this.actor.className} was lost while it had the call`);
       call.returned = false;
       this.putBack(call);
     } else {

@@ -13,6 +13,7 @@ import { processState, runtimeFor, type ObjectEntry, type Runtime } from "@sting
 import { Claims } from "./claims.js";
 import { ActorClient } from "./client.js";
 import { identityOf, type ActorIdentity } from "./identity.js";
+import { explainCalls } from "./why.js";
 
 /** How often an agent is asked about an actor that can't be reached, and for how long. Milliseconds. */
 const INQUIRE_EVERY_MS = 500;
@@ -62,6 +63,7 @@ export class ActorClients {
       }
       return Promise.resolve(false);
     });
+    runtime.explainer.addCalls(explainCalls(runtime, () => this.clients.values()));
     runtime.onStop((error) => {
       for (const client of this.clients.values()) client.stop(error);
     });

@@ -17,6 +17,7 @@ import {
   markPath,
   encodeThrown,
   findDefinition,
+  progressOf,
   runIn,
   taskError,
   type Body,
@@ -58,6 +59,7 @@ export class ActorHost implements CallHost {
     private readonly place: LentPlace,
   ) {
     self.onExit = () => this.exited();
+    runtime.explainer.addRunner((task) => progressOf(this.calls.values(), task, performance.now()));
   }
 
   /**

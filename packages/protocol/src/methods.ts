@@ -4,7 +4,7 @@
  */
 import { bool, bytes, list, mapOf, number, optional, record, text, uint, type Check } from "./check.js";
 import { actorView, type ActorView } from "./messages/actors.js";
-import { actorId, jobId, nodeId, objectId, processId } from "./messages/id-checks.js";
+import { actorId, jobId, nodeId, objectId, processId, taskId } from "./messages/id-checks.js";
 import {
   copyList,
   dataAddress,
@@ -20,6 +20,16 @@ import {
   type StoreSpan,
   type StoreWanted,
 } from "./messages/store.js";
+import {
+  agentWaits,
+  agentWhy,
+  processWhy,
+  waitingTasks,
+  type AgentWaits,
+  type AgentWhy,
+  type ProcessWhy,
+  type WaitingTasks,
+} from "./messages/why.js";
 import { valueDesc, type ValueDesc } from "./messages/values.js";
 import { runtimeEnvSpec, shapeSpec, type RuntimeEnvSpec, type Shape } from "./messages/leases.js";
 import { actorSpec, jobSpec, nodeView, type ActorSpec, type JobSpec, type NodeView } from "./specs.js";
@@ -201,6 +211,18 @@ export const Agent = {
   /** What is in the store of this node, and what its processes hold: for `stingray memory`. At most `limit` objects, largest first. */
   storeList: method<{ limit: number }, StoreListing>("store.list", record({ limit: uint }), storeListing),
 
+  /**
+   * Why something has not ended: a task (or a value, by its object's id) that `process` owns or runs (by default its
+   * owner), or an actor. An agent that knows nothing of it answers with nothing.
+   */
+  why: method<{ about: string; process?: string | undefined }, AgentWhy>(
+    "agent.why",
+    record({ about: text, process: optional(processId) }),
+    agentWhy,
+  ),
+  /** What waits in the processes of this agent, and the actors that it finds places for. */
+  waits: method<object, AgentWaits>("agent.waits", empty, agentWaits),
+
   /** The cluster as this agent sees it. */
   clusterState: method<object, { cluster: string; nodes: NodeView[] }>(
     "cluster.state",
@@ -239,6 +261,14 @@ export const Process = {
   ping: method<object, object>("process.ping", empty, empty),
   /** The objects that it owns or borrows, by what is known of their values; at most `limit` of them, largest first. */
   memory: method<{ limit: number }, ProcessMemory>("process.memory", record({ limit: uint }), processMemory),
+  /** What it knows of a task that it has submitted or runs. */
+  why: method<{ task: string }, ProcessWhy>("process.why", record({ task: taskId }), processWhy),
+  /** The tasks that it has submitted and that wait, by what they wait for. */
+  waits: method<object, { tasks: WaitingTasks[] }>(
+    "process.waits",
+    empty,
+    record({ tasks: list(waitingTasks, 10_000) }),
+  ),
 } as const;
 
 /** Served by every process for the objects that it owns. */

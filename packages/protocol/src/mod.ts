@@ -178,6 +178,22 @@ export { workerAssign, workerExit, workerBlocked, workerUnblocked, logs } from "
 export type { WorkerAssign, Logs } from "./messages/workers.js";
 export { ACTOR_STATES, actorView, actorState, actorExited } from "./messages/actors.js";
 export type { ActorStateName, ActorView, ActorExited } from "./messages/actors.js";
+export { TASK_PHASES, agentWaits, agentWhy, processWhy } from "./messages/why.js";
+export type {
+  ActorWhy,
+  AgentWaits,
+  AgentWhy,
+  Attempted,
+  DemandWhy,
+  MissingArgument,
+  NodeFit,
+  ProcessWhy,
+  RunningWhy,
+  TaskPhaseName,
+  TaskWhy,
+  WaitingTasks,
+} from "./messages/why.js";
+export { describeTask } from "./why-text.js";
 export { wireErrorCheck } from "./messages/wire-error.js";
 export type { WireError } from "./messages/wire-error.js";
 export { jobSpec, actorSpec, nodeView, pendingDemand } from "./specs.js";

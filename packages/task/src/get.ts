@@ -80,10 +80,11 @@ function onceReady(
   given: WaitOptions | undefined,
 ): Promise<void> {
   const waiting = someReady(runtime, entries, entries.length, left, () => {
-    const first = entries.find((e) => !e.ready);
+    const late = entries.filter((e) => !e.ready);
+    const [first] = late;
     return new GetTimeoutError(
-      `get() did not have ${entries.filter((e) => !e.ready).length} of ${entries.length} value(s) after ${given?.timeoutMs} ms` +
-        (first === undefined ? "" : `, among them ${first.id}`) +
+      `get() did not have ${late.length} of ${entries.length} value(s) after ${given?.timeoutMs} ms` +
+        (first === undefined ? "" : `, among them ${first.id}: ${runtime.explainer.explain(first)}`) +
         "; the tasks go on and get() may be called again",
     );
   });

@@ -30,6 +30,7 @@ import { REF_TAG } from "./objects/object-ref.js";
 import { processState } from "./process-state.js";
 import { CallTable } from "./submit/calls.js";
 import { Submitter } from "./submit/submitter.js";
+import { Explainer } from "./why/explainer.js";
 
 export interface RuntimeOptions {
   readonly transport: Transport;
@@ -68,6 +69,8 @@ export class Runtime {
   readonly calls: CallTable;
   readonly submitter: Submitter;
   readonly runner: CallRunner;
+  /** Says why something waits. */
+  readonly explainer: Explainer;
   readonly home: Home;
   readonly container: () => DependencyContainer;
   readonly warn: (message: string) => void;
@@ -128,6 +131,7 @@ export class Runtime {
       warn: o.warn,
       markDir: o.markDir,
     });
+    this.explainer = new Explainer({ process: o.process, table: this.table, submitter: this.submitter });
     this.home = Home.open(o.transport, o.home, o.findHome, o.onLost);
     o.store?.attach({
       lease: (bytes) => this.home.request(Agent.storeLease, { bytes }, { timeoutMs: LEASE_DEADLINE_MS }),
@@ -143,6 +147,7 @@ export class Runtime {
     runtime.table.serve(inbox);
     runtime.calls.serve(inbox);
     runtime.submitter.serve(inbox);
+    runtime.explainer.serve(inbox);
     runtime.recoveries.serve(inbox);
     inbox.serve(Process.ping, () => ({}));
     inbox.serve(Process.memory, ({ limit }) => processMemoryOf(runtime.table, runtime.process, limit));

@@ -28,6 +28,7 @@ import { replicaHooks, listingParts } from "./store/parts.js";
 import { listStore } from "./store/listing.js";
 import { replicate } from "./store/replicas.js";
 import * as t from "./tokens.js";
+import { serveWhy } from "./why.js";
 
 /** A dead worker's exit is reported within this time after its channel broke. */
 const EXIT_REPORT_MS = 1_000;
@@ -52,6 +53,7 @@ export function serveAgent(get: t.Get): void {
   serveLeases(get);
   serveActors(get);
   serveStore(get);
+  serveWhy(get);
   const { cluster } = get(t.CONFIG).subjects;
   transport.inbox.serve(AgentMethods.clusterState, () => {
     const { nodeCache } = get(t.TABLES);

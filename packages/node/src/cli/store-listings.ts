@@ -1,71 +1,22 @@
 /** Asks the agents of a cluster what is in their stores. */
-import {
-  Agent,
-  ConnectionError,
-  toError,
-  type NodeId,
-  type NodeView,
-  type ProcessId,
-  type StoreListing,
-} from "@stingray/protocol";
-import { AgentLink } from "./agent-link.js";
+import { Agent, type NodeView, type StoreListing } from "@stingray/protocol";
+import { askNodes } from "./ask-nodes.js";
 import type { FoundCluster } from "./cluster-state.js";
-import { brokerOptionsOf, type ConnectionFlags } from "./connection-options.js";
+import type { ConnectionFlags } from "./connection-options.js";
 
 /** A node and its answer, or why there is none. */
 export type NodeAnswer = { node: NodeView } & (
   { kind: "answered"; listing: StoreListing } | { kind: "failed"; reason: string }
 );
 
-/**
- * Asks every node that is not dead, all at once. Nodes of this machine are asked through their sockets; where no broker
- * was given, the others through the one that the node files name, with the credentials of the flags.
- * @param limit of objects per node
- */
+/** @param limit of objects per node */
 export async function askStores(
   found: FoundCluster,
   flags: ConnectionFlags,
   limit: number,
 ): Promise<NodeAnswer[]> {
-  let overBroker: Promise<AgentLink> | undefined;
-  const broker = async (): Promise<AgentLink> => {
-    const options = found.broker ?? brokerOptionsOf({ ...flags, address: found.servers });
-    if (options === undefined) throw new ConnectionError("no address of the broker is known; give --address");
-    return (overBroker ??= AgentLink.overBroker(options, found.subjectRoot, found.cluster));
-  };
-  const ask = async (node: NodeView): Promise<StoreListing> => {
-    const file = found.local.find((one) => one.node === node.node);
-    if (file !== undefined) {
-      await using link = await AgentLink.toLocal(file);
-      return await link.ask(Agent.storeList, { limit });
-    }
-    const agent = { endpoint: node.agent as ProcessId, process: node.agent as ProcessId };
-    const link = await broker().catch((cause: unknown) => {
-      if (found.broker !== undefined) throw cause;
-      throw new ConnectionError(
-        `it is no node of this user on this machine, and the broker can't be asked: ${toError(cause).message}; ` +
-          `name it with --address, with credentials`,
-        { cause },
-      );
-    });
-    return await link.ask(Agent.storeList, { limit }, { ...agent, node: node.node as NodeId });
-  };
-  try {
-    return await Promise.all(
-      found.nodes
-        .filter(({ state }) => state !== "DEAD")
-        .map(async (node): Promise<NodeAnswer> => {
-          try {
-            return { node, kind: "answered", listing: await ask(node) };
-          } catch (thrown) {
-            return { node, kind: "failed", reason: toError(thrown).message };
-          }
-        }),
-    );
-  } finally {
-    await overBroker?.then(
-      (link) => link[Symbol.asyncDispose](),
-      () => undefined, // each node has it as its reason
-    );
-  }
+  const answers = await askNodes(found, flags, Agent.storeList, { limit });
+  return answers.map((one) =>
+    one.kind === "failed" ? one : { node: one.node, kind: "answered", listing: one.answer },
+  );
 }

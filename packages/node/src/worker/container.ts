@@ -60,7 +60,7 @@ export async function composeWorker(
   c.register(EXECUTOR, {
     useFactory: instanceCachingFactory((d) => {
       const runtime = d.resolve(RUNTIME);
-      return new Executor({
+      const executor = new Executor({
         runner: runtime.runner,
         socketDir: config.socketDir,
         job: () => runtime.job,
@@ -68,6 +68,8 @@ export async function composeWorker(
         cancelChildren: (task) => void runtime.submitter.cancelChildren(task),
         enter: enterLease,
       });
+      runtime.explainer.addRunner((task) => executor.progressOf(task));
+      return executor;
     }),
   });
   return c;

@@ -1,6 +1,6 @@
 /** One call in the process that runs it: a task, or a method of an actor. */
 import { existsSync } from "node:fs";
-import type { ObjectId, ProcessId, TaskId, TaskRunOptions, ValueDesc } from "@stingray/protocol";
+import type { ObjectId, ProcessId, RunningWhy, TaskId, TaskRunOptions, ValueDesc } from "@stingray/protocol";
 import { objectIdOf, taskIdOf } from "@stingray/protocol";
 import type { Channel } from "@stingray/broker";
 import type { ActorExecution, Execution } from "../context.js";
@@ -26,6 +26,10 @@ export class IncomingCall implements Execution {
   consumedWaiter: (() => void) | undefined;
   timedOut = false;
   timer: NodeJS.Timeout | undefined;
+  /** Its turn has come. */
+  taken = false;
+  /** When its body was called, by `performance.now()`. */
+  begunAt: number | undefined;
   private waits = 0;
   private over = false;
   private cancelledNow = false;
@@ -54,6 +58,13 @@ export class IncomingCall implements Execution {
 
   resultId(index: number): ObjectId {
     return objectIdOf(this.owner, this.sequence, index);
+  }
+
+  /** How far it is, for people. */
+  get progress(): RunningWhy["state"] {
+    if (!this.taken) return "queued";
+    if (this.begunAt === undefined) return "arguments";
+    return this.waits > 0 ? "waiting" : "running";
   }
 
   get cancelled(): boolean {

@@ -13,6 +13,8 @@ import {
   toError,
   workerAssign,
   type JobSpec,
+  type RunningWhy,
+  type TaskId,
   type TaskRun,
 } from "@stingray/protocol";
 import type { Channel, Endpoint } from "@stingray/broker";
@@ -27,6 +29,7 @@ import {
 import { encodeThrown } from "../objects/thrown.js";
 import type { Home } from "../home.js";
 import { markPath } from "../submit/cancel-mark.js";
+import { progressOf } from "../why/running.js";
 import { IncomingCall, type CallHost } from "./call.js";
 import type { CallRunner } from "./runner.js";
 
@@ -216,6 +219,7 @@ export class Executor implements CallHost {
     lease.queued--;
     lease.active++;
     if (lease.told) this.tellResumed(call.lease, lease);
+    call.taken = true;
     call.resources = lease.resources;
     call.gpuIds = lease.gpus;
     this.links.enter(lease);
@@ -327,6 +331,11 @@ export class Executor implements CallHost {
         if (lease !== undefined) lease.queued--;
       }
     }
+  }
+
+  /** How far a task is, if it is here. */
+  progressOf(task: TaskId): RunningWhy | undefined {
+    return progressOf(this.calls.values(), task, performance.now());
   }
 
   /** Hands what was answered to the links now. */

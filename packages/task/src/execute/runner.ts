@@ -56,6 +56,7 @@ export class CallRunner {
    * (then `finished` was called); else it goes on in the background.
    */
   run(call: IncomingCall, body: Body, finished: Finished): void {
+    call.taken = true;
     if (call.args instanceof Uint8Array) {
       let decoded: { values: unknown[]; revived: ObjectEntry[] };
       try {
@@ -111,6 +112,7 @@ export class CallRunner {
     finished: Finished,
   ): void {
     const started = performance.now();
+    call.begunAt = started;
     const took = (): number => (performance.now() - started) * 1000;
     let result: unknown;
     try {

@@ -56,6 +56,11 @@ export class ObjectTable {
     return ++this.lastSequence;
   }
 
+  /** Whether `nextSequence` has given this number. */
+  hasGiven(sequence: number): boolean {
+    return sequence >= 1 && sequence <= this.lastSequence;
+  }
+
   own(sequence: number, index: number): ObjectEntry {
     this.owned++;
     return new ObjectEntry(this.links.process, this.links.node, true, sequence, index);

@@ -120,7 +120,8 @@ export class Submitter implements LeasePoolHost {
     return undefined;
   }
 
-  private queueFor(task: PendingTask): ShapeQueue {
+  /** Where it waits, or would. */
+  queueFor(task: PendingTask): ShapeQueue {
     return this.leases.queue(task.settings.shapeKey, task.settings.shape);
   }
 
@@ -198,7 +199,8 @@ export class Submitter implements LeasePoolHost {
         results[0]?.[0] === 2
           ? results[0][1]
           : encodeThrown(new StingrayError("a worker sent a failure without an error"));
-      if (task.retriesLeft && shouldRetry(task.settings.retryOn, decodeThrown(bytes))) this.retry(task);
+      const error = decodeThrown(bytes);
+      if (task.retriesLeft && shouldRetry(task.settings.retryOn, error)) this.retry(task, error);
       else this.endWithError(task, bytes);
     }
     queue.ended(task, lease);
@@ -239,15 +241,17 @@ export class Submitter implements LeasePoolHost {
 
   private failOrRetry(task: PendingTask, error: StingrayError, asUserError: boolean): void {
     const again = task.retriesLeft && (!asUserError || shouldRetry(task.settings.retryOn, error));
-    if (again) this.retry(task);
+    if (again) this.retry(task, error);
     else this.fail(task, error);
   }
 
-  private retry(task: PendingTask): void {
+  private retry(task: PendingTask, error: Error): void {
     task.lease = undefined;
+    task.failed(error.message);
     task.attempt++;
     if (!task.to("backoff")) return;
     const wait = backoffMs(task.attempt);
+    task.nextAt = performance.now() + wait;
     task.timer = setTimeout(() => this.queueFor(task).add(task), wait);
   }
 
@@ -322,6 +326,11 @@ export class Submitter implements LeasePoolHost {
   }
 
   // -- cancellation ---------------------------------------------------------------------------------------------
+
+  /** All tasks that have not ended. */
+  unended(): Iterable<PendingTask> {
+    return this.tasks.values();
+  }
 
   find(sequence: number): PendingTask | undefined {
     return this.tasks.get(sequence);

@@ -36,9 +36,20 @@ export interface TaskSettings {
   readonly alone: boolean;
 }
 
+/** Failed attempts that are remembered. */
+const MOST_FAILURES = 5;
+/** And characters of each. */
+const MOST_TEXT = 1_000;
+
 export class PendingTask {
   phase: TaskPhase = "waiting";
+  /** When it came into this phase, by `performance.now()`. */
+  since = performance.now();
   attempt = 0;
+  /** How earlier attempts ended, the last ones. */
+  failures: { readonly at: number; readonly message: string }[] | undefined;
+  /** When the next attempt begins, by `performance.now()`. */
+  nextAt: number | undefined;
   lease: Lease | undefined;
   cancelled = false;
   /** Its worker was asked to send it back if it has not begun. */
@@ -66,7 +77,17 @@ export class PendingTask {
   to(phase: TaskPhase): boolean {
     if (!NEXT[this.phase].includes(phase)) return false;
     this.phase = phase;
+    this.since = performance.now();
     return true;
+  }
+
+  /** Remembers how an attempt ended. */
+  failed(message: string): void {
+    const known = this.failures ?? [];
+    this.failures = [
+      ...known.slice(1 - MOST_FAILURES),
+      { at: performance.now(), message: message.slice(0, MOST_TEXT) },
+    ];
   }
 
   get retriesLeft(): boolean {

@@ -1,0 +1,286 @@
+/** Why something has not ended: what processes and agents answer to `stingray why`. Times are ages, in milliseconds. */
+import { bool, list, number, oneOf, optional, record, text, uint } from "../check.js";
+import { actorId, jobId, nodeId, objectId, processId, taskId } from "./id-checks.js";
+import { shapeSpec, type Shape } from "./leases.js";
+
+/**
+ * - `waiting`: for the values of its arguments
+ * - `queued`: for a worker, or for its actor
+ * - `sent`: to a worker or an actor, begun or not
+ * - `backoff`: between two attempts
+ * - `ended`: its result is known
+ */
+export const TASK_PHASES = ["waiting", "queued", "sent", "backoff", "ended"] as const;
+export type TaskPhaseName = (typeof TASK_PHASES)[number];
+
+/** An argument that has no value yet. */
+export interface MissingArgument {
+  object: string;
+  owner: string;
+  /** Where the asked process makes it itself: by what, and how far that is. */
+  name?: string | undefined;
+  phase?: TaskPhaseName | undefined;
+}
+const missingArgument = record<MissingArgument>({
+  object: objectId,
+  owner: processId,
+  name: optional(text),
+  phase: optional(oneOf(...TASK_PHASES)),
+});
+
+/** A task, a call of an actor, or a value that was put, as the process that owns it sees it. */
+export interface TaskWhy {
+  task: string;
+  /** Of the function, `Class.method`, or empty where that is not known any more. */
+  name: string;
+  phase: TaskPhaseName;
+  /** How long it has been in this phase; 0 where that is not known. */
+  phaseMs: number;
+  /** The attempt that is under way, from 1, and how many there may be (negative: without end). */
+  attempt: number;
+  attempts: number;
+  /** How earlier attempts ended, the last ones. */
+  failures: { agoMs: number; message: string }[];
+  /** The first of those that are waited for. */
+  missing?: MissingArgument[] | undefined;
+  /** `queued`, a task: what for, and behind how many others. */
+  queue?:
+    | {
+        key: string;
+        shape: Shape;
+        /** Tasks of this shape before it, and in all. */
+        ahead: number;
+        length: number;
+        /** Workers leased for this shape now. */
+        leases: number;
+        /** As the agent said last. */
+        reason?: string | undefined;
+        infeasible?: boolean | undefined;
+      }
+    | undefined;
+  /** `sent`: where to, and how many calls of the same process lie there before it. */
+  at?: { process: string; node: string; ahead: number } | undefined;
+  /** `backoff`: when it goes on. */
+  nextMs?: number | undefined;
+  /** `ended`: with what. */
+  outcome?: string | undefined;
+  /** A call: its actor, as the caller knows it. */
+  actor?: { actor: string; className: string; state: string; reason?: string | undefined } | undefined;
+}
+export const taskWhy = record<TaskWhy>({
+  task: taskId,
+  name: text,
+  phase: oneOf(...TASK_PHASES),
+  phaseMs: number,
+  attempt: number,
+  attempts: number,
+  failures: list(record<{ agoMs: number; message: string }>({ agoMs: number, message: text }), 100),
+  missing: optional(list(missingArgument, 1_000)),
+  queue: optional(
+    record<NonNullable<TaskWhy["queue"]>>({
+      key: text,
+      shape: shapeSpec,
+      ahead: uint,
+      length: uint,
+      leases: uint,
+      reason: optional(text),
+      infeasible: optional(bool),
+    }),
+  ),
+  at: optional(
+    record<{ process: string; node: string; ahead: number }>({
+      process: processId,
+      node: nodeId,
+      ahead: uint,
+    }),
+  ),
+  nextMs: optional(number),
+  outcome: optional(text),
+  actor: optional(
+    record<NonNullable<TaskWhy["actor"]>>({
+      actor: actorId,
+      className: text,
+      state: text,
+      reason: optional(text),
+    }),
+  ),
+});
+
+/** A call in the process that runs it. */
+export interface RunningWhy {
+  /** `arguments`: these are fetched, or its module is loaded; `waiting`: it awaits values, and others may run meanwhile. */
+  state: "queued" | "arguments" | "running" | "waiting";
+  /** `queued`: behind how many others that have not begun. */
+  ahead: number;
+  /** Since it began; 0 for one that has not. */
+  ms: number;
+}
+export const runningWhy = record<RunningWhy>({
+  state: oneOf("queued", "arguments", "running", "waiting"),
+  ahead: uint,
+  ms: number,
+});
+
+/** The answer of a process about one task. Neither field: it knows nothing of it. */
+export interface ProcessWhy {
+  /** It is its owner. */
+  task?: TaskWhy | undefined;
+  /** It runs it. */
+  running?: RunningWhy | undefined;
+}
+export const processWhy = record<ProcessWhy>({ task: optional(taskWhy), running: optional(runningWhy) });
+
+/** Tasks of one process that wait for the same. */
+export interface WaitingTasks {
+  phase: TaskPhaseName;
+  count: number;
+  /** Of the functions, some of them. */
+  names: string[];
+  /** The one that has waited longest. */
+  example: string;
+  /** How long that has been. */
+  ms: number;
+  /** `queued`: the demand. */
+  key?: string | undefined;
+  shape?: Shape | undefined;
+  reason?: string | undefined;
+  infeasible?: boolean | undefined;
+}
+export const waitingTasks = record<WaitingTasks>({
+  phase: oneOf(...TASK_PHASES),
+  count: uint,
+  names: list(text, 100),
+  example: taskId,
+  ms: number,
+  key: optional(text),
+  shape: optional(shapeSpec),
+  reason: optional(text),
+  infeasible: optional(bool),
+});
+
+/** One thing that was tried for a demand, and what came of it. */
+export interface Attempted {
+  agoMs: number;
+  /** The node or class of nodes that was asked. */
+  whom: string;
+  kind: string;
+  answer: string;
+}
+const attempted = record<Attempted>({ agoMs: number, whom: text, kind: text, answer: text });
+
+/** Whether a node can take something, and why not. */
+export interface NodeFit {
+  node: string;
+  fit: "now" | "later" | "never";
+  reason: string;
+}
+const nodeFit = record<NodeFit>({ node: nodeId, fit: oneOf("now", "later", "never"), reason: text });
+
+/** A demand at the agent that serves it. */
+export interface DemandWhy {
+  want: number;
+  waitingMs: number;
+  reason: string;
+  infeasible: boolean;
+  /** What was tried, the last decisions, oldest first. */
+  trail: Attempted[];
+  /** What each known node has to say to it. */
+  nodes: NodeFit[];
+  /** Nodes beyond these. */
+  more: number;
+}
+export const demandWhy = record<DemandWhy>({
+  want: uint,
+  waitingMs: number,
+  reason: text,
+  infeasible: bool,
+  trail: list(attempted, 1_000),
+  nodes: list(nodeFit, 10_000),
+  more: uint,
+});
+
+/** An actor as the tables and the agent that places it know it. */
+export interface ActorWhy {
+  actor: string;
+  className: string;
+  name?: string | undefined;
+  state: string;
+  job: string;
+  creator: string;
+  restarts: number;
+  maxRestarts: number;
+  placement: Shape;
+  node?: string | undefined;
+  process?: string | undefined;
+  /** Of its death, or of the last loss of its process. */
+  cause?: string | undefined;
+  /** At the agent that looks for a place for it. */
+  wait?: DemandWhy | undefined;
+}
+export const actorWhy = record<ActorWhy>({
+  actor: actorId,
+  className: text,
+  name: optional(text),
+  state: text,
+  job: jobId,
+  creator: processId,
+  restarts: uint,
+  maxRestarts: number,
+  placement: shapeSpec,
+  node: optional(nodeId),
+  process: optional(processId),
+  cause: optional(text),
+  wait: optional(demandWhy),
+});
+
+/** The answer of an agent. Everything absent: what was asked about is not here. */
+export interface AgentWhy {
+  /** The asked process is one of this agent. `silent`: it does not answer, as one in a long loop. */
+  process?: { process: string; pid?: number | undefined; state: "here" | "silent" } | undefined;
+  task?: TaskWhy | undefined;
+  running?: RunningWhy | undefined;
+  demand?: DemandWhy | undefined;
+  actor?: ActorWhy | undefined;
+}
+export const agentWhy = record<AgentWhy>({
+  process: optional(
+    record<NonNullable<AgentWhy["process"]>>({
+      process: processId,
+      pid: optional(uint),
+      state: oneOf("here", "silent"),
+    }),
+  ),
+  task: optional(taskWhy),
+  running: optional(runningWhy),
+  demand: optional(demandWhy),
+  actor: optional(actorWhy),
+});
+
+/** What waits in the processes of one agent. */
+export interface AgentWaits {
+  processes: { process: string; job?: string | undefined; tasks: WaitingTasks[] }[];
+  /** Processes that did not answer in time. */
+  silent: string[];
+  /** Actors that this agent looks for a place for. */
+  actors: { actor: string; what: string; shape: Shape; reason: string; ms: number; infeasible: boolean }[];
+}
+export const agentWaits = record<AgentWaits>({
+  processes: list(
+    record<AgentWaits["processes"][number]>({
+      process: processId,
+      job: optional(jobId),
+      tasks: list(waitingTasks, 10_000),
+    }),
+  ),
+  silent: list(processId),
+  actors: list(
+    record<AgentWaits["actors"][number]>({
+      actor: actorId,
+      what: text,
+      shape: shapeSpec,
+      reason: text,
+      ms: number,
+      infeasible: bool,
+    }),
+  ),
+});
