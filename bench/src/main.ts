@@ -12,19 +12,21 @@ import type { BenchOptions, Suite } from "./options.js";
 import type { BenchFile } from "./report.js";
 import { wantedBy } from "./run.js";
 import type { Progress } from "./run.js";
+import { runScale, scaleCaseNames } from "./scale-sim/suite.js";
 import { formatTable } from "./table.js";
 
 const ExitCode = { ok: 0, failed: 1, usage: 2, stopped: 130 } as const;
 type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
 
 interface Runnable {
-  caseNames(o: Pick<BenchOptions, "small">): string[];
+  caseNames(o: Pick<BenchOptions, "small" | "nodes">): string[];
   run(o: BenchOptions, progress: Progress, signal: AbortSignal): Promise<BenchFile>;
 }
 
 const suites: Record<Suite, Runnable> = {
   micro: { caseNames: microCaseNames, run: runMicro },
   objects: { caseNames: objectCaseNames, run: runObjects },
+  scale: { caseNames: scaleCaseNames, run: runScale },
 };
 
 /** Progress on standard error: one line that changes on a terminal, only what stays elsewhere. */

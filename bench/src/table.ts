@@ -43,8 +43,8 @@ function goals(row: Row): string {
   return `${text}: ${row.ok ? "ok" : "NO"}`;
 }
 
-function figure({ mean, sd }: Summary): string {
-  if (mean === 0) return "-";
+function figure({ mean, sd, rounds }: Summary): string {
+  if (mean === 0) return rounds.length > 0 ? "0" : "-";
   return sd > 0 ? `${number(mean)} ±${number(sd)}` : number(mean);
 }
 

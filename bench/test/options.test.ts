@@ -23,7 +23,21 @@ describe("the command line of the benchmark", () => {
     expect(parseOptions(["objects", "--small", "--only", "get"])).to.include({ small: true, only: "get" });
   });
 
-  for (const wrong of ["objects --vs ray", "micro --small", "dask", "micro objects"]) {
+  it("has a suite for clusters of several sizes, the smallest first", () => {
+    const full = parseOptions(["scale"]);
+    expect(full).to.deep.include({ suite: "scale", rounds: 1, nodes: [100, 300, 1000] });
+    expect(full).to.include({ requests: 100_000, rate: 500 });
+    expect(parseOptions("scale --nodes 300,20,300 --requests 9 --rate 2.5".split(" "))).to.deep.include({
+      nodes: [20, 300],
+      requests: 9,
+      rate: 2.5,
+    });
+    expect(parseOptions(["scale", "--small"])).to.deep.include({ nodes: [12], requests: 300 });
+  });
+
+  const elsewhere = ["scale --vs ray", "micro --nodes 100", "objects --rate 3"];
+  const few = ["scale --nodes 4", "scale --nodes 100,x", "scale --requests 1.5"];
+  for (const wrong of ["objects --vs ray", "micro --small", "dask", "micro objects", ...elsewhere, ...few]) {
     it(`refuses ${wrong}`, () => {
       expect(() => parseOptions(wrong.split(" "))).to.throw(InvalidOptionError);
     });
