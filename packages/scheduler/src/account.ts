@@ -50,6 +50,11 @@ export class ResourceAccount {
     this.#free = withoutGpus(this.#total);
   }
 
+  /** All that the node has, for calculating. */
+  get whole(): Resources {
+    return this.#total;
+  }
+
   /** In the user's units. */
   get total(): Record<string, number> {
     return this.#total.toRecord();

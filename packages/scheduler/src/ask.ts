@@ -69,6 +69,8 @@ export class Ask {
   told: { at: number; notice: PendingNotice; reason: string } | undefined;
   /** When it last asked a node that seemed full. */
   knockedAt = -Infinity;
+  /** The nodes at which it knocked since it did so at all of them. */
+  readonly knocked = new Set<NodeId>();
   /** Bids of nodes that refused it: not asked again before their next one. */
   readonly refused = new Map<NodeId, number>();
   #promises: RemotePromise[] = [];
@@ -121,6 +123,13 @@ export class Ask {
       for (const lease of p.leases) this.owner.coming?.(lease, false);
     }
     this.#promises = this.#promises.filter((p) => p.node !== node);
+  }
+
+  /** Where to knock: at each in turn, so that all learn that it waits. */
+  nextOf<T extends { node: NodeId }>(nodes: readonly T[]): T | undefined {
+    const next = nodes.find(({ node }) => !this.knocked.has(node));
+    if (next === undefined) this.knocked.clear();
+    return next ?? nodes[0];
   }
 
   /** Forgets promises that must have arrived. True while some are left. */

@@ -1,9 +1,15 @@
-/** Offers that were refused lately. Nothing queues for other nodes, but their demand counts when leases are revoked. */
+/**
+ * Offers that were refused lately. Nothing queues for other nodes, but their demand counts when leases are revoked, and what
+ * becomes free by that is kept for them until they ask again.
+ */
 import type { Ask } from "./ask.js";
+import type { Resources } from "./amounts.js";
 
 interface Claim {
   readonly ask: Ask;
   until: number;
+  /** Since when there has been room for it. */
+  roomSince: number | undefined;
 }
 
 const nameOf = (ask: Ask): string => `${ask.submitter}/${ask.key}`;
@@ -11,8 +17,11 @@ const nameOf = (ask: Ask): string => `${ask.submitter}/${ask.key}`;
 export class Claims {
   readonly #claims = new Map<string, Claim>();
 
-  /** `keepMs`: how long a refusal is remembered. */
-  constructor(private readonly keepMs: number) {}
+  /** `keepMs`: how long a refusal is remembered. `roomMs`: how long what is free is kept for one. */
+  constructor(
+    private readonly keepMs: number,
+    private readonly roomMs: number,
+  ) {}
 
   /** An offer was refused for want of room. The first refusal in a row sets since when it waits. */
   refused(ask: Ask, waitsFor: Ask["waitsFor"], now: number): void {
@@ -20,11 +29,16 @@ export class Claims {
     const since = known !== undefined && known.until > now ? known.ask.waitingSince : undefined;
     ask.waitingSince = since ?? now;
     ask.waitsFor = waitsFor;
-    this.#claims.set(nameOf(ask), { ask, until: now + this.keepMs });
+    this.#claims.set(nameOf(ask), { ask, until: now + this.keepMs, roomSince: known?.roomSince });
   }
 
-  served(ask: Ask): void {
-    this.#claims.delete(nameOf(ask));
+  /** It got some, and may want more: whoever waited once goes on until it has not come for what was kept for it. */
+  served(ask: Ask, now: number): void {
+    const known = this.#claims.get(nameOf(ask));
+    if (known === undefined) return;
+    known.ask.waitingSince = now;
+    known.until = now + this.keepMs;
+    known.roomSince = undefined;
   }
 
   drop(concerns: (ask: Ask) => boolean): void {
@@ -36,4 +50,32 @@ export class Claims {
     for (const [name, claim] of this.#claims) if (claim.until <= now) this.#claims.delete(name);
     return [...this.#claims.values()].map((claim) => claim.ask);
   }
+
+  /**
+   * Whether what is free is kept for a claim before this ask. A claim for which it was kept in vain is forgotten.
+   * @param goesFirst whether the first is to be served before the second
+   */
+  precedes(
+    ask: Ask,
+    { free, now, goesFirst }: { free: Resources; now: number; goesFirst: (claim: Ask, ask: Ask) => boolean },
+  ): boolean {
+    if (this.#claims.size === 0 || ask.kind === "reserve") return false;
+    let yes = false;
+    for (const [name, claim] of this.#claims) {
+      if (claim.until <= now) continue;
+      if (!free.fits(claim.ask.need)) {
+        claim.roomSince = undefined;
+        continue;
+      }
+      claim.roomSince ??= now;
+      if (now - claim.roomSince > this.roomMs) this.#claims.delete(name);
+      else if (name !== nameOf(ask) && overlap(claim.ask, ask) && goesFirst(claim.ask, ask)) yes = true;
+    }
+    return yes;
+  }
+}
+
+function overlap(a: Ask, b: Ask): boolean {
+  for (const name of a.need.names()) if (b.need.units(name) > 0) return true;
+  return false;
 }

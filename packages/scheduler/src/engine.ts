@@ -30,7 +30,7 @@ export class Engine {
   readonly book: LeaseBook;
   readonly router: Router;
   readonly claims: Claims;
-  readonly asks = new FairQueue();
+  readonly asks: FairQueue;
   readonly #demands = new Map<string, Ask>();
   readonly #offers: Offers;
   readonly #waker: Waker;
@@ -42,8 +42,9 @@ export class Engine {
     const { node, account, view, effects, limits } = parts;
     const run = (): void => this.run();
     this.book = new LeaseBook(node, account, effects, limits, run);
-    this.router = new Router({ ...parts, book: this.book });
-    this.claims = new Claims(limits.claimMs);
+    this.router = new Router({ ...parts, book: this.book, yields: (ask) => this.#yields(ask) });
+    this.asks = new FairQueue(this.book.shares);
+    this.claims = new Claims(limits.claimMs, limits.claimRoomMs);
     this.#offers = new Offers(node, view, effects, limits, run);
     this.#waker = new Waker(effects, run);
   }
@@ -140,6 +141,15 @@ export class Engine {
     const ask = starving(candidates, now, limits.starvationMs, account, this.book);
     this.router.holder = ask && { ask, lacks: account.free.lacks(ask.need) };
     if (ask !== undefined) this.#serve(ask);
+  }
+
+  /** What is free is kept for a claim of another node that comes first by priority or share. */
+  #yields(ask: Ask): boolean {
+    return this.claims.precedes(ask, {
+      free: this.parts.account.free,
+      now: this.parts.effects.now(),
+      goesFirst: (claim, other) => this.asks.goesFirst(claim, other),
+    });
   }
 
   /** One unit of an ask. False when it has to wait. */

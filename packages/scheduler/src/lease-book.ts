@@ -4,6 +4,7 @@ import type { JobId, NodeId, ProcessId } from "@stingray/protocol";
 import type { Allocation, ResourceAccount } from "./account.js";
 import type { Ask } from "./ask.js";
 import { nextLeaseState, type LeaseEnd, type LeaseEvent, type LeaseState } from "./lease-state.js";
+import { Shares, shareOf } from "./shares.js";
 import type { LeaseEffects, LeaseLimits } from "./types.js";
 import { WorkerBook, wantsAlone } from "./workers.js";
 
@@ -13,6 +14,8 @@ export interface Lease {
   readonly job: JobId;
   readonly ask: Ask;
   readonly allocation: Allocation;
+  /** What it takes of the node, see `shareOf`. */
+  readonly share: number;
   state: LeaseState;
   worker: ProcessId | undefined;
   /** How many workers came dead. */
@@ -25,6 +28,8 @@ const MAX_DEAD_WORKERS = 3;
 /** Keeps resources, workers and leases in step. `onFree` is called when something may have become free. */
 export class LeaseBook {
   readonly workers = new WorkerBook();
+  /** Of leases that are not blocked; reservations don't count. */
+  readonly shares = new Shares();
   readonly #leases = new Map<string, Lease>();
   readonly #waiting = new Set<Lease>();
   #starting = 0;
@@ -80,11 +85,13 @@ export class LeaseBook {
       job: ask.job,
       ask,
       allocation,
+      share: shareOf(ask.need, this.account.whole),
       state: { name: "queued" },
       worker: undefined,
       deadWorkers: 0,
     };
     this.#leases.set(id, lease);
+    this.#count(lease, 1);
     ask.starting++;
     ask.owner.coming?.(id, true);
     const carrier = this.#joinable(ask);
@@ -114,6 +121,7 @@ export class LeaseBook {
   end(lease: Lease, how: LeaseEnd, usable: boolean): boolean {
     const before = lease.state.name;
     if (!this.#change(lease, { on: "end", how })) return false;
+    if (before !== "blocked") this.#count(lease, -1);
     this.#leases.delete(lease.id);
     this.#waiting.delete(lease);
     if (before === "queued" || before === "starting") {
@@ -133,12 +141,15 @@ export class LeaseBook {
 
   block(lease: Lease): void {
     if (!this.#change(lease, { on: "block" })) return;
+    this.#count(lease, -1);
     this.account.yieldCpu(lease.allocation);
     this.onFree();
   }
 
   unblock(lease: Lease): void {
-    if (this.#change(lease, { on: "unblock" })) this.account.resumeCpu(lease.allocation);
+    if (!this.#change(lease, { on: "unblock" })) return;
+    this.#count(lease, 1);
+    this.account.resumeCpu(lease.allocation);
   }
 
   /** Resources became free in another way than by the end of a lease. */
@@ -248,6 +259,10 @@ export class LeaseBook {
     // First the ask, so that what becomes free is not used to try the same again.
     if (!lease.ask.closed) lease.ask.owner.failed(error);
     this.end(lease, "failed", true);
+  }
+
+  #count({ ask, share }: Lease, sign: 1 | -1): void {
+    if (ask.kind !== "reserve") this.shares.change(ask, share, sign);
   }
 
   #change(lease: Lease, event: LeaseEvent): boolean {

@@ -92,7 +92,10 @@ export class LeaseScheduler {
       leases.push(this.#engine.book.begin(ask, route.allocation));
     }
     const granted = leases.length;
-    if (granted > 0) this.#engine.claims.served(ask);
+    if (granted > 0) {
+      this.#engine.claims.served(ask, effects.now());
+      this.#engine.asks.noteServed(ask);
+    }
     this.#engine.schedule();
     return {
       granted,

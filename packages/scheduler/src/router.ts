@@ -29,6 +29,8 @@ export interface RouterParts {
   book: LeaseBook;
   effects: LeaseEffects;
   limits: LeaseLimits;
+  /** Whether what is free here is kept for somebody else who asked before. */
+  yields: (ask: Ask) => boolean;
 }
 
 /** A demand knocks at full nodes only after it has waited this long, in milliseconds. */
@@ -63,6 +65,7 @@ export class Router {
     const never = this.neverHere(ask);
     if (never !== undefined) return wait(never, "never");
     if (this.isHeldBack(ask)) return wait("lets a larger request, which has waited longer, go first");
+    if (this.parts.yields(ask)) return wait("lets a request of another node, whose turn it is, go first");
     const crowded = book.crowded(ask);
     if (crowded !== undefined) return wait(crowded, "workers");
     const allocation = account.acquire(ask.need);
@@ -174,11 +177,12 @@ export class Router {
 
   /** Asks a node that seems full, now and then: its bid may be old, and it learns that somebody waits. */
   #knock(ask: Ask, possible: Ranked[]): Route | undefined {
-    const best = possible[0];
+    const best = ask.nextOf(possible);
     const now = this.parts.effects.now();
     if (best === undefined || this.#waited(ask) < KNOCK_AFTER_MS) return undefined;
     if (now - ask.knockedAt < this.parts.limits.knockMs) return undefined;
     ask.knockedAt = now;
+    ask.knocked.add(best.node);
     return { to: "node", node: best.node, agent: best.agent };
   }
 

@@ -116,6 +116,8 @@ export interface LeaseLimits {
   knockMs: number;
   /** How long a node remembers a refused offer, and revokes leases for it. Default 3,000. */
   claimMs: number;
+  /** How long what is free is kept for such a node, so that it may ask again. Default 300. */
+  claimRoomMs: number;
   /** How long a remote grant may take to reach the submitter; if the node dies before, it is asked for again. Default 35,000. */
   promiseMs: number;
   /** A level that comes so soon after a remote grant is taken not to know of it yet. Default 300. */
@@ -142,6 +144,7 @@ export function defaultLimits(cpus: number, given: Partial<LeaseLimits> = {}): L
     offerTimeoutMs: 10_000,
     knockMs: 1_000,
     claimMs: 3_000,
+    claimRoomMs: 300,
     promiseMs: 35_000,
     promiseHoldMs: 300,
     ...given,
