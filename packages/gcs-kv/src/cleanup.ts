@@ -18,6 +18,12 @@ export async function cleanUpJob(
     const { spec, state } = value;
     if (spec.job === job && spec.detached && state !== "DEAD") staying.add(spec.actor);
   }
+  /** Groups that stay; they need nothing else of the job. */
+  const lasting = new Set<string>();
+  const groups = await tables.table("groups");
+  for await (const { value } of groups.entries()) {
+    if (value.job === job && value.detached && value.state !== "REMOVED") lasting.add(value.group);
+  }
   const ended = async <K extends TableName>(name: K, work: () => Promise<number>): Promise<void> => {
     removed[name] = await work();
   };
@@ -28,11 +34,11 @@ export async function cleanUpJob(
     ended("names", async () =>
       (await tables.table("names")).removeWhere(
         "",
-        ({ value }) => value.job === job && !staying.has(value.actor),
+        ({ value }) => value.job === job && !staying.has(value.actor ?? "") && !lasting.has(value.group ?? ""),
       ),
     ),
     ended("groups", async () =>
-      (await tables.table("groups")).removeWhere("", ({ value }) => value.job === job && !value.detached),
+      groups.removeWhere("", ({ value }) => value.job === job && !lasting.has(value.group)),
     ),
     // The code that a detached actor runs stays as long as the actor.
     ...[...BULK_TABLES]

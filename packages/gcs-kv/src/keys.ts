@@ -50,6 +50,11 @@ export const fromSubject = (subject: string): string => subject.replaceAll("./",
 /** Key in `names`: `<namespace>/<name>`, both encoded, so that a namespace is a prefix. */
 export const nameKey = (namespace: string, name: string): string =>
   `${encodeToken(namespace)}/${encodeToken(name)}`;
+/** First token of {@link groupNameKey}; `encodeToken` never gives it, so no namespace of actors is the same. */
+const GROUP_NAMES = "=group";
+/** Key in `names` of a placement group's name: apart from those of actors. */
+export const groupNameKey = (namespace: string, name: string): string =>
+  `${GROUP_NAMES}/${nameKey(namespace, name)}`;
 /**
  * Key in `objects`, one per copy: the job first, so that all objects of a job go in one stroke, and the node last.
  * Its prefixes are {@link objectPrefix} and, as an object's id begins with its owner, `<job>.<owner>`.

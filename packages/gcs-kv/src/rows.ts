@@ -1,7 +1,11 @@
 /** What the tables hold: one row type per table, and the checker that every row passes when it is read. */
 import {
   ACTOR_STATES,
+  GROUP_STATES,
+  GROUP_STRATEGIES,
+  MAX_BUNDLES,
   actorSpec,
+  bundleList,
   bytes,
   bool,
   isActorId,
@@ -23,6 +27,8 @@ import {
   type ActorSpec,
   type ActorStateName,
   type Check,
+  type GroupSpec,
+  type GroupStateName,
   type JobSpec,
   type TableName,
   type WireError,
@@ -81,25 +87,21 @@ export interface ActorRow {
   cause?: WireError | undefined;
 }
 
-/** A name taken by an actor. Key: {@link nameKey}. */
+/** A name taken by an actor or a placement group. Key: {@link nameKey} or {@link groupNameKey}. */
 export interface NameRow {
-  actor: string;
+  actor?: string | undefined;
+  group?: string | undefined;
   job: string;
 }
 
 /** A placement group. Key: the group id. */
-export interface GroupRow {
-  group: string;
-  job: string;
-  detached: boolean;
-  name?: string | undefined;
-  namespace: string;
-  strategy: "PACK" | "SPREAD" | "STRICT_PACK" | "STRICT_SPREAD";
-  /** What each bundle reserves, in the user's units. */
-  bundles: Record<string, number>[];
-  state: "PENDING" | "CREATED" | "RESCHEDULING" | "REMOVED";
+export interface GroupRow extends GroupSpec {
+  state: GroupStateName;
   /** The node of each bundle, by index; empty text where it has none yet. */
   nodes: string[];
+  /** Process id of the agent that finds nodes for it. */
+  agent: string;
+  /** REMOVED: why. PENDING, RESCHEDULING: what it waits for, if known. */
   cause?: WireError | undefined;
 }
 
@@ -170,17 +172,18 @@ export const ROW_CHECKS: { readonly [K in TableName]: Check<Rows[K]> } = {
     restarts: uint,
     cause: optional(wireErrorCheck()),
   }),
-  names: record<NameRow>({ actor: actorId, job: jobId }),
+  names: record<NameRow>({ actor: optional(actorId), group: optional(groupId), job: jobId }),
   groups: record<GroupRow>({
     group: groupId,
     job: jobId,
     detached: bool,
     name: optional(text),
     namespace: text,
-    strategy: oneOf("PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"),
-    bundles: list(mapOf(number), 10_000),
-    state: oneOf("PENDING", "CREATED", "RESCHEDULING", "REMOVED"),
-    nodes: list(text, 10_000),
+    strategy: oneOf(...GROUP_STRATEGIES),
+    bundles: bundleList,
+    state: oneOf(...GROUP_STATES),
+    nodes: list(text, MAX_BUNDLES),
+    agent: processId,
     cause: optional(wireErrorCheck()),
   }),
   objects: record<ObjectRow>({ owner: processId, size: uint, agent: processId }),

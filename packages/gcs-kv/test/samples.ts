@@ -76,6 +76,7 @@ export const groupRow = (job: JobId): GroupRow => ({
   bundles: [{ CPU: 1 }],
   state: "CREATED",
   nodes: [newNodeId()],
+  agent: newAgentId(),
 });
 
 export const nameRow = (job: JobId = newJobId()): NameRow => ({ actor: newActorId(), job });

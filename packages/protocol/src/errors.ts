@@ -18,6 +18,7 @@ export const ErrorCode = {
   GetTimeoutError: "GET_TIMEOUT",
   TaskTimeoutError: "TASK_TIMEOUT",
   ActorNotFoundError: "ACTOR_NOT_FOUND",
+  GroupNotFoundError: "GROUP_NOT_FOUND",
   QueueFullError: "QUEUE_FULL",
   QueueEmptyError: "QUEUE_EMPTY",
   TaskError: "TASK_FAILED",
@@ -119,6 +120,10 @@ export class TaskTimeoutError extends TimeoutError {
 export class ActorNotFoundError extends StingrayError {
   static override readonly code: ErrorCode = ErrorCode.ActorNotFoundError;
 }
+/** No placement group has that name in that namespace. */
+export class GroupNotFoundError extends StingrayError {
+  static override readonly code: ErrorCode = ErrorCode.GroupNotFoundError;
+}
 /** A queue with a bound has no room now. */
 export class QueueFullError extends StingrayError {
   static override readonly code: ErrorCode = ErrorCode.QueueFullError;
@@ -189,7 +194,7 @@ export class UnschedulableError extends StingrayError {
 export class RuntimeEnvError extends StingrayError {
   static override readonly code: ErrorCode = ErrorCode.RuntimeEnvError;
 }
-/** Another live actor has that name in that namespace. `detail`: `actor`, `job`. */
+/** Another live actor (or placement group) has that name in that namespace. `detail`: `actor` or `group`, and `job`. */
 export class NameTakenError extends StingrayError {
   static override readonly code: ErrorCode = ErrorCode.NameTakenError;
 }
@@ -218,6 +223,7 @@ export const ERROR_CLASSES: ReadonlyMap<string, typeof StingrayError> = new Map(
     GetTimeoutError,
     TaskTimeoutError,
     ActorNotFoundError,
+    GroupNotFoundError,
     QueueFullError,
     QueueEmptyError,
     TaskError,

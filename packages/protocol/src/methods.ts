@@ -4,7 +4,15 @@
  */
 import { bool, bytes, list, mapOf, number, optional, record, text, uint, type Check } from "./check.js";
 import { actorView, type ActorView } from "./messages/actors.js";
-import { actorId, jobId, nodeId, objectId, processId, taskId } from "./messages/id-checks.js";
+import {
+  bundleReservation,
+  groupSpec,
+  groupView,
+  type BundleReservation,
+  type GroupSpec,
+  type GroupView,
+} from "./messages/groups.js";
+import { actorId, groupId, jobId, nodeId, objectId, processId, taskId } from "./messages/id-checks.js";
 import {
   copyList,
   dataAddress,
@@ -137,6 +145,60 @@ export const Agent = {
     record({ accepted: bool, reason: optional(text) }),
   ),
 
+  /** Claims the placement group (and its name), then places it in the background. Asking again changes nothing. */
+  groupCreate: method<{ spec: GroupSpec }, object>("group.create", record({ spec: groupSpec }), empty),
+  /**
+   * The group once its revision is not `after`, or after `waitMs` as it is. Without a view nobody knows it, unless it is
+   * `coming`: asked for, and about to be written down.
+   */
+  groupState: method<
+    { group: string; after: number; waitMs: number },
+    { view?: GroupView | undefined; coming: boolean }
+  >(
+    "group.state",
+    record({ group: groupId, after: uint, waitMs: uint }),
+    record({ view: optional(groupView), coming: bool }),
+  ),
+  /** The live group of that name. */
+  groupFind: method<{ name: string; namespace: string }, GroupView>(
+    "group.find",
+    record({ name: text, namespace: text }),
+    groupView,
+  ),
+  /** All groups that are not removed. */
+  groupList: method<object, { groups: GroupView[] }>(
+    "group.list",
+    empty,
+    record({ groups: list(groupView) }),
+  ),
+  /** Ends the group and all that runs in it. Unknown and removed groups are no error. */
+  groupRemove: method<{ group: string; reason: string }, object>(
+    "group.remove",
+    record({ group: groupId, reason: text }),
+    empty,
+  ),
+  /** Agent to agent: reserve these bundles until the deadline, all or none. */
+  bundlePrepare: method<
+    BundleReservation,
+    { reserved: boolean; reason?: string | undefined; available: Record<string, number> }
+  >(
+    "bundle.prepare",
+    bundleReservation,
+    record({ reserved: bool, reason: optional(text), available: mapOf(number) }),
+  ),
+  /** Agent to agent: the group is written down, with these bundles if the row says so; look at it. */
+  bundleCommit: method<{ group: string; attempt: string }, object>(
+    "bundle.commit",
+    record({ group: groupId, attempt: text }),
+    empty,
+  ),
+  /** Agent to agent: what this attempt prepared is not wanted. */
+  bundleCancel: method<{ group: string; attempt: string }, object>(
+    "bundle.cancel",
+    record({ group: groupId, attempt: text }),
+    empty,
+  ),
+
   /**
    * Reserves room for a large object, waiting for it where the store is full. The bytes go to the file that the answer
    * names, which becomes the object's when it is complete. `origin`: where in the program it was made, for people.
@@ -224,10 +286,10 @@ export const Agent = {
   waits: method<object, AgentWaits>("agent.waits", empty, agentWaits),
 
   /** The cluster as this agent sees it. */
-  clusterState: method<object, { cluster: string; nodes: NodeView[] }>(
+  clusterState: method<object, { cluster: string; nodes: NodeView[]; groups?: GroupView[] | undefined }>(
     "cluster.state",
     empty,
-    record({ cluster: text, nodes: list(nodeView) }),
+    record({ cluster: text, nodes: list(nodeView), groups: optional(list(groupView)) }),
   ),
 } as const;
 

@@ -33,6 +33,7 @@ export {
   GetTimeoutError,
   TaskTimeoutError,
   ActorNotFoundError,
+  GroupNotFoundError,
   QueueFullError,
   QueueEmptyError,
   TaskError,
@@ -194,6 +195,22 @@ export type {
   WaitingTasks,
 } from "./messages/why.js";
 export { describeTask } from "./why-text.js";
+export {
+  GROUP_STATES,
+  GROUP_STRATEGIES,
+  MAX_BUNDLES,
+  bundleList,
+  bundleReservation,
+  groupSpec,
+  groupView,
+} from "./messages/groups.js";
+export type {
+  BundleReservation,
+  GroupSpec,
+  GroupStateName,
+  GroupStrategy,
+  GroupView,
+} from "./messages/groups.js";
 export { wireErrorCheck } from "./messages/wire-error.js";
 export type { WireError } from "./messages/wire-error.js";
 export { jobSpec, actorSpec, nodeView, pendingDemand } from "./specs.js";
@@ -232,17 +249,22 @@ export {
   RUNTIME_ENV_RULES,
   TASK_RULES,
   ACTOR_RULES,
+  GROUP_RULES,
+  BUNDLE_RULES,
   METHOD_RULES,
   CALL_RULES,
   DEFAULT_TASK_CPUS,
   DEFAULT_MAX_RETRIES,
   resourceMap,
   shapeOf,
+  schedulingSpec,
   countOnWire,
   countFromWire,
 } from "./options.js";
 export type {
   Resources,
+  PlacementGroupHandle,
+  PlacementGroupOptions,
   Scheduling,
   LabelSelector,
   RuntimeEnv,

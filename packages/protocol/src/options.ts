@@ -20,6 +20,8 @@ import {
   type OptionRule,
   type OptionRules,
 } from "./option-check.js";
+import { isGroupId } from "./ids.js";
+import { GROUP_STRATEGIES, type GroupStrategy } from "./messages/groups.js";
 import type { RuntimeEnvSpec, SchedulingSpec, Shape } from "./messages/leases.js";
 
 /** Logical resources: what is asked for is reserved on a node, not enforced there. */
@@ -34,8 +36,38 @@ export interface Resources {
   resources?: Record<string, number> | undefined;
 }
 
-/** `"spread"`: over the nodes evenly. `{ node }`: on that node; `soft` allows others where it can't be. */
-export type Scheduling = "default" | "spread" | { node: string; soft?: boolean };
+/** What `scheduling` needs to know of a placement group. */
+export interface PlacementGroupHandle {
+  readonly id: string;
+  /** What each reserves. */
+  readonly bundles: readonly Resources[];
+}
+
+/**
+ * `"spread"`: over the nodes evenly. `{ node }`: on that node; `soft` allows others where it can't be.
+ * `{ placementGroup }`: in a bundle of the group, `bundle` (by index) or any that has room; `capture`: the tasks and
+ * actors that it submits go to the group, too, unless they say otherwise (default false).
+ */
+export type Scheduling =
+  | "default"
+  | "spread"
+  | { node: string; soft?: boolean | undefined }
+  | { placementGroup: PlacementGroupHandle; bundle?: number | undefined; capture?: boolean | undefined };
+
+/** Of a placement group. */
+export interface PlacementGroupOptions {
+  /**
+   * `"PACK"`: as few nodes as possible. `"SPREAD"`: different nodes where there are enough. `"STRICT_PACK"`: one node.
+   * `"STRICT_SPREAD"`: all on different nodes. The strict ones wait where that can't be. @defaultValue "PACK"
+   */
+  strategy?: GroupStrategy | undefined;
+  /** Finds it with `getPlacementGroup`; unique in its namespace. @defaultValue none */
+  name?: string | undefined;
+  /** Where its name is unique. @defaultValue the job's */
+  namespace?: string | undefined;
+  /** `"detached"`: outlives its job, until `remove()`. @defaultValue "job" */
+  lifetime?: "job" | "detached" | undefined;
+}
 /** Labels that a node must have: `"value"`, `"!value"`, `"in(a,b)"`, `"!in(a,b)"`. */
 export type LabelSelector = Record<string, string>;
 
@@ -148,12 +180,26 @@ const retryOn: OptionRule = (v) =>
   (Array.isArray(v) && v.every((c) => typeof c === "function"))
     ? undefined
     : "true, false, a list of error classes, or a function of the error";
-const scheduling: OptionRule = (v) =>
-  v === "default" || v === "spread"
+const placementGroup: OptionRule = (v) =>
+  typeof v === "object" && v !== null && isGroupId((v as { id?: unknown }).id)
     ? undefined
-    : typeof v === "object" && v !== null
-      ? nested({ node: optionText, soft: optionBool })(v)
-      : `"default", "spread" or { node, soft? }`;
+    : "a placement group, as placementGroup() returns it";
+const inGroup: OptionRule = (v) => {
+  const wanted = nested({ placementGroup, bundle: wholeNumber, capture: optionBool })(v);
+  if (wanted !== undefined) return wanted;
+  const { placementGroup: group, bundle } = v as Extract<Scheduling, { placementGroup: unknown }>;
+  if (group === undefined) return "an object whose placementGroup is a placement group";
+  const { length } = group.bundles;
+  return bundle === undefined || bundle < length
+    ? undefined
+    : `an object whose bundle is one of the group's, 0 to ${length - 1}`;
+};
+const scheduling: OptionRule = (v) => {
+  if (v === "default" || v === "spread") return undefined;
+  if (typeof v !== "object" || v === null)
+    return `"default", "spread", { node, soft? } or { placementGroup, bundle?, capture? }`;
+  return "placementGroup" in v ? inGroup(v) : nested({ node: optionText, soft: optionBool })(v);
+};
 export const RUNTIME_ENV_RULES: OptionRules = {
   envVars: texts,
   workingDir: optionText,
@@ -191,6 +237,14 @@ export const ACTOR_RULES: OptionRules = {
   labels: texts,
   runtimeEnv: nested(RUNTIME_ENV_RULES),
 };
+/** Of one bundle of a placement group. */
+export const BUNDLE_RULES: OptionRules = RESOURCE_RULES;
+export const GROUP_RULES: OptionRules = {
+  strategy: choice(...GROUP_STRATEGIES),
+  name: optionText,
+  namespace: optionText,
+  lifetime: choice("job", "detached"),
+};
 export const METHOD_RULES: OptionRules = {
   shared: optionBool,
   concurrencyGroup: optionText,
@@ -224,9 +278,17 @@ export function resourceMap(o: Resources, defaultCpus: number): Record<string, n
   return map;
 }
 
-function schedulingSpec(s: Scheduling | undefined): SchedulingSpec | undefined {
+/** How a place is asked for on the wire; undefined where any will do. */
+export function schedulingSpec(s: Scheduling | undefined): SchedulingSpec | undefined {
   if (s === undefined || s === "default") return undefined;
-  return s === "spread" ? { kind: "spread" } : { kind: "node", node: s.node, soft: s.soft ?? false };
+  if (s === "spread") return { kind: "spread" };
+  if ("node" in s) return { kind: "node", node: s.node, soft: s.soft ?? false };
+  return {
+    kind: "group",
+    group: s.placementGroup.id,
+    bundle: s.bundle ?? -1,
+    capture: s.capture ?? false,
+  };
 }
 
 /** What a worker must offer for a task or actor with these options. Absent fields are left out, so that equal shapes encode alike. */

@@ -12,6 +12,8 @@ export interface Allocation {
   readonly resources: Record<string, number>;
   /** Numbers of the GPUs, ascending. */
   readonly gpus: readonly number[];
+  /** What it was taken from, and goes back to. */
+  readonly account: ResourceAccount;
   /** True while its CPUs are lent to others. */
   readonly cpuYielded: boolean;
 }
@@ -21,7 +23,11 @@ class Held implements Allocation {
   grant: GpuGrant;
   cpuYielded = false;
 
-  constructor(amounts: Resources, grant: GpuGrant) {
+  constructor(
+    readonly account: ResourceAccount,
+    amounts: Resources,
+    grant: GpuGrant,
+  ) {
     this.amounts = amounts;
     this.grant = grant;
   }
@@ -43,16 +49,24 @@ export class ResourceAccount {
   readonly #gpus: GpuPool;
   readonly #held = new Set<Held>();
 
-  /** @throws InvalidOptionError for bad amounts, and when the number of GPUs is not whole. */
-  constructor(total: Record<string, number>) {
+  /**
+   * @param gpus the devices. Default: as many as there are, from 0
+   * @throws InvalidOptionError for bad amounts, and when the number of GPUs is not whole and no devices are given
+   */
+  constructor(total: Record<string, number>, gpus?: GpuPool) {
     this.#total = Resources.from(total);
-    this.#gpus = new GpuPool(wholeGpus(this.#total.units(GPU)));
+    this.#gpus = gpus ?? new GpuPool(wholeGpus(this.#total.units(GPU)));
     this.#free = withoutGpus(this.#total);
   }
 
   /** All that the node has, for calculating. */
   get whole(): Resources {
     return this.#total;
+  }
+
+  /** Whether anything was taken that is not back. */
+  get inUse(): boolean {
+    return this.#held.size > 0;
   }
 
   /** In the user's units. */
@@ -84,7 +98,7 @@ export class ResourceAccount {
     const grant = this.#gpus.acquire(amounts.units(GPU));
     if (grant === undefined) return undefined;
     this.#free = this.#free.subtract(plain);
-    const held = new Held(amounts, grant);
+    const held = new Held(this, amounts, grant);
     this.#held.add(held);
     return held;
   }

@@ -92,6 +92,11 @@ export class Ask {
     this.priority = o.shape.priority ?? 0;
   }
 
+  /** Bound to a placement group: it takes from a bundle of that, and nothing else of a node. */
+  get bound(): boolean {
+    return this.shape.scheduling?.kind === "group";
+  }
+
   /** How many are neither granted nor under way. */
   open(now: number, holdMs: number): number {
     let promised = 0;

@@ -62,7 +62,7 @@ export class Claims {
     if (this.#claims.size === 0 || ask.kind === "reserve") return false;
     let yes = false;
     for (const [name, claim] of this.#claims) {
-      if (claim.until <= now) continue;
+      if (claim.until <= now || claim.ask.bound) continue;
       if (!free.fits(claim.ask.need)) {
         claim.roomSince = undefined;
         continue;

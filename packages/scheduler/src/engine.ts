@@ -1,9 +1,12 @@
 /** The rounds in which everything that is asked for is served: in whose turn, from where, and at whose cost. */
 import type { NodeId, ProcessId } from "@stingray/protocol";
 import type { ResourceAccount } from "./account.js";
+import { Resources } from "./amounts.js";
 import type { Ask } from "./ask.js";
+import type { BundleBook } from "./bundle-book.js";
 import { Claims } from "./claims.js";
 import { FairQueue } from "./fair-queue.js";
+import type { GroupLookup } from "./group-route.js";
 import { LeaseBook } from "./lease-book.js";
 import { tellWaiting } from "./notices.js";
 import { Offers } from "./offers.js";
@@ -18,6 +21,8 @@ export interface EngineParts {
   node: NodeId;
   labels: Record<string, string>;
   account: ResourceAccount;
+  bundles: BundleBook;
+  groups: GroupLookup;
   view: ClusterView;
   effects: LeaseEffects;
   limits: LeaseLimits;
@@ -39,9 +44,9 @@ export class Engine {
   #stopped = false;
 
   constructor(private readonly parts: EngineParts) {
-    const { node, account, view, effects, limits } = parts;
+    const { node, view, effects, limits } = parts;
     const run = (): void => this.run();
-    this.book = new LeaseBook(node, account, effects, limits, run);
+    this.book = new LeaseBook(node, effects, limits, run);
     this.router = new Router({ ...parts, book: this.book, yields: (ask) => this.#yields(ask) });
     this.asks = new FairQueue(this.book.shares);
     this.claims = new Claims(limits.claimMs, limits.claimRoomMs);
@@ -116,6 +121,7 @@ export class Engine {
 
   #round(): void {
     const now = this.parts.effects.now();
+    this.parts.bundles.settle();
     const isOpen = (ask: Ask): boolean => ask.open(now, this.parts.limits.promiseHoldMs) > 0;
     this.#chooseHolder(isOpen, now);
     this.asks.serve(isOpen, (ask) => this.#serve(ask));
@@ -136,7 +142,7 @@ export class Engine {
   #chooseHolder(isOpen: (ask: Ask) => boolean, now: number): void {
     const { account, limits } = this.parts;
     const candidates = [...this.asks].filter(
-      (ask) => isOpen(ask) && this.router.neverHere(ask) === undefined,
+      (ask) => isOpen(ask) && !ask.bound && this.router.neverHere(ask) === undefined,
     );
     const ask = starving(candidates, now, limits.starvationMs, account, this.book);
     this.router.holder = ask && { ask, lacks: account.free.lacks(ask.need) };
@@ -145,6 +151,7 @@ export class Engine {
 
   /** What is free is kept for a claim of another node that comes first by priority or share. */
   #yields(ask: Ask): boolean {
+    if (ask.bound) return false;
     return this.claims.precedes(ask, {
       free: this.parts.account.free,
       now: this.parts.effects.now(),
@@ -175,7 +182,7 @@ export class Engine {
   }
 
   #revoke(waiting: readonly Ask[], now: number): void {
-    const { account, limits } = this.parts;
+    const { bundles, limits } = this.parts;
     const long = [...waiting, ...this.claims.live(now)].filter(
       (ask) =>
         ask.waitingSince !== undefined &&
@@ -184,13 +191,23 @@ export class Engine {
     );
     if (long.length === 0) return;
     long.sort((a, b) => b.priority - a.priority || (a.waitingSince ?? 0) - (b.waitingSince ?? 0));
-    const leases = leasesToRevoke({
-      waiting: long,
-      leases: this.book.all(),
-      free: account.free,
-      now,
-      minAgeMs: limits.revokeAfterMs,
-    });
-    for (const lease of leases) this.book.revoke(lease);
+    const pools = new Map<string, Ask[]>();
+    for (const ask of long) pools.set(poolOf(ask), [...(pools.get(poolOf(ask)) ?? []), ask]);
+    for (const asks of pools.values()) {
+      const accounts = bundles.accountsFor(asks[0]?.shape.scheduling);
+      const leases = leasesToRevoke({
+        waiting: asks,
+        leases: [...this.book.all()].filter(({ allocation }) => accounts.includes(allocation.account)),
+        free: accounts.reduce((sum, account) => sum.add(account.free), Resources.none),
+        now,
+        minAgeMs: limits.revokeAfterMs,
+      });
+      for (const lease of leases) this.book.revoke(lease);
+    }
   }
+}
+
+/** Those that compete for the same resources of this node. */
+function poolOf({ shape: { scheduling } }: Ask): string {
+  return scheduling?.kind === "group" ? `${scheduling.group}/${scheduling.bundle}` : "";
 }

@@ -21,6 +21,14 @@ export class GpuPool {
     this.resize(count);
   }
 
+  /** Some devices of another pool, of each of which there is so much to give out. */
+  static of(devices: readonly number[], each: number): GpuPool {
+    const pool = new GpuPool(0);
+    for (const index of devices) pool.#free[index] = each;
+    pool.#count = devices.length;
+    return pool;
+  }
+
   /** How many devices there are. */
   get count(): number {
     return this.#count;

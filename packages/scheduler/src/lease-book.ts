@@ -1,7 +1,7 @@
 /** The leases of a node: reserved, given a worker, granted, ended. */
 import { RuntimeEnvError, StingrayError, WorkerCrashedError, toError } from "@stingray/protocol";
 import type { JobId, NodeId, ProcessId } from "@stingray/protocol";
-import type { Allocation, ResourceAccount } from "./account.js";
+import type { Allocation } from "./account.js";
 import type { Ask } from "./ask.js";
 import { nextLeaseState, type LeaseEnd, type LeaseEvent, type LeaseState } from "./lease-state.js";
 import { Shares, shareOf } from "./shares.js";
@@ -37,7 +37,6 @@ export class LeaseBook {
 
   constructor(
     private readonly node: NodeId,
-    private readonly account: ResourceAccount,
     private readonly effects: LeaseEffects,
     private readonly limits: LeaseLimits,
     private readonly onFree: () => void,
@@ -85,7 +84,7 @@ export class LeaseBook {
       job: ask.job,
       ask,
       allocation,
-      share: shareOf(ask.need, this.account.whole),
+      share: shareOf(ask.need, allocation.account.whole),
       state: { name: "queued" },
       worker: undefined,
       deadWorkers: 0,
@@ -128,7 +127,7 @@ export class LeaseBook {
       lease.ask.starting--;
       if (how !== "gone") lease.ask.owner.coming?.(lease.id, false);
     }
-    this.account.release(lease.allocation);
+    lease.allocation.account.release(lease.allocation);
     if (lease.worker !== undefined && how !== "lost") {
       const worker = this.workers.detach(lease.worker, lease, usable);
       if (worker.free) this.effects.releaseWorker(lease.worker, worker.usable);
@@ -142,14 +141,14 @@ export class LeaseBook {
   block(lease: Lease): void {
     if (!this.#change(lease, { on: "block" })) return;
     this.#count(lease, -1);
-    this.account.yieldCpu(lease.allocation);
+    lease.allocation.account.yieldCpu(lease.allocation);
     this.onFree();
   }
 
   unblock(lease: Lease): void {
     if (!this.#change(lease, { on: "unblock" })) return;
     this.#count(lease, 1);
-    this.account.resumeCpu(lease.allocation);
+    lease.allocation.account.resumeCpu(lease.allocation);
   }
 
   /** Resources became free in another way than by the end of a lease. */

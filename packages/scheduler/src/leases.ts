@@ -10,7 +10,9 @@ import {
 } from "@stingray/protocol";
 import type { ResourceAccount } from "./account.js";
 import { Ask, type AskOwner } from "./ask.js";
+import { BundleBook, type Bundle } from "./bundle-book.js";
 import { Engine } from "./engine.js";
+import type { GroupLookup } from "./group-route.js";
 import { pendingReservation, type PendingReservation } from "./reservations.js";
 import { snapshotOf } from "./snapshot.js";
 import {
@@ -30,6 +32,10 @@ export interface LeaseSchedulerOptions {
   node: NodeId;
   labels: Record<string, string>;
   account: ResourceAccount;
+  /** Bundles of placement groups on this node. Default: none, for good. */
+  bundles?: BundleBook;
+  /** What is known of placement groups. Default: nothing. */
+  groups?: GroupLookup;
   view: ClusterView;
   effects: LeaseEffects;
   limits?: Partial<LeaseLimits>;
@@ -42,13 +48,16 @@ export interface LeaseSchedulerOptions {
 export class LeaseScheduler {
   readonly #o: LeaseSchedulerOptions;
   readonly #engine: Engine;
+  readonly #bundles: BundleBook;
   readonly #unsubscribe: () => void;
   #reservations = 0;
 
   constructor(o: LeaseSchedulerOptions) {
     this.#o = o;
     const limits = defaultLimits(o.account.total["CPU"] ?? 0, o.limits);
-    this.#engine = new Engine({ ...o, limits });
+    this.#bundles = o.bundles ?? new BundleBook(o.account);
+    const groups = o.groups ?? (() => ({ kind: "unknown" }) as const);
+    this.#engine = new Engine({ ...o, bundles: this.#bundles, groups, limits });
     this.#unsubscribe = o.view.onChange((change) => this.#engine.viewChanged(change));
   }
 
@@ -179,6 +188,25 @@ export class LeaseScheduler {
     this.#engine.run();
   }
 
+  /**
+   * Gives up bundles: nothing begins in them any more, leases without a worker end, and their resources return when the
+   * last worker in them is gone. Returns the workers that are to be ended.
+   */
+  closeBundles(concerns: (bundle: Bundle) => boolean, why: string): ProcessId[] {
+    const accounts = new Set(this.#bundles.close(concerns).map(({ account }) => account));
+    const workers = new Set<ProcessId>();
+    for (const lease of this.#engine.book.all()) {
+      if (!accounts.has(lease.allocation.account)) continue;
+      if (lease.worker !== undefined) workers.add(lease.worker);
+      else {
+        if (lease.ask.kind === "reserve") lease.ask.owner.failed(this.#unplaceable(lease.ask.key, why));
+        this.#engine.book.end(lease, "withdrawn", true);
+      }
+    }
+    this.#engine.run();
+    return [...workers];
+  }
+
   /** Grants nothing here any more, asks all leases back, and serves demands from other nodes only. */
   drain(): void {
     this.#engine.router.draining = true;
@@ -242,7 +270,7 @@ export class LeaseScheduler {
 
   #reservation(q: ReserveRequest): PendingReservation {
     const key = `${q.what} #${++this.#reservations}`;
-    return pendingReservation(q, key, this.#o.account, this.#engine.book, (ask) => this.#engine.close(ask));
+    return pendingReservation(q, key, this.#engine.book, (ask) => this.#engine.close(ask));
   }
 
   #unplaceable(what: string, why: string): UnschedulableError {

@@ -4,12 +4,18 @@ export { ResourceAccount, shortage } from "./account.js";
 export { ClusterView } from "./view.js";
 export { LabelSelector, parseLabelRule } from "./labels.js";
 export { rank } from "./strategy.js";
+export { BundleBook } from "./bundle-book.js";
+export { planBundles } from "./bundles.js";
+export { groupTarget } from "./group-route.js";
 export { LeaseScheduler } from "./leases.js";
 export { defaultLimits } from "./types.js";
 export type { Allocation } from "./account.js";
 export type { Bid, ViewChange } from "./view.js";
 export type { LabelRule } from "./labels.js";
 export type { Fit, Ranked, RankOptions } from "./strategy.js";
+export type { Bundle, BundleState } from "./bundle-book.js";
+export type { BundlePlan, PlanRequest } from "./bundles.js";
+export type { GroupLookup, GroupPlacement, GroupTarget } from "./group-route.js";
 export type { LeaseSchedulerOptions } from "./leases.js";
 export type { LeaseState, LeaseEnd } from "./lease-state.js";
 export type {

@@ -30,7 +30,8 @@ export class Offers {
   /** One unit of the ask is to go there with the next `flush`. */
   add(ask: Ask, node: NodeId, agent: ProcessId): void {
     ask.offered++;
-    this.view.charge(node, ask.need);
+    // In a bundle of a placement group it takes nothing of what the node has free.
+    if (!ask.bound) this.view.charge(node, ask.need);
     let targets = this.#round.get(ask);
     if (targets === undefined) this.#round.set(ask, (targets = new Map()));
     let target = targets.get(node);

@@ -1,6 +1,5 @@
 /** The promise side of a reservation: resources and a worker for an actor. */
 import type { StingrayError } from "@stingray/protocol";
-import type { ResourceAccount } from "./account.js";
 import { Ask } from "./ask.js";
 import type { Lease, LeaseBook } from "./lease-book.js";
 import type { Reservation, ReserveRequest } from "./types.js";
@@ -17,7 +16,6 @@ export interface PendingReservation {
 export function pendingReservation(
   q: ReserveRequest,
   key: string,
-  account: ResourceAccount,
   book: LeaseBook,
   close: (ask: Ask) => void,
 ): PendingReservation {
@@ -42,14 +40,14 @@ export function pendingReservation(
       signal?.removeEventListener("abort", onAbort);
       close(ask);
       if (outcome instanceof Error) reject(outcome);
-      else resolve(reservationOf(outcome, account, book));
+      else resolve(reservationOf(outcome, book));
     };
     signal?.addEventListener("abort", onAbort, { once: true });
   });
   return { ask, promise };
 }
 
-function reservationOf(lease: Lease, account: ResourceAccount, book: LeaseBook): Reservation {
+function reservationOf(lease: Lease, book: LeaseBook): Reservation {
   const { worker } = lease;
   if (worker === undefined) throw new TypeError(`lease ${lease.id} was granted without a worker`);
   return {
@@ -60,7 +58,7 @@ function reservationOf(lease: Lease, account: ResourceAccount, book: LeaseBook):
       book.end(lease, "returned", usable);
     },
     shrinkTo: (resources) => {
-      account.shrink(lease.allocation, resources);
+      lease.allocation.account.shrink(lease.allocation, resources);
       book.freed();
     },
   };

@@ -3,7 +3,9 @@ import { UnschedulableError, type NodeId, type ProcessId } from "@stingray/proto
 import type { Allocation, ResourceAccount } from "./account.js";
 import type { Ask } from "./ask.js";
 import type { Resources } from "./amounts.js";
+import type { BundleBook } from "./bundle-book.js";
 import { GpuPool } from "./gpus.js";
+import { routeInGroup, type GroupLookup } from "./group-route.js";
 import type { LeaseBook } from "./lease-book.js";
 import { rank, type Ranked } from "./strategy.js";
 import type { LeaseEffects, LeaseLimits } from "./types.js";
@@ -25,6 +27,8 @@ export interface RouterParts {
   node: NodeId;
   labels: Record<string, string>;
   account: ResourceAccount;
+  bundles: BundleBook;
+  groups: GroupLookup;
   view: ClusterView;
   book: LeaseBook;
   effects: LeaseEffects;
@@ -55,35 +59,60 @@ export class Router {
       if (target !== undefined) return target;
     }
     if (scheduling.kind === "spread") return this.#spread(ask);
+    if (scheduling.kind === "group") {
+      const { node, view, groups, limits } = this.parts;
+      return routeInGroup(ask, scheduling, {
+        node,
+        view,
+        groups,
+        unknownMs: limits.unknownNodeMs,
+        local: (one) => this.local(one),
+        waited: (one) => this.#waited(one),
+        isRefused: (one, bid) => this.#isRefused(one, bid),
+        knock: (one, bids) => this.#knock(one, bids),
+      });
+    }
     const here = this.local(ask);
     return here.to === "wait" ? this.#remote(ask, here) : here;
   }
 
   /** This node only: acquires, or says why not. */
   local(ask: Ask): Extract<Route, { to: "here" | "wait" }> {
-    const { account, book } = this.parts;
+    const { bundles, book } = this.parts;
     const never = this.neverHere(ask);
     if (never !== undefined) return wait(never, "never");
     if (this.isHeldBack(ask)) return wait("lets a larger request, which has waited longer, go first");
     if (this.parts.yields(ask)) return wait("lets a request of another node, whose turn it is, go first");
     const crowded = book.crowded(ask);
     if (crowded !== undefined) return wait(crowded, "workers");
-    const allocation = account.acquire(ask.need);
-    if (allocation !== undefined) return { to: "here", allocation };
-    return wait(account.missing(ask.need) || "needs GPUs of which enough are free, but not in one piece");
+    const accounts = bundles.accountsFor(ask.shape.scheduling);
+    for (const account of accounts) {
+      const allocation = account.acquire(ask.need);
+      if (allocation !== undefined) return { to: "here", allocation };
+    }
+    const missing = accounts[0]?.missing(ask.need) ?? "";
+    return wait(missing || "needs GPUs of which enough are free, but not in one piece");
   }
 
   /** Why this node will not take it however long it waits. */
   neverHere(ask: Ask): string | undefined {
-    const { account, labels } = this.parts;
+    const { bundles, labels } = this.parts;
+    const { scheduling } = ask.shape;
     if (this.draining) return "this node is draining";
     const mismatch = ask.selector.mismatch(labels);
     if (mismatch !== undefined) return mismatch;
-    return account.canEver(ask.need) ? undefined : account.missing(ask.need);
+    const accounts = bundles.accountsFor(scheduling);
+    if (accounts.some((account) => account.canEver(ask.need))) return undefined;
+    if (scheduling?.kind === "group" && accounts.length === 0) {
+      return `has no such bundle of placement group ${scheduling.group}`;
+    }
+    return accounts[0]?.missing(ask.need);
   }
 
   isHeldBack(ask: Ask): boolean {
     const { holder } = this;
+    // In a bundle there is nothing that anybody else could wait for.
+    if (ask.bound) return false;
     if (holder === undefined || holder.ask === ask || ask.priority > holder.ask.priority) return false;
     return holder.lacks.some((name) => ask.need.units(name) > 0);
   }
@@ -176,7 +205,7 @@ export class Router {
   }
 
   /** Asks a node that seems full, now and then: its bid may be old, and it learns that somebody waits. */
-  #knock(ask: Ask, possible: Ranked[]): Route | undefined {
+  #knock(ask: Ask, possible: readonly { node: NodeId; agent: ProcessId }[]): Route | undefined {
     const best = ask.nextOf(possible);
     const now = this.parts.effects.now();
     if (best === undefined || this.#waited(ask) < KNOCK_AFTER_MS) return undefined;
@@ -210,6 +239,7 @@ export function reachable(account: ResourceAccount, need: Resources, book: Lease
   let free = account.free;
   for (const lease of book.all()) {
     if (lease.ask.kind === "reserve" || lease.state.name === "blocked") continue;
+    if (lease.allocation.account !== account) continue;
     free = free.add(lease.ask.need);
   }
   return free.fits(need) && GpuPool.isPossible(need.units("GPU"));

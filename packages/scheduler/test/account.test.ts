@@ -43,7 +43,7 @@ describe("ResourceAccount", () => {
     expect(account.acquire({ CPU: 1 })).to.equal(undefined);
     expect(account.release(a)).to.equal(true);
     expect(account.release(a)).to.equal(false);
-    expect(account.release({ resources: { CPU: 9 }, gpus: [], cpuYielded: false })).to.equal(false);
+    expect(account.release({ account, resources: { CPU: 9 }, gpus: [], cpuYielded: false })).to.equal(false);
     expect(account.available).to.deep.equal(account.total);
   });
 

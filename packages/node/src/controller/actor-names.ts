@@ -76,7 +76,8 @@ export class ActorNames {
     return found;
   }
 
-  private async live(actor: string): Promise<ActorSpec | undefined> {
+  private async live(actor: string | undefined): Promise<ActorSpec | undefined> {
+    if (actor === undefined) return undefined;
     const known = this.book.get(actor);
     if (known?.value.state === "DEAD") return undefined; // for good, so this can't be out of date
     const row = (await this.book.fetch(actor))?.value;

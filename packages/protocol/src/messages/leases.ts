@@ -13,7 +13,7 @@ import {
   type Check,
   type Checked,
 } from "../check.js";
-import { processId, nodeId, jobId } from "./id-checks.js";
+import { groupId, processId, nodeId, jobId } from "./id-checks.js";
 import { Op } from "./op.js";
 import { type WireError, wireErrorCheck } from "./wire-error.js";
 
@@ -37,9 +37,15 @@ export interface RuntimeEnvSpec {
   execArgv?: string[] | undefined;
   setup?: string | undefined;
 }
-/** `node`: affinity, hard unless soft. */
+/**
+ * `node`: affinity, hard unless soft. `group`: in a bundle of a placement group, -1 for any of them; `capture`: what it
+ * submits goes to the group, too.
+ */
 export type SchedulingSpec =
-  { kind: "default" } | { kind: "spread" } | { kind: "node"; node: string; soft: boolean };
+  | { kind: "default" }
+  | { kind: "spread" }
+  | { kind: "node"; node: string; soft: boolean }
+  | { kind: "group"; group: string; bundle: number; capture: boolean };
 
 export const runtimeEnvSpec = record<RuntimeEnvSpec>({
   envVars: optional(mapOf(text)),
@@ -47,15 +53,21 @@ export const runtimeEnvSpec = record<RuntimeEnvSpec>({
   execArgv: optional(list(text, 1000)),
   setup: optional(text),
 });
-const schedulingSpec = record<{
-  kind: "default" | "spread" | "node";
-  node?: string | undefined;
-  soft?: boolean | undefined;
-}>({
-  kind: oneOf("default", "spread", "node"),
-  node: optional(text),
-  soft: optional(bool),
-}) as Check<SchedulingSpec>;
+const kindOnly = record<{ kind: SchedulingSpec["kind"] }>({
+  kind: oneOf("default", "spread", "node", "group"),
+});
+const affinitySpec = record<{ node: string; soft: boolean }>({ node: text, soft: bool });
+const groupPlaceSpec = record<{ group: string; bundle: number; capture: boolean }>({
+  group: groupId,
+  bundle: number,
+  capture: bool,
+});
+const schedulingSpec: Check<SchedulingSpec> = (value, at) => {
+  const { kind } = kindOnly(value, at);
+  if (kind === "node") affinitySpec(value, at);
+  else if (kind === "group") groupPlaceSpec(value, at);
+  return value as SchedulingSpec;
+};
 export const shapeSpec = record<Shape>({
   resources: mapOf(number),
   runtimeEnv: optional(runtimeEnvSpec),

@@ -12,6 +12,7 @@ import {
   type Check,
   type Checked,
 } from "../check.js";
+import { groupId } from "./id-checks.js";
 import { Op } from "./op.js";
 import { type ValueDesc, valueDesc } from "./values.js";
 
@@ -56,6 +57,8 @@ export interface TaskRunOptions {
   group?: string | undefined;
   /** Actor calls: ids of the actors whose calls wait for this one, outermost first; for finding cycles. */
   chain?: string[] | undefined;
+  /** Tasks: the placement group that what it submits goes to, unless that says otherwise. */
+  capture?: string | undefined;
 }
 function taskRunOptions(): Check<TaskRunOptions> {
   return record<TaskRunOptions>({
@@ -63,6 +66,7 @@ function taskRunOptions(): Check<TaskRunOptions> {
     backpressure: optional(uint),
     group: optional(text),
     chain: optional(list(text, 10_000)),
+    capture: optional(groupId),
   });
 }
 function argsCheck(): Check<Uint8Array | ValueDesc[]> {

@@ -1,0 +1,147 @@
+/**
+ * The bundles on this node, kept in step with the rows of their groups: what a row names is kept, what it does not is
+ * given back, and what it names but is not here is reserved again or reported as lost.
+ */
+import type { Bundle, BundleBook } from "@stingray/scheduler";
+import {
+  UnschedulableError,
+  encodeError,
+  type BundleReservation,
+  type NodeId,
+  type ProcessId,
+} from "@stingray/protocol";
+import type { GroupBook, GroupEntry } from "./group-book.js";
+import { describeGroup } from "./group-machine.js";
+
+export interface BundleHostHooks {
+  readonly agent: ProcessId;
+  readonly node: NodeId;
+  /** Nothing begins in these bundles any more. Returns the workers to be ended. */
+  close(concerns: (bundle: Bundle) => boolean, reason: string): ProcessId[];
+  killWorker(worker: ProcessId, reason: string): void;
+  /** Another place is to be found for what was lost. */
+  plan(entry: GroupEntry): void;
+  /** What is free here has changed. */
+  changed(): void;
+  isOver(job: string): boolean;
+  failed(what: string, error: unknown): void;
+}
+
+export class BundleHost {
+  private readonly timers = new Set<NodeJS.Timeout>();
+
+  constructor(
+    private readonly bundles: BundleBook,
+    private readonly book: GroupBook,
+    private readonly hooks: BundleHostHooks,
+  ) {}
+
+  /** Reserves all or nothing, until the deadline. Undefined where it did, else why not. */
+  prepare(reservation: BundleReservation): string | undefined {
+    const { group, job, detached, attempt, deadlineMs } = reservation;
+    if (!detached && this.hooks.isOver(job)) return `job ${job} is over`;
+    const answer = this.bundles.prepare(reservation);
+    if (!answer.reserved) return answer.reason;
+    const timer = setTimeout(() => {
+      this.timers.delete(timer);
+      this.expired(group, attempt).catch((thrown: unknown) =>
+        this.hooks.failed(`look at placement group ${group}`, thrown),
+      );
+    }, deadlineMs).unref();
+    this.timers.add(timer);
+    this.hooks.changed();
+    return undefined;
+  }
+
+  /** The row was written, its planner says. Whether it names this node, the row tells. */
+  async commit(group: string): Promise<void> {
+    const row = await this.book.fetch(group);
+    this.rowChanged(group, row);
+  }
+
+  /** What was only prepared by this attempt is given back. */
+  cancel(group: string, attempt: string): void {
+    this.close(
+      (bundle) => bundle.group === group && bundle.attempt === attempt && bundle.state === "prepared",
+      "the reservation was cancelled",
+    );
+  }
+
+  /** The newest row of a group; undefined: it was removed. */
+  rowChanged(group: string, now: GroupEntry | undefined): void {
+    const row = now?.value;
+    if (row === undefined || row.state === "REMOVED") {
+      const why = row?.cause?.message ?? "its job is over";
+      this.close(
+        (bundle) => bundle.group === group && (row !== undefined || bundle.state === "committed"),
+        `placement group ${group} was removed: ${why}`,
+      );
+      return;
+    }
+    const { node } = this.hooks;
+    for (const bundle of this.bundles.of(group)) {
+      if (row.nodes[bundle.index] === node) this.bundles.commit(group, bundle.attempt);
+    }
+    this.close(
+      (bundle) =>
+        bundle.group === group && bundle.state === "committed" && row.nodes[bundle.index] !== node,
+      `its bundle of ${describeGroup(row)} was given up here`,
+    );
+    const missing = row.nodes.flatMap((at, index) =>
+      at === node && this.bundles.find(group, index) === undefined ? [index] : [],
+    );
+    if (missing.length > 0 && now !== undefined) this.restore(now, missing);
+  }
+
+  /** The job is over: its bundles go, unless their group is detached. */
+  endJob(job: string): void {
+    this.close((bundle) => bundle.job === job && !bundle.detached, "job-ended");
+  }
+
+  stop(): void {
+    for (const timer of this.timers) clearTimeout(timer);
+    this.timers.clear();
+  }
+
+  /** The row says that these are here, and they are not: their reservation was too old when it was written. */
+  private restore({ key: group, value }: GroupEntry, missing: readonly number[]): void {
+    const { node, agent } = this.hooks;
+    const attempt = `${agent}.restored.${missing.join(".")}`;
+    const reserved = this.bundles.prepare({
+      group,
+      job: value.job,
+      detached: value.detached,
+      attempt,
+      bundles: missing.map((index) => ({ index, resources: value.bundles[index] ?? {} })),
+      deadlineMs: 0,
+    });
+    if (reserved.reserved) {
+      this.bundles.commit(group, attempt);
+      this.hooks.changed();
+      return;
+    }
+    const cause = encodeError(
+      new UnschedulableError(`node ${node} no longer has room for its bundles: ${reserved.reason}`),
+    );
+    const isLost = (at: string, index: number): boolean => at === node && missing.includes(index);
+    this.book.apply(group, { kind: "lost", agent, isLost, cause }).then(
+      (entry) => entry !== undefined && this.hooks.plan(entry),
+      (thrown: unknown) => this.hooks.failed(`write down what ${describeGroup(value)} has lost`, thrown),
+    );
+  }
+
+  private async expired(group: string, attempt: string): Promise<void> {
+    if (!this.bundles.of(group).some((b) => b.attempt === attempt && b.state === "prepared")) return;
+    // Its planner may be dead, and have written the row before.
+    await this.commit(group).catch((thrown: unknown) =>
+      this.hooks.failed(`read the row of placement group ${group}`, thrown),
+    );
+    this.cancel(group, attempt);
+  }
+
+  private close(concerns: (bundle: Bundle) => boolean, reason: string): void {
+    if (!this.bundles.all().some((bundle) => bundle.state !== "closing" && concerns(bundle))) return;
+    for (const worker of this.hooks.close(concerns, reason)) this.hooks.killWorker(worker, reason);
+    this.hooks.changed();
+  }
+}

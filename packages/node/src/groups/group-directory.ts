@@ -1,0 +1,116 @@
+/** What a process can ask about placement groups: make, find, await, remove. All state is in the tables. */
+import {
+  GroupNotFoundError,
+  InvalidArgumentError,
+  StingrayError,
+  encodeError,
+  toError,
+  type GroupSpec,
+  type GroupView,
+} from "@stingray/protocol";
+import type { GroupBook, GroupEntry } from "./group-book.js";
+import { describeGroup, groupViewOf } from "./group-machine.js";
+import type { GroupNames } from "./group-names.js";
+
+export interface GroupDirectoryHooks {
+  /** This process's own id: the agent that finds nodes for what is made here. */
+  readonly agent: string;
+  /** Whether the job still runs. */
+  jobRuns(job: string): Promise<boolean>;
+  /** Find nodes for this group, in the background. */
+  plan(entry: GroupEntry): void;
+  failed(what: string, error: unknown): void;
+}
+
+export class GroupDirectory {
+  constructor(
+    private readonly book: GroupBook,
+    private readonly names: GroupNames,
+    private readonly hooks: GroupDirectoryHooks,
+  ) {}
+
+  /**
+   * Claims the group and its name. Asking again for the same group changes nothing.
+   * @throws NameTakenError naming the holder; InvalidArgumentError where the job is over
+   */
+  async create(spec: GroupSpec): Promise<void> {
+    this.book.expect(spec.group);
+    try {
+      await this.claim(spec);
+    } catch (thrown) {
+      this.book.expect(spec.group, toError(thrown).message);
+      // Its creator was told that it failed: what was written of it, if anything was, must not stay.
+      this.remove(spec.group, `it could not be made: ${toError(thrown).message}`).catch((error: unknown) =>
+        this.hooks.failed(`remove ${describeGroup(spec)}`, error),
+      );
+      throw thrown;
+    }
+  }
+
+  private async claim(spec: GroupSpec): Promise<void> {
+    const { agent, jobRuns, plan } = this.hooks;
+    if (!(await jobRuns(spec.job))) {
+      throw new InvalidArgumentError(
+        `${describeGroup(spec)} can't be made: its job ${spec.job} is over or was never started here`,
+      );
+    }
+    const nodes = spec.bundles.map(() => "");
+    const entry = await this.book.create({ ...spec, state: "PENDING", nodes, agent });
+    if (entry === undefined) return;
+    await this.names.claim(spec);
+    plan(entry);
+  }
+
+  /** The group once its revision is not `after`, or after `waitMs` as it is. */
+  async state(
+    group: string,
+    after: number,
+    waitMs: number,
+  ): Promise<{ view?: GroupView; coming: boolean }> {
+    let entry = this.book.get(group);
+    if (entry === undefined && this.book.placement(group).kind === "unknown") entry = await this.book.fetch(group);
+    if ((entry?.revision ?? 0) === after) entry = await this.nextChange(group, waitMs);
+    if (entry !== undefined) return { view: groupViewOf(entry.value, entry.revision), coming: false };
+    return { coming: this.book.placement(group).kind === "pending" };
+  }
+
+  private nextChange(group: string, waitMs: number): Promise<GroupEntry | undefined> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        stop();
+        resolve(this.book.get(group));
+      };
+      const stop = this.book.onChange((key) => {
+        if (key === group) done();
+      });
+      const timer = setTimeout(done, waitMs).unref();
+    });
+  }
+
+  /** @throws GroupNotFoundError */
+  async find(namespace: string, name: string): Promise<GroupView> {
+    const entry = await this.names.holder(namespace, name);
+    if (entry !== undefined) return groupViewOf(entry.value, entry.revision);
+    throw new GroupNotFoundError(
+      `no placement group is named "${name}" in namespace "${namespace}": make it, or check the name and the namespace ` +
+        `(without an explicit one each job has its own)`,
+    );
+  }
+
+  /** All that are not removed. */
+  list(): GroupView[] {
+    return [...this.book.entries()]
+      .filter(({ value }) => value.state !== "REMOVED")
+      .map(({ value, revision }) => groupViewOf(value, revision));
+  }
+
+  /** Ends a group and what runs in it: the nodes of its bundles see the row. Unknown and removed ones are no error. */
+  async remove(group: string, reason: string): Promise<void> {
+    const known = this.book.get(group) ?? (await this.book.fetch(group));
+    if (known === undefined) return;
+    const cause = encodeError(new StingrayError(reason));
+    const entry = await this.book.apply(group, { kind: "removed", cause });
+    if (entry !== undefined) await this.names.release(entry.value);
+  }
+}

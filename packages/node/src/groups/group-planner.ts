@@ -1,0 +1,232 @@
+/**
+ * Finds nodes for placement groups, in two phases: every chosen node reserves its bundles until a deadline, or refuses;
+ * if all have, the row is written and what it names is the group's, else all is given back and planned again. A planner
+ * that dies in between leaves reservations that end by their deadline, or a row that is true.
+ */
+import { planBundles, Resources, type Bid, type ClusterView } from "@stingray/scheduler";
+import {
+  UnschedulableError,
+  encodeError,
+  toError,
+  type BundleReservation,
+  type NodeId,
+  type ProcessId,
+} from "@stingray/protocol";
+import type { GroupBook, GroupEntry } from "./group-book.js";
+
+export interface Refusal {
+  readonly reason: string;
+  /** What the node has free, if it said so. */
+  readonly available?: Record<string, number>;
+}
+
+export interface Target {
+  readonly node: NodeId;
+  readonly agent: ProcessId;
+}
+
+export interface PlannerHooks {
+  readonly agent: ProcessId;
+  ownBid(): Bid;
+  /** Undefined where it is reserved. Never rejects, and answers long before the reservation's deadline. */
+  prepare(to: Target, reservation: BundleReservation): Promise<Refusal | undefined>;
+  /** The row is written; have them look at it. */
+  commit(to: Target, group: string, attempt: string): void;
+  cancel(to: Target, group: string, attempt: string): void;
+  failed(what: string, error: unknown): void;
+}
+
+/** Reservations end after this, in milliseconds; a row that would be written later than `COMMIT_WITHIN_MS` is not. */
+const DEADLINE_MS = 5_000;
+const COMMIT_WITHIN_MS = 3_500;
+/** Between tries while nothing is heard that could change the outcome, in milliseconds. */
+const FIRST_PAUSE_MS = 20;
+const LONGEST_PAUSE_MS = 500;
+/** A wait shorter than this is not worth a write; reasons that change are written no more often. Milliseconds. */
+const QUIET_MS = 1_000;
+/** New groups let those that lost bundles go first, for so long after the loss. Milliseconds. */
+const HEAD_START_MS = 1_000;
+
+export class GroupPlanner {
+  private readonly running = new Map<string, { entry: GroupEntry; abort: AbortController }>();
+  /** Groups that have lost bundles, and since when. */
+  private readonly mending = new Map<string, number>();
+  private attempts = 0;
+
+  constructor(
+    private readonly book: GroupBook,
+    private readonly view: ClusterView,
+    private readonly hooks: PlannerHooks,
+  ) {}
+
+  /** Begins to look for nodes, in the background. A later call for the same group replaces an earlier one. */
+  plan(entry: GroupEntry): void {
+    this.running.get(entry.key)?.abort.abort();
+    const run = { entry, abort: new AbortController() };
+    this.running.set(entry.key, run);
+    this.search(entry.key, run.abort.signal)
+      .catch((thrown: unknown) => this.hooks.failed(`find nodes for placement group ${entry.key}`, thrown))
+      .finally(() => {
+        run.abort.abort();
+        if (this.running.get(entry.key) === run) this.running.delete(entry.key);
+      });
+  }
+
+  rowChanged(group: string, now: GroupEntry | undefined): void {
+    if (now?.value.state !== "RESCHEDULING") this.mending.delete(group);
+    else if (!this.mending.has(group)) this.mending.set(group, performance.now());
+    const run = this.running.get(group);
+    if (run !== undefined && !this.isMine(now)) run.abort.abort();
+  }
+
+  /** The job is over: no nodes are looked for any more but for its detached groups. */
+  endJob(job: string): void {
+    for (const { entry, abort } of this.running.values()) {
+      if (entry.value.job === job && !entry.value.detached) abort.abort();
+    }
+  }
+
+  stop(): void {
+    for (const { abort } of this.running.values()) abort.abort();
+  }
+
+  private isMine(entry: GroupEntry | undefined): boolean {
+    if (entry === undefined || entry.value.agent !== this.hooks.agent) return false;
+    return entry.value.state === "PENDING" || entry.value.state === "RESCHEDULING";
+  }
+
+  private async search(group: string, signal: AbortSignal): Promise<void> {
+    const began = performance.now();
+    /** Nodes that refused, by the bid that they refused with. */
+    const refused = new Map<NodeId, number>();
+    let toldAt = began;
+    let pause = FIRST_PAUSE_MS;
+    while (!signal.aborted) {
+      const entry = this.book.get(group);
+      if (entry === undefined || !this.isMine(entry)) return;
+      const change = this.nextChange(signal, pause * (0.5 + Math.random()));
+      const reason = this.mustWait(entry) ?? (await this.tryOnce(entry, refused, signal));
+      if (reason === undefined) {
+        // All that was missing then is reserved; more may have been lost since.
+        pause = FIRST_PAUSE_MS;
+        continue;
+      }
+      if (performance.now() - toldAt >= QUIET_MS && !signal.aborted) {
+        toldAt = performance.now();
+        const cause = encodeError(new UnschedulableError(reason));
+        await this.book.apply(group, { kind: "waits", agent: this.hooks.agent, cause });
+      }
+      await change;
+      pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
+    }
+  }
+
+  /** Resources are scarce where nodes have died: who lost some was there first. */
+  private mustWait({ value }: GroupEntry): string | undefined {
+    if (value.state !== "PENDING") return undefined;
+    const now = performance.now();
+    for (const [group, since] of this.mending) {
+      if (now - since < HEAD_START_MS) return `lets placement group ${group}, which lost bundles, go first`;
+    }
+    return undefined;
+  }
+
+  /** Undefined when what was missing is reserved and written down, else why not. */
+  private async tryOnce(
+    { key: group, value }: GroupEntry,
+    refused: Map<NodeId, number>,
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    const bids = [this.hooks.ownBid(), ...this.view.nodes()];
+    const willing = bids.filter((bid) => (refused.get(bid.node) ?? -1) < bid.sequence);
+    const placed = value.nodes.map((node) => (node === "" ? undefined : (node as NodeId)));
+    const plan = planBundles({ strategy: value.strategy, bundles: value.bundles, placed }, willing);
+    if (plan.kind === "wait") {
+      // With those that refused a moment ago there may be a better reason to tell.
+      const all = planBundles({ strategy: value.strategy, bundles: value.bundles, placed }, bids);
+      return all.kind === "wait" ? all.reason : "the nodes that it needs refused it a moment ago";
+    }
+    const chosen = new Map<number, NodeId>();
+    for (const [index, node] of plan.nodes.entries()) if (placed[index] === undefined) chosen.set(index, node);
+    const attempt = `${this.hooks.agent}.${++this.attempts}`;
+    const targets = targetsOf(chosen, bids);
+    const started = performance.now();
+    const refusals = await this.prepareAll(value, attempt, targets);
+    for (const [node, sequence] of refusals.nodes) refused.set(node, sequence);
+    const late = performance.now() - started > COMMIT_WITHIN_MS;
+    let written = false;
+    try {
+      if (refusals.reason !== undefined) return refusals.reason;
+      if (signal.aborted) return "it was given up";
+      if (late) return "the nodes took too long to answer";
+      const event = { kind: "placed", agent: this.hooks.agent, nodes: chosen } as const;
+      written = (await this.book.apply(group, event)) !== undefined;
+      return written ? undefined : "its row has changed";
+    } finally {
+      for (const { to } of targets) {
+        if (written) this.hooks.commit(to, group, attempt);
+        else this.hooks.cancel(to, group, attempt);
+      }
+    }
+  }
+
+  /** Asks all nodes at the same time. */
+  private async prepareAll(
+    { group, job, detached, bundles }: GroupEntry["value"],
+    attempt: string,
+    targets: readonly Share[],
+  ): Promise<{ nodes: Map<NodeId, number>; reason: string | undefined }> {
+    const nodes = new Map<NodeId, number>();
+    let reason: string | undefined;
+    const ask = async ({ to, sequence, indices }: Share): Promise<void> => {
+      const wanted = indices.map((index) => ({ index, resources: bundles[index] ?? {} }));
+      for (const { resources } of wanted) this.view.charge(to.node, Resources.from(resources));
+      const reservation = { group, job, detached, attempt, bundles: wanted, deadlineMs: DEADLINE_MS };
+      const refusal = await this.hooks
+        .prepare(to, reservation)
+        .catch((thrown: unknown): Refusal => ({ reason: toError(thrown).message }));
+      if (refusal === undefined) return;
+      nodes.set(to.node, sequence);
+      reason ??= `node ${to.node} refused: ${refusal.reason}`;
+      if (refusal.available !== undefined) this.view.observe(to.node, refusal.available, performance.now());
+    };
+    await Promise.all(targets.map(ask));
+    return { nodes, reason };
+  }
+
+  /** Resolves with the next bid or departure of another node, after `ms`, or when the search is over. */
+  private nextChange(signal: AbortSignal, ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        stop();
+        signal.removeEventListener("abort", done);
+        resolve();
+      };
+      const stop = this.view.onChange(done);
+      const timer = setTimeout(done, ms).unref();
+      signal.addEventListener("abort", done, { once: true });
+      if (signal.aborted) done();
+    });
+  }
+}
+
+/** The part of a plan that one node has. */
+interface Share {
+  readonly to: Target;
+  /** Of the bid that it was chosen for. */
+  readonly sequence: number;
+  readonly indices: number[];
+}
+
+function targetsOf(chosen: ReadonlyMap<number, NodeId>, bids: readonly Bid[]): Share[] {
+  const shares = new Map<NodeId, Share>();
+  for (const [index, node] of chosen) {
+    const known = shares.get(node);
+    const bid = bids.find((one) => one.node === node);
+    if (known !== undefined) known.indices.push(index);
+    else if (bid !== undefined)
+      shares.set(node, { to: { node, agent: bid.agent }, sequence: bid.sequence, indices: [index] });
+  }
+  return [...shares.values()];
+}
