@@ -26,6 +26,7 @@ import {
 } from "@stingray/protocol";
 import type { ObjectRef, RemoteArgs } from "@stingray/task";
 import {
+  currentExecution,
   moduleOnWire,
   decodeThrown,
   type Constructor,
@@ -114,7 +115,8 @@ export class RemoteClassImpl {
     };
     const ready = argumentsOf(runtime, encoded);
     let asked = (): void => {};
-    const claim = runtime.during(this.claim(clients, client, parts, ready, () => asked()));
+    const captured = currentExecution()?.capture;
+    const claim = runtime.during(this.claim(clients, client, parts, ready, captured, () => asked()));
     if (options.name !== undefined)
       asked = clients.claims.add(options.namespace ?? runtime.job.namespace, options.name, claim);
     return makeHandle(parts);
@@ -154,6 +156,7 @@ export class RemoteClassImpl {
     client: ActorClient,
     parts: HandleParts,
     ready: Promise<Uint8Array | ValueDesc[]>,
+    captured: string | undefined,
     asks: () => void,
   ): Promise<void> {
     const { processRuntime: runtime } = clients;
@@ -162,7 +165,7 @@ export class RemoteClassImpl {
     try {
       const args = await ready;
       asks();
-      const spec = this.specOf(runtime, client.id, parts, args);
+      const spec = this.specOf(runtime, client.id, parts, args, captured);
       const { existing } = await runtime.home.request(
         Agent.actorCreate,
         { spec, getIfExists: this.given.getIfExists ?? false },
@@ -191,6 +194,7 @@ export class RemoteClassImpl {
     actor: ActorId,
     parts: HandleParts,
     args: Uint8Array | ValueDesc[],
+    captured: string | undefined,
   ): ActorSpec {
     const { definition } = this.info;
     const o = this.given;
@@ -202,7 +206,7 @@ export class RemoteClassImpl {
       className: definition.name,
       hash: definition.hash,
       args,
-      placement: shapeOf(o, PLACEMENT_CPUS),
+      placement: shapeOf(o, PLACEMENT_CPUS, captured),
       running: resourceMap(o, RUNNING_CPUS),
       namespace: o.namespace ?? runtime.job.namespace,
       detached: this.detached,

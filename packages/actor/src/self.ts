@@ -19,6 +19,11 @@ export class ActorSelf implements ActorExecution {
     this.id = spec.actor as ActorId;
   }
 
+  get capture(): string | undefined {
+    const { scheduling } = this.spec.placement;
+    return scheduling?.kind === "group" && scheduling.capture ? scheduling.group : undefined;
+  }
+
   exit(): never {
     if (this.exitError === undefined) {
       const { actor, className } = this.spec;
@@ -48,6 +53,7 @@ export class ActorSelf implements ActorExecution {
         if (--waits === 0) place.resumed();
       },
       actor: this,
+      capture: this.capture,
     };
   }
 }

@@ -291,15 +291,23 @@ export function schedulingSpec(s: Scheduling | undefined): SchedulingSpec | unde
   };
 }
 
-/** What a worker must offer for a task or actor with these options. Absent fields are left out, so that equal shapes encode alike. */
+/**
+ * What a worker must offer for a task or actor with these options. Absent fields are left out, so that equal shapes
+ * encode alike.
+ * @param captured the placement group that has captured the submitter; default none
+ */
 export function shapeOf(
   o: Pick<TaskOptions, keyof Resources | "scheduling" | "labels" | "runtimeEnv" | "priority" | "maxCalls">,
   defaultCpus: number,
+  captured?: string,
 ): Shape {
   const shape: Shape = { resources: resourceMap(o, defaultCpus) };
   const env = runtimeEnvOf(o.runtimeEnv);
   if (env !== undefined) shape.runtimeEnv = env;
-  const where = schedulingSpec(o.scheduling);
+  const where =
+    captured !== undefined && o.scheduling === undefined
+      ? ({ kind: "group", group: captured, bundle: -1, capture: true } as const)
+      : schedulingSpec(o.scheduling);
   if (where !== undefined) shape.scheduling = where;
   if (o.labels !== undefined) shape.labels = o.labels;
   if (o.priority !== undefined && o.priority !== 0) shape.priority = o.priority;

@@ -12,6 +12,10 @@ export {
   ObjectRef,
   ObjectRefStream,
   isObjectRef,
+  PlacementGroup,
+  getPlacementGroup,
+  listPlacementGroups,
+  placementGroup,
 } from "@stingray/task";
 export { registerSerializer } from "@stingray/objectstore";
 export type { SerializerCodec } from "@stingray/objectstore";
@@ -28,6 +32,7 @@ export {
   GetTimeoutError,
   TaskTimeoutError,
   ActorNotFoundError,
+  GroupNotFoundError,
   QueueFullError,
   QueueEmptyError,
   TaskError,
@@ -59,6 +64,7 @@ export type {
   RemoteResult,
   RemoteResults,
   Values,
+  PlacementGroupInfo,
   PutOptions,
   WaitOptions,
 } from "@stingray/task";
@@ -70,6 +76,8 @@ export type {
   LabelSelector,
   MethodOptions,
   NodeView,
+  PlacementGroupHandle,
+  PlacementGroupOptions,
   Resources,
   RetryOn,
   RuntimeEnv,

@@ -18,11 +18,15 @@ export interface Execution {
   block(): void;
   resume(): void;
   readonly actor?: ActorExecution | undefined;
+  /** The placement group that what it submits goes to, unless that says otherwise. */
+  readonly capture?: string | undefined;
 }
 
 export interface ActorExecution {
   readonly id: ActorId;
   readonly epoch: number;
+  /** As in {@link Execution}. */
+  readonly capture: string | undefined;
   /** What `exit` threw: the call that lets it through fails with it as it is. */
   readonly exitError: Error | undefined;
   exit(): never;

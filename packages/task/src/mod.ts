@@ -6,10 +6,12 @@ export { cancel } from "./cancel.js";
 export { context } from "./context.js";
 export { ObjectRef, isObjectRef } from "./objects/object-ref.js";
 export { ObjectRefStream, isObjectRefStream } from "./stream.js";
+export { PlacementGroup, getPlacementGroup, listPlacementGroups, placementGroup } from "./placement-group.js";
 export { remoteFunction } from "./remote-function.js";
 export { callerModule } from "./registry.js";
 export type { PutOptions } from "./put.js";
 export type { Values } from "./get.js";
+export type { PlacementGroupInfo } from "./placement-group.js";
 export type { WaitOptions } from "./wait-options.js";
 export type { Context } from "./context.js";
 export type {

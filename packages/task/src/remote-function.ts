@@ -65,13 +65,18 @@ function isGenerator(fn: unknown): boolean {
   return kind === "[object GeneratorFunction]" || kind === "[object AsyncGeneratorFunction]";
 }
 
-function settingsOf(definition: RemoteDefinition, o: TaskOptions): TaskSettings {
-  const shape = shapeOf(o, DEFAULT_TASK_CPUS);
+function settingsOf(
+  definition: RemoteDefinition,
+  o: TaskOptions,
+  captured: string | undefined,
+): TaskSettings {
+  const shape = shapeOf(o, DEFAULT_TASK_CPUS, captured);
   const maxRetries = o.maxRetries ?? DEFAULT_MAX_RETRIES;
   const run: TaskRunOptions = {};
   const timeoutMs = timerMs(o.timeoutMs);
   if (timeoutMs !== undefined) run.timeoutMs = timeoutMs;
   if (o.backpressure !== undefined) run.backpressure = o.backpressure;
+  if (shape.scheduling?.kind === "group" && shape.scheduling.capture) run.capture = shape.scheduling.group;
   const alone = timeoutMs !== undefined || maxRetries === 0;
   if (alone) shape.alone = true;
   return {
@@ -92,6 +97,8 @@ class RemoteFunctionImpl {
   }
 
   private settings: TaskSettings | undefined;
+  /** The same for calls inside of what a placement group has captured, by group. */
+  private capturedSettings: Map<string, TaskSettings> | undefined;
 
   constructor(
     private readonly definition: RemoteDefinition,
@@ -104,17 +111,27 @@ class RemoteFunctionImpl {
 
   remote(...args: unknown[]): unknown {
     const runtime = runtimeFor(`${this.definition.name}.remote()`);
-    const settings = (this.settings ??= settingsOf(this.definition, this.given));
-    const task = runtime.submitter.submit(
-      settings,
-      runtime.values.encodeArgs(args),
-      currentExecution()?.taskId,
-    );
+    const execution = currentExecution();
+    const settings = this.settingsIn(execution?.capture);
+    const task = runtime.submitter.submit(settings, runtime.values.encodeArgs(args), execution?.taskId);
     if (task.stream !== undefined) return new ObjectRefStream(task.stream, task.sequence);
     const { table } = runtime;
     if (settings.returns !== 1) return task.results.map((entry) => table.handle(entry));
     const [entry] = task.results;
     return entry === undefined ? undefined : table.handle(entry);
+  }
+
+  private settingsIn(capture: string | undefined): TaskSettings {
+    if (capture === undefined || this.given.scheduling !== undefined) {
+      return (this.settings ??= settingsOf(this.definition, this.given, undefined));
+    }
+    this.capturedSettings ??= new Map();
+    let settings = this.capturedSettings.get(capture);
+    if (settings === undefined) {
+      settings = settingsOf(this.definition, this.given, capture);
+      this.capturedSettings.set(capture, settings);
+    }
+    return settings;
   }
 
   [WIRE](): never {

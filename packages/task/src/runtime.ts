@@ -27,6 +27,7 @@ import { RemoteStore } from "./objects/remote-store.js";
 import { Storage } from "./objects/storage.js";
 import { Values, type DecodeContext } from "./objects/values.js";
 import { REF_TAG } from "./objects/object-ref.js";
+import { registerGroups } from "./placement-group.js";
 import { processState } from "./process-state.js";
 import { CallTable } from "./submit/calls.js";
 import { Submitter } from "./submit/submitter.js";
@@ -142,6 +143,7 @@ export class Runtime {
   /** Starts to serve this process's inbox. The transport must be new. */
   static start(o: RuntimeOptions): Runtime {
     registerReferences();
+    registerGroups();
     const runtime = new Runtime(o);
     const { inbox } = o.transport;
     runtime.table.serve(inbox);

@@ -20,6 +20,8 @@ export async function cleanUpHere(get: t.Get, job: JobId): Promise<void> {
   host.forgetJob(job);
   get(t.ACTOR_PLACER).endJob(job);
   get(t.SCHEDULER).jobEnded(job);
+  get(t.GROUP_PLANNER).endJob(job);
+  get(t.BUNDLE_HOST).endJob(job);
   // Asked to end, then SIGTERM, then SIGKILL, half of the time apart.
   for (const worker of leaving) worker.end("job-ended", DEACTIVATE_MS / 2);
   const spared = (worker: ProcessId): boolean =>

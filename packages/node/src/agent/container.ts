@@ -10,6 +10,7 @@ import { WorkerPool } from "../pool/pool.js";
 import { provideActors } from "./actor-parts.js";
 import { cleanUpElsewhere, cleanUpHere } from "./clean-up.js";
 import { Deaths } from "./deaths.js";
+import { provideGroups } from "./group-parts.js";
 import { Heartbeats } from "./heartbeats.js";
 import { Jobs } from "./jobs.js";
 import { leaseEffects } from "./lease-effects.js";
@@ -98,6 +99,9 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
       node,
       labels: of(t.OFFER).labels,
       account: of(t.ACCOUNT),
+      bundles: of(t.BUNDLES),
+      groups: (group) =>
+        c.isRegistered(t.GROUP_BOOK) ? get(t.GROUP_BOOK).placement(group) : { kind: "unknown" },
       view: of(t.VIEW),
       effects: leaseEffects({
         own: { node, agent },
@@ -159,5 +163,6 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
   });
   provideStore(provide, get);
   provideActors(provide, get);
+  provideGroups(provide, get);
   return c;
 }

@@ -20,9 +20,11 @@ import {
   type FeedHooks,
   type Heartbeat,
 } from "../feed/mod.js";
+import { GroupBook } from "../groups/group-book.js";
 import { trace } from "../trace.js";
 import { agentContainer } from "./container.js";
 import { farewell } from "./farewell.js";
+import { followGroups } from "./group-parts.js";
 import { serveJoin } from "./join.js";
 import { feedHooks, refusedFrames } from "./malformed.js";
 import { nodeOffer, type NodeOffer } from "./offer.js";
@@ -166,14 +168,16 @@ export class AgentLife {
     const report = (error: Error): void => failed("read the tables", error);
     const store = await ControlStore.open({ connection: nc, subjects, storage, replicas, report });
     this.undo.push(() => store.close());
-    const [[nodes, nodeCache], [jobs, jobCache], names, book] = await Promise.all([
+    const [[nodes, nodeCache], [jobs, jobCache], names, book, groups] = await Promise.all([
       store.table("nodes").then(async (table) => [table, await table.watch()] as const),
       store.table("jobs").then(async (table) => [table, await table.watch()] as const),
       store.table("names"),
       store.table("actors").then((table) => ActorBook.open(table)),
+      store.table("groups").then((table) => GroupBook.open(table)),
     ]);
     this.c.register(t.TABLES, { useValue: { store, nodes, nodeCache, jobs, jobCache, names } });
     this.c.register(t.ACTOR_BOOK, { useValue: book });
+    this.c.register(t.GROUP_BOOK, { useValue: groups });
     const host = this.c.resolve(t.ACTOR_HOST);
     const placer = this.c.resolve(t.ACTOR_PLACER);
     book.onChange((actor, now) => {
@@ -181,6 +185,7 @@ export class AgentLife {
       host.rowChanged(actor, now);
     });
     this.undo.push(() => book.stop());
+    this.undo.push(followGroups((token) => this.c.resolve(token)));
   }
 
   /** The node becomes part of the cluster. */

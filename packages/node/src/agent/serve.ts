@@ -24,6 +24,7 @@ import {
   type NodeId,
   type ProcessId,
 } from "@stingray/protocol";
+import { serveGroups } from "./group-parts.js";
 import { replicaHooks, listingParts } from "./store/parts.js";
 import { listStore } from "./store/listing.js";
 import { replicate } from "./store/replicas.js";
@@ -52,6 +53,7 @@ export function serveAgent(get: t.Get): void {
   serveJobs(get);
   serveLeases(get);
   serveActors(get);
+  serveGroups(get);
   serveStore(get);
   serveWhy(get);
   const { cluster } = get(t.CONFIG).subjects;
@@ -60,7 +62,7 @@ export function serveAgent(get: t.Get): void {
     const nodes = get(t.HEARTBEATS).nodes((node) =>
       nodeCache.get(node)?.value.state === "DEAD" ? "DEAD" : undefined,
     );
-    return { cluster, nodes };
+    return { cluster, nodes, groups: get(t.GROUP_DIRECTORY).list() };
   });
 }
 

@@ -13,6 +13,7 @@ import {
   type JobId,
   type NodeId,
 } from "@stingray/protocol";
+import type { Round } from "../groups/group-mender.js";
 import type { ActorBook, ActorEntry } from "./actor-book.js";
 import { describe } from "./actor-directory.js";
 import type { Liveness } from "./liveness.js";
@@ -30,6 +31,8 @@ export interface ControllerHooks {
   endActor(actor: string, cause: ActorDiedError): Promise<void>;
   /** The process of an incarnation is gone with its node. */
   lost(actor: string, epoch: number, cause: ReturnType<typeof encodeError>): Promise<void>;
+  /** Looks after the placement groups. */
+  mendGroups(round: Round): Promise<void>;
   endJob(job: JobId, why: string): Promise<void>;
   cleanUpJob(job: JobId): Promise<void>;
   failed(what: string, error: unknown): void;
@@ -84,6 +87,7 @@ export class Controller {
       if (signal.aborted) return;
       if (!this.isWell(entry, living)) await this.mendActor(entry, living, lasts);
     }
+    await this.hooks.mendGroups({ living, lasts, signal });
     for (const row of this.jobs.entries()) {
       if (signal.aborted) return;
       await this.mendJob(row, living, lasts);

@@ -83,8 +83,7 @@ export class BundleHost {
       if (row.nodes[bundle.index] === node) this.bundles.commit(group, bundle.attempt);
     }
     this.close(
-      (bundle) =>
-        bundle.group === group && bundle.state === "committed" && row.nodes[bundle.index] !== node,
+      (bundle) => bundle.group === group && bundle.state === "committed" && row.nodes[bundle.index] !== node,
       `its bundle of ${describeGroup(row)} was given up here`,
     );
     const missing = row.nodes.flatMap((at, index) =>

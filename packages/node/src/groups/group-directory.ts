@@ -48,27 +48,24 @@ export class GroupDirectory {
   }
 
   private async claim(spec: GroupSpec): Promise<void> {
-    const { agent, jobRuns, plan } = this.hooks;
-    if (!(await jobRuns(spec.job))) {
+    const { hooks } = this;
+    if (!(await hooks.jobRuns(spec.job))) {
       throw new InvalidArgumentError(
         `${describeGroup(spec)} can't be made: its job ${spec.job} is over or was never started here`,
       );
     }
     const nodes = spec.bundles.map(() => "");
-    const entry = await this.book.create({ ...spec, state: "PENDING", nodes, agent });
+    const entry = await this.book.create({ ...spec, state: "PENDING", nodes, agent: hooks.agent });
     if (entry === undefined) return;
     await this.names.claim(spec);
-    plan(entry);
+    hooks.plan(entry);
   }
 
   /** The group once its revision is not `after`, or after `waitMs` as it is. */
-  async state(
-    group: string,
-    after: number,
-    waitMs: number,
-  ): Promise<{ view?: GroupView; coming: boolean }> {
+  async state(group: string, after: number, waitMs: number): Promise<{ view?: GroupView; coming: boolean }> {
     let entry = this.book.get(group);
-    if (entry === undefined && this.book.placement(group).kind === "unknown") entry = await this.book.fetch(group);
+    if (entry === undefined && this.book.placement(group).kind === "unknown")
+      entry = await this.book.fetch(group);
     if ((entry?.revision ?? 0) === after) entry = await this.nextChange(group, waitMs);
     if (entry !== undefined) return { view: groupViewOf(entry.value, entry.revision), coming: false };
     return { coming: this.book.placement(group).kind === "pending" };

@@ -27,7 +27,9 @@ export function nextGroupRow(row: GroupRow, event: GroupEvent): GroupRow | undef
   const { cause: _cause, ...rest } = row;
   switch (event.kind) {
     case "claimed":
-      return row.state === "CREATED" || row.agent === event.agent ? undefined : { ...row, agent: event.agent };
+      return row.state === "CREATED" || row.agent === event.agent
+        ? undefined
+        : { ...row, agent: event.agent };
     case "placed":
       return placed(row, event);
     case "waits":

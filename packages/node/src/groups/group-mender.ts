@@ -41,42 +41,44 @@ export class GroupMender {
     }
   }
 
-  private async mend(entry: GroupEntry, { living, lasts }: Round): Promise<void> {
+  private async mend(entry: GroupEntry, round: Round): Promise<void> {
     const { key: group, value: row } = entry;
-    const { agent, plan } = this.hooks;
+    const { agent } = this.hooks;
     if (row.state === "REMOVED") {
-      if (lasts(`removed ${group}`, KEEP_REMOVED_MS)) await this.book.remove(entry);
+      if (round.lasts(`removed ${group}`, KEEP_REMOVED_MS)) await this.book.remove(entry);
       return;
     }
     // The home of the job cleans up; this is for homes that died over it.
     const running = this.jobs.get(row.job)?.value.state === "RUNNING";
-    if (!row.detached && !running && lasts(`job of ${group}`, MISSING_MS)) {
+    if (!row.detached && !running && round.lasts(`job of ${group}`, MISSING_MS)) {
       await this.directory.remove(group, `its job ${row.job} is over`);
       return;
     }
-    const lost = new Set(row.nodes.filter((node) => node !== "" && this.isGone(node, group, lasts)));
+    const lost = new Set(row.nodes.filter((node) => node !== "" && this.isGone(node, group, round)));
     if (lost.size > 0) {
       const cause = encodeError(
         new WorkerCrashedError(`it lost bundles with node ${[...lost].join(", ")}, which died or left`),
       );
       const isLost = (node: string): boolean => lost.has(node);
       const after = await this.book.apply(group, { kind: "lost", agent, isLost, cause });
-      if (after !== undefined) plan(after);
+      if (after !== undefined) this.hooks.plan(after);
       return;
     }
-    if (row.state === "CREATED" || living.has(row.agent)) return;
-    if (!this.isDeadAgent(row.agent) && !lasts(`planner of ${group}: ${row.agent}`, MISSING_MS)) return;
+    if (row.state === "CREATED" || round.living.has(row.agent)) return;
+    if (!this.isDeadAgent(row.agent) && !round.lasts(`planner of ${group}: ${row.agent}`, MISSING_MS)) return;
     const claim = await this.book.apply(group, { kind: "claimed", agent });
     if (claim === undefined) return;
     await this.names.claim(claim.value).then(
-      () => plan(claim),
+      () => this.hooks.plan(claim),
       () => this.directory.remove(group, "its name was taken by another before it had a place"),
     );
   }
 
-  private isGone(node: string, group: string, lasts: Round["lasts"]): boolean {
+  private isGone(node: string, group: string, round: Round): boolean {
     const row = this.nodes.get(node);
-    return row === undefined ? lasts(`node ${node} of ${group}`, MISSING_MS) : row.value.state === "DEAD";
+    return row === undefined
+      ? round.lasts(`node ${node} of ${group}`, MISSING_MS)
+      : row.value.state === "DEAD";
   }
 
   private isDeadAgent(agent: string): boolean {

@@ -147,7 +147,8 @@ export class GroupPlanner {
       return all.kind === "wait" ? all.reason : "the nodes that it needs refused it a moment ago";
     }
     const chosen = new Map<number, NodeId>();
-    for (const [index, node] of plan.nodes.entries()) if (placed[index] === undefined) chosen.set(index, node);
+    for (const [index, node] of plan.nodes.entries())
+      if (placed[index] === undefined) chosen.set(index, node);
     const attempt = `${this.hooks.agent}.${++this.attempts}`;
     const targets = targetsOf(chosen, bids);
     const started = performance.now();

@@ -52,6 +52,10 @@ export class IncomingCall implements Execution {
     return this.channel.peer.process ?? (this.channel.peer.endpoint as ProcessId);
   }
 
+  get capture(): string | undefined {
+    return this.actor === undefined ? this.options?.capture : this.actor.capture;
+  }
+
   get taskId(): TaskId {
     return taskIdOf(this.owner, this.sequence);
   }
