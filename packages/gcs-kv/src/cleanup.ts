@@ -34,7 +34,8 @@ export async function cleanUpJob(
     ended("names", async () =>
       (await tables.table("names")).removeWhere(
         "",
-        ({ value }) => value.job === job && !staying.has(value.actor ?? "") && !lasting.has(value.group ?? ""),
+        ({ value }) =>
+          value.job === job && !staying.has(value.actor ?? "") && !lasting.has(value.group ?? ""),
       ),
     ),
     ended("groups", async () =>

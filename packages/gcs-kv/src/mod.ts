@@ -8,7 +8,15 @@ export { Lease } from "./lease.js";
 export type { LeaseOptions, LeaseRow } from "./lease.js";
 export { nextLeaseState } from "./lease-state.js";
 export type { LeaseEvent, LeaseState } from "./lease-state.js";
-export { groupNameKey, lineageKey, nameKey, objectKey, objectPrefix, packageKey, parseObjectKey } from "./keys.js";
+export {
+  groupNameKey,
+  lineageKey,
+  nameKey,
+  objectKey,
+  objectPrefix,
+  packageKey,
+  parseObjectKey,
+} from "./keys.js";
 export { ROW_CHECKS, ROW_SCHEMAS } from "./rows.js";
 export type {
   ActorRow,

@@ -18,7 +18,10 @@ export interface Place {
 }
 
 /** A node for each bundle, or undefined. */
-export type Assign = (open: readonly OpenBundle[], places: readonly Place[]) => Map<number, NodeId> | undefined;
+export type Assign = (
+  open: readonly OpenBundle[],
+  places: readonly Place[],
+) => Map<number, NodeId> | undefined;
 
 /** Steps of a search that looks at all ways; a group that is harder than this waits until there is more room. */
 const MOST_STEPS = 20_000;
@@ -57,7 +60,10 @@ export const assignPacked: Assign = (open, places) => {
   return packGreedily(bundles, places) ?? search(bundles, places, (a, b) => b.bundles - a.bundles);
 };
 
-function packGreedily(bundles: readonly OpenBundle[], places: readonly Place[]): Map<number, NodeId> | undefined {
+function packGreedily(
+  bundles: readonly OpenBundle[],
+  places: readonly Place[],
+): Map<number, NodeId> | undefined {
   const found = new Map<number, NodeId>();
   let left = [...bundles];
   let spots = spotsOf(places);

@@ -43,7 +43,8 @@ export class BundleBook {
       else {
         try {
           const allocation = this.node.acquire(resources);
-          if (allocation === undefined) reason = this.node.missing(resources) || "has not enough GPUs in one piece";
+          if (allocation === undefined)
+            reason = this.node.missing(resources) || "has not enough GPUs in one piece";
           else made.push(bundleOf(r, index, allocation));
         } catch (thrown) {
           reason = toError(thrown).message;

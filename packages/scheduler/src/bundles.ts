@@ -38,7 +38,11 @@ export function planBundles(request: PlanRequest, nodes: readonly Bid[]): Bundle
   const now = attempt(request.strategy, needs, placed, usable, (bid) => Resources.from(bid.available));
   if (now !== undefined) return { kind: "placed", nodes: now };
   const all = attempt(request.strategy, needs, placed, usable, (bid) => Resources.from(bid.total));
-  return { kind: "wait", never: all === undefined, reason: explain(request, needs, usable, all !== undefined) };
+  return {
+    kind: "wait",
+    never: all === undefined,
+    reason: explain(request, needs, usable, all !== undefined),
+  };
 }
 
 function attempt(

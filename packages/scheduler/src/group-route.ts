@@ -57,7 +57,9 @@ export function groupTarget(where: InGroup, need: Resources, what: string, looku
   const nodes = new Set(able.flatMap((i) => (known.nodes[i] ? [known.nodes[i] as NodeId] : [])));
   const lost = able.filter((i) => !known.nodes[i]);
   const waiting =
-    lost.length > 0 ? `bundle ${lost.join(", ")} of group ${group} was lost and is being placed anew` : undefined;
+    lost.length > 0
+      ? `bundle ${lost.join(", ")} of group ${group} was lost and is being placed anew`
+      : undefined;
   return { kind: "bundles", nodes: [...nodes], waiting };
 }
 
