@@ -284,6 +284,18 @@ export const Agent = {
   ),
   /** What waits in the processes of this agent, and the actors that it finds places for. */
   waits: method<object, AgentWaits>("agent.waits", empty, agentWaits),
+  /**
+   * Changes how much of a resource this node has, for as long as its agent lives; 0 removes it. What is in use stays in
+   * use. The answer is all that it has, and what is free.
+   */
+  nodeSetResource: method<
+    { name: string; amount: number },
+    { total: Record<string, number>; available: Record<string, number> }
+  >(
+    "node.setResource",
+    record({ name: text, amount: number }),
+    record({ total: mapOf(number), available: mapOf(number) }),
+  ),
 
   /** The cluster as this agent sees it. */
   clusterState: method<object, { cluster: string; nodes: NodeView[]; groups?: GroupView[] | undefined }>(

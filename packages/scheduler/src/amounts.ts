@@ -1,27 +1,32 @@
 /**
  * Amounts of resources, counted in whole units of 0.0001 so that adding and taking away never drifts.
  *
- * Whole amounts are exact up to 10^13 (enough for bytes of memory): 10,000 is a multiple of 16, so doubles hold
- * them beyond 2^53.
+ * Doubles hold whole numbers up to 2^53, which is 9 * 10^11 in units of 0.0001. Memory, in bytes, is more than that:
+ * it is counted in whole bytes, and since 10,000 is a multiple of 16, doubles hold those up to 10^13.
  */
 import { InvalidOptionError } from "@stingray/protocol";
 
 /** How many units make 1 of a resource. */
 export const UNITS = 10_000;
-const LARGEST = 1e13;
+const LARGEST = 1e11;
+const MEMORY = "memory";
+const LARGEST_MEMORY = 1e13;
 
 /**
- * One amount in units. Finer than 0.0001 is rounded to the nearest unit, but an amount above zero never becomes
- * zero (a request must not turn into a request for nothing).
- * @throws InvalidOptionError for negative amounts, NaN, infinity and more than 10^13.
+ * One amount in units. Finer than 0.0001, and of memory finer than a byte, is rounded to the nearest, but an amount
+ * above zero never becomes zero (a request must not turn into a request for nothing).
+ * @throws InvalidOptionError for negative amounts, NaN, infinity, and more than 10^11, or 10^13 bytes of memory.
  */
 export function toUnits(name: string, amount: number): number {
-  if (typeof amount !== "number" || !(amount >= 0 && amount <= LARGEST)) {
+  const memory = name === MEMORY;
+  if (typeof amount !== "number" || !(amount >= 0 && amount <= (memory ? LARGEST_MEMORY : LARGEST))) {
+    const range = memory ? "bytes from 0 to 10^13" : "a number from 0 to 10^11 in steps of 0.0001";
     throw new InvalidOptionError(
-      `the amount of resource ${JSON.stringify(name)} is ${String(amount)}; give a number from 0 to 10^13 in steps of 0.0001`,
+      `the amount of resource ${JSON.stringify(name)} is ${String(amount)}; give ${range}`,
     );
   }
-  return amount === 0 ? 0 : Math.max(1, Math.round(amount * UNITS));
+  if (amount === 0) return 0;
+  return memory ? Math.max(1, Math.round(amount)) * UNITS : Math.max(1, Math.round(amount * UNITS));
 }
 
 /** A set of named amounts. Immutable; a name that is absent counts as 0. */

@@ -14,6 +14,7 @@ import { BundleBook, type Bundle } from "./bundle-book.js";
 import { Engine } from "./engine.js";
 import type { GroupLookup } from "./group-route.js";
 import { pendingReservation, type PendingReservation } from "./reservations.js";
+import { leasesToShed } from "./shedding.js";
 import { snapshotOf } from "./snapshot.js";
 import {
   defaultLimits,
@@ -183,8 +184,10 @@ export class LeaseScheduler {
     this.#drop((ask) => ask.job === job && ask.kind !== "reserve");
   }
 
-  /** Resources were added or taken from the account. */
+  /** Resources were added to the account or taken from it. What is in use beyond them is asked back. */
   capacityChanged(): void {
+    const { book } = this.#engine;
+    for (const lease of leasesToShed(book.all(), this.#o.account)) book.revoke(lease);
     this.#engine.run();
   }
 

@@ -21,12 +21,17 @@ describe("Resources", () => {
     const one = Resources.from({ memory: 1 });
     expect(total.subtract(one).add(one).equals(total)).to.equal(true);
     expect(total.subtract(one).toRecord()).to.deep.equal({ memory: 4e12 - 1 });
+    // A third of a gigabyte is no whole number of bytes; with a fraction of one, terabytes would drift.
+    const third = Resources.from({ memory: 1e9 / 3 });
+    expect(third.toRecord()).to.deep.equal({ memory: 333_333_333 });
+    expect(total.subtract(third).add(third).equals(total)).to.equal(true);
   });
 
   it("refuses amounts that make no sense and rounds what is too fine, never to nothing", () => {
-    for (const bad of [-1, NaN, Infinity, 1e14]) {
+    for (const bad of [-1, NaN, Infinity, 2e11]) {
       expect(() => Resources.from({ CPU: bad })).to.throw(InvalidOptionError, "CPU");
     }
+    expect(() => Resources.from({ memory: 2e13 })).to.throw(InvalidOptionError, "bytes");
     expect(() => Resources.from({ "": 1 })).to.throw(InvalidOptionError);
     expect(Resources.from({ a: 0.00001, b: 0.12346, c: 0 }).toRecord()).to.deep.equal({
       a: 0.0001,

@@ -20,7 +20,7 @@ export {
 export { registerSerializer } from "@stingray/objectstore";
 export type { SerializerCodec } from "@stingray/objectstore";
 export type { BrokerAuth, BrokerTls } from "@stingray/broker/connect";
-export { nodes, clusterResources, availableResources, Cluster } from "./cluster.js";
+export { nodes, clusterResources, availableResources, setResource, Cluster } from "./cluster.js";
 export { inject } from "./inject.js";
 export {
   ErrorCode,

@@ -292,7 +292,7 @@ export class AgentLife {
     } else if (row.state === "DEAD") {
       this.fence();
       this.onLost(row.reason ?? "no reason given");
-    }
+    } else if (this.own !== undefined) this.own = row;
   }
 
   /** Others have taken over what ran here: it must not go on. */

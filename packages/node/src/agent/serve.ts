@@ -25,6 +25,7 @@ import {
   type ProcessId,
 } from "@stingray/protocol";
 import { serveGroups } from "./group-parts.js";
+import { setResource } from "./resources.js";
 import { replicaHooks, listingParts } from "./store/parts.js";
 import { listStore } from "./store/listing.js";
 import { replicate } from "./store/replicas.js";
@@ -129,6 +130,15 @@ function serveLeases(get: t.Get): void {
     const submitterNode = channel.peer.node;
     scheduler.demand({ submitter, submitterNode, job: job as JobId, key, shape, want });
     get(t.HEARTBEATS).changed();
+  });
+  inbox.serve(AgentMethods.nodeSetResource, ({ name, amount }) => {
+    const { node } = get(t.CONFIG);
+    const [account, failed] = [get(t.ACCOUNT), get(t.FAILED)];
+    const { nodes } = get(t.TABLES);
+    const gpus = get(t.OFFER).gpus.count;
+    const changed = (): void => get(t.HEARTBEATS).changed();
+    setResource({ node, account, scheduler, nodes, gpus, changed, failed }, name, amount);
+    return { total: account.total, available: account.available };
   });
   inbox.on(Op.LeaseReturn, leaseReturn, ([, lease, usable]) => {
     scheduler.returned(lease, usable);

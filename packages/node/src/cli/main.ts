@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { DEFAULT_CLUSTER, DEFAULT_SUBJECT_ROOT, ErrorCode, StingrayError, toError } from "@stingray/protocol";
 import { Command, CommanderError, Option } from "commander";
 import { runtimeRoot } from "../runtime-files.js";
+import type { ClusterFlags } from "./cluster-state.js";
 import { addConnectionOptions } from "./connection-options.js";
 import type { MemoryFlags } from "./memory.js";
 import { terminal, type Output } from "./output.js";
@@ -52,6 +53,7 @@ function build(out: Output, done: (code: number) => void): Command {
   inherit(addStop(program.command("stop"), out, done), program);
   inherit(addStatus(program.command("status"), out, done), program);
   inherit(addMemory(program.command("memory"), out, done), program);
+  inherit(addResources(program.command("resources"), out, done), program);
   program.addHelpText(
     "after",
     `
@@ -184,6 +186,33 @@ function addMemory(command: Command, out: Output, done: (code: number) => void):
       const { showMemory } = await import("./memory.js");
       done(await showMemory(flags, runtimeRoot(), out));
     });
+}
+
+function addResources(command: Command, out: Output, done: (code: number) => void): Command {
+  command.description("Changes what a running node has, until it ends. What is in use stays in use.");
+  const add = (name: string): Command => {
+    const sub = addClusterOptions(addConnectionOptions(command.command(name)));
+    sub.copyInheritedSettings(command);
+    return sub;
+  };
+  add("set")
+    .description("Sets amounts of resources of a node.")
+    .argument("<node>", "its id; stingray status shows it")
+    .argument("<name=amount...>", "for example special=2 CPU=8 memory=4GiB")
+    .action(async (node: string, texts: string[], flags: ClusterFlags) => {
+      const { parseAmounts, setResources } = await import("./resources.js");
+      done(await setResources(flags, runtimeRoot(), out, node, parseAmounts(texts)));
+    });
+  add("remove")
+    .description("The node has none of these any more.")
+    .argument("<node>", "its id; stingray status shows it")
+    .argument("<name...>")
+    .action(async (node: string, names: string[], flags: ClusterFlags) => {
+      const { setResources } = await import("./resources.js");
+      const amounts = new Map(names.map((name) => [name, 0]));
+      done(await setResources(flags, runtimeRoot(), out, node, amounts));
+    });
+  return command;
 }
 
 function addClusterOptions(command: Command): Command {
