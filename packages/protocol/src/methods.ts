@@ -38,8 +38,9 @@ import {
   type ProcessWhy,
   type WaitingTasks,
 } from "./messages/why.js";
+import { leaseAnswer, leaseAsk, type LeaseAnswer, type LeaseAsk } from "./messages/bids.js";
 import { valueDesc, type ValueDesc } from "./messages/values.js";
-import { runtimeEnvSpec, shapeSpec, type RuntimeEnvSpec, type Shape } from "./messages/leases.js";
+import { runtimeEnvSpec, type RuntimeEnvSpec } from "./messages/leases.js";
 import { actorSpec, jobSpec, nodeView, type ActorSpec, type JobSpec, type NodeView } from "./specs.js";
 
 export interface Method<Q, A> {
@@ -69,44 +70,6 @@ export const Agent = {
   /** Agent to agent: the part of `job.end` that concerns one node. */
   jobCleanup: method<{ job: string }, object>("job.cleanup", record({ job: jobId }), empty),
 
-  /** Agent to agent: a directed offer. Grants go from the receiver straight to the submitter. */
-  leaseOffer: method<
-    {
-      offer: string;
-      job: string;
-      submitter: string;
-      submitterNode?: string | undefined;
-      key: string;
-      shape: Shape;
-      count: number;
-      deadlineMs: number;
-    },
-    {
-      granted: number;
-      /** What was granted, for shapes that are to be spread. */
-      leases?: string[] | undefined;
-      reason?: string | undefined;
-      available: Record<string, number>;
-    }
-  >(
-    "lease.offer",
-    record({
-      offer: text,
-      job: jobId,
-      submitter: processId,
-      submitterNode: optional(nodeId),
-      key: text,
-      shape: shapeSpec,
-      count: uint,
-      deadlineMs: uint,
-    }),
-    record({
-      granted: uint,
-      leases: optional(list(text)),
-      reason: optional(text),
-      available: mapOf(number),
-    }),
-  ),
   /** The holder of a lease asks that its worker be killed (`cancel` with force, task timeout). */
   leaseKill: method<{ lease: string; reason: string }, object>(
     "lease.kill",
@@ -303,6 +266,17 @@ export const Agent = {
     empty,
     record({ cluster: text, nodes: list(nodeView), groups: optional(list(groupView)) }),
   ),
+} as const;
+
+/**
+ * Between agents, as plain NATS requests: `{ v, kind, ask }` is answered by `{ v, answer }` or `{ v, error }`. Grants go
+ * straight to the submitter.
+ */
+export const Bids = {
+  /** To one node, on its own subject. */
+  offer: method<LeaseAsk, LeaseAnswer>("lease.offer", leaseAsk, leaseAnswer),
+  /** To whoever has some of a resource class free, on its capability subject. */
+  call: method<LeaseAsk, LeaseAnswer>("lease.call", leaseAsk, leaseAnswer),
 } as const;
 
 /** Served by every worker, for its own agent only. */

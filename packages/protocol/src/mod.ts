@@ -211,11 +211,13 @@ export type {
   GroupStrategy,
   GroupView,
 } from "./messages/groups.js";
+export { bidSpec, leaseAsk, leaseAnswer, roomNews } from "./messages/bids.js";
+export type { BidSpec, LeaseAsk, LeaseAnswer, PassedOn, RoomNews } from "./messages/bids.js";
 export { wireErrorCheck } from "./messages/wire-error.js";
 export type { WireError } from "./messages/wire-error.js";
 export { jobSpec, actorSpec, nodeView, pendingDemand } from "./specs.js";
 export type { JobSpec, ActorSpec, MethodSpec, NodeView, PendingDemand } from "./specs.js";
-export { OUT_OF_SCOPE, Agent, Worker, Owner, Process, Join } from "./methods.js";
+export { OUT_OF_SCOPE, Agent, Bids, Worker, Owner, Process, Join } from "./methods.js";
 export type { Method } from "./methods.js";
 export { encodeError, decodeError } from "./wire-errors.js";
 export { describeResources, describeShape, startOptions } from "./shape-text.js";

@@ -77,9 +77,21 @@ export class Subjects {
   capability(resourceClass: string): string {
     return `${this.prefix}.s.${encodeToken(resourceClass)}`;
   }
+  /** `st.v1.default.d.<class>`: news of room, for those who wait for a resource class, in the queue group {@link SCHEDULERS}. */
+  demand(resourceClass: string): string {
+    return `${this.prefix}.d.${encodeToken(resourceClass)}`;
+  }
   /** `st.v1.default.n.<node>`: a node agent, by node. */
   node(id: NodeId): string {
     return `${this.prefix}.n.${id}`;
+  }
+  /** `st.v1.default.n.<node>.r.<number>`: where a node agent waits for the answer to one of its plain requests. */
+  nodeAnswer(id: NodeId, request: number): string {
+    return `${this.prefix}.n.${id}.r.${request}`;
+  }
+  /** `st.v1.default.n.<node>.r.*` */
+  nodeAnswers(id: NodeId): string {
+    return `${this.prefix}.n.${id}.r.*`;
   }
   /** `st.v1.default.o.<node>`: locations of large objects on a node. */
   objects(id: NodeId): string {
@@ -96,6 +108,10 @@ export class Subjects {
   /** `st.v1.default.feed.heartbeat.*` */
   heartbeats(): string {
     return `${this.prefix}.feed.heartbeat.*`;
+  }
+  /** `st.v1.default.feed.census`: every agent answers with its heartbeat, for clusters in which nobody hears all of them. */
+  census(): string {
+    return `${this.prefix}.feed.census`;
   }
   /** `st.v1.default.feed.death`: processes and nodes that ended. Loss is allowed: links notice by themselves, later. */
   deaths(): string {

@@ -2,7 +2,9 @@
 import type { JobId, NodeId, PendingNotice, ProcessId, Shape, StingrayError } from "@stingray/protocol";
 import { Resources } from "./amounts.js";
 import { LabelSelector } from "./labels.js";
+import { callClass, classesNeeded } from "./classes.js";
 import type { Lease } from "./lease-book.js";
+import { Trail } from "./trail.js";
 
 const RESERVATIONS = "reservations";
 
@@ -56,6 +58,10 @@ export class Ask {
   /** Job and runtime environment: workers of the same `env` can stand in for each other. */
   readonly env: string;
   readonly priority: number;
+  /** The class by whose subject it can be called; undefined where no single subject reaches just the right nodes. */
+  readonly callClass: string | undefined;
+  /** The class whose news of room it listens to while it waits; undefined where it is bound to one node. */
+  readonly waitClass: string | undefined;
   want: number;
   starting = 0;
   offered = 0;
@@ -67,12 +73,21 @@ export class Ask {
   reason = "";
   /** When and of what the submitter was last told. */
   told: { at: number; notice: PendingNotice; reason: string } | undefined;
-  /** When it last asked a node that seemed full. */
+  /** When it last asked a node that seemed full, and how often since something was granted. */
   knockedAt = -Infinity;
   /** The nodes at which it knocked since it did so at all of them. */
   readonly knocked = new Set<NodeId>();
+  knocks = 0;
+  /** Calls in a row that did not find all that was wanted; and before when none is to be made again. */
+  callMisses = 0;
+  callAfter = -Infinity;
+  /** What the last call came back with. */
+  callReason = "";
+  readonly trail = new Trail();
   /** Bids of nodes that refused it: not asked again before their next one. */
   readonly refused = new Map<NodeId, number>();
+  /** Nodes that have an offer of it. */
+  readonly asking = new Set<NodeId>();
   #promises: RemotePromise[] = [];
 
   /** @throws InvalidOptionError for bad amounts or selectors. */
@@ -90,6 +105,18 @@ export class Ask {
     this.selector = new LabelSelector(o.shape.labels);
     this.env = envKey(o.job, o.shape);
     this.priority = o.shape.priority ?? 0;
+    this.callClass = callClass(o.shape);
+    // The rarest, where there are several: custom resources, then GPUs.
+    const needed = classesNeeded(o.shape);
+    const place = o.shape.scheduling;
+    const fixed = place?.kind === "group" || (place?.kind === "node" && !place.soft);
+    this.waitClass = fixed ? undefined : (needed.find((name) => name.startsWith("r:")) ?? needed[0]);
+  }
+
+  /** A node promised some of it: those that waited long may be asked soon again. */
+  moved(): void {
+    this.knocks = this.callMisses = 0;
+    this.callAfter = -Infinity;
   }
 
   /** Bound to a placement group: it takes from a bundle of that, and nothing else of a node. */
@@ -114,6 +141,7 @@ export class Ask {
   promised(node: NodeId, count: number, now: number, leases: readonly string[] = []): void {
     this.want = Math.max(0, this.want - count);
     this.waitingSince = undefined;
+    this.moved();
     this.told = undefined;
     this.#promises.push({ node, count, leases, at: now, hold: false });
     for (const lease of leases) this.owner.coming?.(lease, true);

@@ -4,6 +4,7 @@ import type { ResourceAccount } from "./account.js";
 import { Resources } from "./amounts.js";
 import type { Ask } from "./ask.js";
 import type { BundleBook } from "./bundle-book.js";
+import { Calls } from "./calls.js";
 import { Claims } from "./claims.js";
 import { FairQueue } from "./fair-queue.js";
 import type { GroupLookup } from "./group-route.js";
@@ -38,7 +39,9 @@ export class Engine {
   readonly asks: FairQueue;
   readonly #demands = new Map<string, Ask>();
   readonly #offers: Offers;
+  readonly #calls: Calls;
   readonly #waker: Waker;
+  #waiting: ReadonlySet<string> = new Set();
   #running = false;
   #again = false;
   #stopped = false;
@@ -47,7 +50,13 @@ export class Engine {
     const { node, view, effects, limits } = parts;
     const run = (): void => this.run();
     this.book = new LeaseBook(node, effects, limits, run);
-    this.router = new Router({ ...parts, book: this.book, yields: (ask) => this.#yields(ask) });
+    this.#calls = new Calls(node, view, effects, limits, run);
+    this.router = new Router({
+      ...parts,
+      book: this.book,
+      yields: (ask) => this.#yields(ask),
+      mayCall: (ask) => this.#calls.hasRoom(ask),
+    });
     this.asks = new FairQueue(this.book.shares);
     this.claims = new Claims(limits.claimMs, limits.claimRoomMs);
     this.#offers = new Offers(node, view, effects, limits, run);
@@ -97,6 +106,7 @@ export class Engine {
       this.#running = false;
     }
     this.#offers.flush();
+    this.#calls.flush();
     this.schedule();
   }
 
@@ -111,7 +121,34 @@ export class Engine {
       if (ask.want > ask.starting + ask.offered) waits = true;
       else if (ask.isServed()) this.close(ask);
     }
+    this.#tellWaiting();
+    this.parts.effects.settled?.();
     this.#waker.set(waits ? (this.book.hasHeld() ? "soon" : "later") : promises ? "someday" : "never");
+  }
+
+  /** Room was found at a node. True if something is asked of it now. */
+  roomAt(node: NodeId): boolean {
+    this.run();
+    for (const ask of this.asks) if (ask.asking.has(node)) return true;
+    return false;
+  }
+
+  /** Calls for the class again, also where the last one found nobody. */
+  callAgain(resourceClass: string): void {
+    for (const ask of this.asks) if (ask.callClass === resourceClass) ask.callAfter = -Infinity;
+    this.run();
+  }
+
+  #tellWaiting(): void {
+    if (this.parts.effects.waiting === undefined) return;
+    const classes = new Set<string>();
+    for (const ask of this.asks) {
+      if (ask.kind === "demand" && ask.waitingSince !== undefined && ask.waitClass !== undefined)
+        classes.add(ask.waitClass);
+    }
+    if (classes.size === this.#waiting.size && [...classes].every((name) => this.#waiting.has(name))) return;
+    this.#waiting = classes;
+    this.parts.effects.waiting(classes);
   }
 
   stop(): void {
@@ -165,11 +202,16 @@ export class Engine {
     if (route.to === "here") {
       ask.waitingSince = undefined;
       ask.told = undefined;
+      ask.trail.add({ at: this.parts.effects.now(), kind: "local", answer: "has room" });
       this.book.begin(ask, route.allocation);
       return true;
     }
     if (route.to === "node") {
       this.#offers.add(ask, route.node, route.agent);
+      return true;
+    }
+    if (route.to === "call") {
+      this.#calls.add(ask, route.class);
       return true;
     }
     if (route.to === "fail") {
@@ -178,6 +220,7 @@ export class Engine {
     }
     ask.waitsFor = route.for;
     ask.reason = route.reason;
+    ask.trail.add({ at: this.parts.effects.now(), kind: "local", answer: route.reason });
     return false;
   }
 

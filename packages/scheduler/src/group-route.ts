@@ -99,7 +99,9 @@ export function routeInGroup(ask: Ask, where: InGroup, p: GroupRouteParts): Rout
     if (here.to === "here") return here;
     reason = here.reason;
   }
-  const others = target.nodes.flatMap((node) => (node === p.node ? [] : (p.view.get(node) ?? [])));
+  const others = target.nodes.flatMap((node) =>
+    node === p.node ? [] : (p.view.get(node) ?? p.view.guess(node) ?? []),
+  );
   const next = others.find((bid) => !p.isRefused(ask, bid));
   if (next !== undefined) return { to: "node", node: next.node, agent: next.agent };
   const knock = p.knock(ask, others);

@@ -15,9 +15,11 @@ import { Engine } from "./engine.js";
 import type { GroupLookup } from "./group-route.js";
 import { pendingReservation, type PendingReservation } from "./reservations.js";
 import { leasesToShed } from "./shedding.js";
-import { snapshotOf } from "./snapshot.js";
+import { demandsOf, snapshotOf } from "./snapshot.js";
+import { rank } from "./strategy.js";
 import {
   defaultLimits,
+  type CallAnswer,
   type Demand,
   type LeaseEffects,
   type LeaseLimits,
@@ -27,7 +29,7 @@ import {
   type Reservation,
   type ReserveRequest,
 } from "./types.js";
-import type { ClusterView } from "./view.js";
+import type { Bid, ClusterView } from "./view.js";
 
 export interface LeaseSchedulerOptions {
   node: NodeId;
@@ -40,6 +42,8 @@ export interface LeaseSchedulerOptions {
   view: ClusterView;
   effects: LeaseEffects;
   limits?: Partial<LeaseLimits>;
+  /** This node's bid as it is told to others. Default: without its sequence, so that it is never taken for a newer one. */
+  bid?: () => Bid;
 }
 
 /**
@@ -77,8 +81,8 @@ export class LeaseScheduler {
 
   /** An offer of another agent: grants what can be granted from free resources now, which are reserved at once. */
   offered(d: OfferedDemand): OfferAnswer {
-    const { account, effects } = this.#o;
-    const refuse = (reason: string): OfferAnswer => ({ granted: 0, reason, available: account.available });
+    const { effects } = this.#o;
+    const refuse = (reason: string): OfferAnswer => ({ granted: 0, reason, bid: this.#bid() });
     let ask: Ask;
     try {
       ask = this.#askOf("offer", d, d.count);
@@ -111,8 +115,30 @@ export class LeaseScheduler {
       granted,
       ...(scheduling?.kind === "spread" ? { leases } : {}),
       ...(reason === undefined ? {} : { reason }),
-      available: account.available,
+      bid: this.#bid(),
     };
+  }
+
+  /**
+   * A call that came here because this node has some of what it needs: grants what it can; of the rest, names the
+   * nodes that have room by their bids, best first (`better`: all of it should go to the first of them).
+   */
+  called(d: OfferedDemand): { answer: CallAnswer; better: Bid[] } {
+    const better = this.#elsewhere(d);
+    const keep = better.length === 0 || !this.#isMuchBetter(d, better[0]);
+    const answer = keep ? this.offered(d) : this.offered({ ...d, count: 0 });
+    return { answer, better };
+  }
+
+  /** A node says that it has room: something that waits may be asked of it. True if something is. */
+  roomAt(bid: Bid): boolean {
+    this.#o.view.observe(bid, this.#o.effects.now());
+    return this.#engine.roomAt(bid.node);
+  }
+
+  /** Whoever waits for this class calls again at once. */
+  callAgain(resourceClass: string): void {
+    this.#engine.callAgain(resourceClass);
   }
 
   /**
@@ -210,6 +236,16 @@ export class LeaseScheduler {
     return [...workers];
   }
 
+  /** Whether it grants nothing here any more. */
+  get draining(): boolean {
+    return this.#engine.router.draining;
+  }
+
+  /** Demands and reservations that are not served in full. */
+  get waiting(): number {
+    return this.#engine.asks.size;
+  }
+
   /** Grants nothing here any more, asks all leases back, and serves demands from other nodes only. */
   drain(): void {
     this.#engine.router.draining = true;
@@ -233,6 +269,35 @@ export class LeaseScheduler {
   snapshot(): LeaseSnapshot {
     const draining = this.#engine.router.draining;
     return snapshotOf(draining, this.#engine.book, this.#engine.asks, this.#o.effects.now());
+  }
+
+  /** What waits, as in `snapshot()`, but without the rest of it. */
+  pending(): LeaseSnapshot["demands"] {
+    return demandsOf(this.#engine.asks, this.#o.effects.now());
+  }
+
+  #bid(): Bid {
+    return this.#o.bid?.() ?? this.#engine.router.bid();
+  }
+
+  /** Nodes with room for it now, by their bids, best first. */
+  #elsewhere(d: OfferedDemand): Bid[] {
+    const { view, effects, node } = this.#o;
+    const bids = view.nodes().filter((bid) => bid.node !== node && bid.node !== d.askerNode);
+    try {
+      const ranked = rank(d.shape, bids, effects).filter(({ fit }) => fit === "now");
+      return ranked.flatMap((r) => view.get(r.node) ?? []);
+    } catch {
+      return []; // a bad shape is refused with its reason in any case
+    }
+  }
+
+  /** Busy here (more than half), and much less so there. */
+  #isMuchBetter(d: OfferedDemand, other: Bid | undefined): boolean {
+    if (other === undefined || d.shape.scheduling?.kind === "spread") return false;
+    const [here] = rank(d.shape, [this.#engine.router.bid()], this.#o.effects);
+    const [there] = rank(d.shape, [other], this.#o.effects);
+    return here !== undefined && there !== undefined && here.score > 1.5 && there.score < here.score - 0.25;
   }
 
   #open(d: Demand): void {

@@ -3,6 +3,7 @@ export { Resources, toUnits, UNITS } from "./amounts.js";
 export { ResourceAccount, shortage } from "./account.js";
 export { ClusterView } from "./view.js";
 export { LabelSelector, parseLabelRule } from "./labels.js";
+export { ACCELERATOR_TYPE, callClass, classesNeeded, classesOf } from "./classes.js";
 export { rank } from "./strategy.js";
 export { BundleBook } from "./bundle-book.js";
 export { planBundles } from "./bundles.js";
@@ -10,7 +11,8 @@ export { groupTarget } from "./group-route.js";
 export { LeaseScheduler } from "./leases.js";
 export { defaultLimits } from "./types.js";
 export type { Allocation } from "./account.js";
-export type { Bid, ViewChange } from "./view.js";
+export type { TrailEntry } from "./trail.js";
+export type { Bid, NodeFacts, ViewChange } from "./view.js";
 export type { LabelRule } from "./labels.js";
 export type { Fit, Ranked, RankOptions } from "./strategy.js";
 export type { Bundle, BundleState } from "./bundle-book.js";
@@ -22,6 +24,7 @@ export type {
   Demand,
   OfferedDemand,
   OfferAnswer,
+  CallAnswer,
   LeaseEffects,
   LeaseLimits,
   LeaseSnapshot,

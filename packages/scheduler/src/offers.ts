@@ -30,6 +30,7 @@ export class Offers {
   /** One unit of the ask is to go there with the next `flush`. */
   add(ask: Ask, node: NodeId, agent: ProcessId): void {
     ask.offered++;
+    ask.asking.add(node);
     // In a bundle of a placement group it takes nothing of what the node has free.
     if (!ask.bound) this.view.charge(node, ask.need);
     let targets = this.#round.get(ask);
@@ -56,15 +57,17 @@ export class Offers {
 
   async #send(ask: Ask, target: Target): Promise<void> {
     const { node, count } = target;
-    const sequence = this.view.get(node)?.sequence ?? -1;
+    const sequence = (this.view.get(node) ?? this.view.guess(node))?.sequence ?? -Infinity;
     const answer = await this.#ask(ask, target);
     const granted = Math.min(count, answer?.granted ?? 0);
     const now = this.effects.now();
     ask.offered -= count;
-    if (answer !== undefined) this.view.observe(node, answer.available, now);
+    ask.asking.delete(node);
+    if (answer !== undefined) this.view.observe(answer.bid, now);
+    ask.trail.add({ at: now, kind: "offer", node, answer: describeAnswer(answer, count) });
     if (granted > 0) ask.promised(node, granted, now, answer?.leases);
     for (const name of target.names) ask.owner.coming?.(name, false);
-    if (granted < count) ask.refused.set(node, sequence);
+    if (granted < count) ask.refused.set(node, Math.max(sequence, answer?.bid.sequence ?? -Infinity));
     // A node that died in the meantime keeps no promise.
     if (granted > 0 && this.view.isGone(node)) ask.nodeGone(node);
     this.onAnswer();
@@ -75,14 +78,7 @@ export class Offers {
     const { node, agent, count } = target;
     const submitter = ask.process;
     if (submitter === undefined) return Promise.resolve(undefined);
-    const demand: Demand = {
-      submitter,
-      submitterNode: this.node,
-      job: ask.job,
-      key: ask.key,
-      shape: ask.shape,
-      want: ask.want,
-    };
+    const demand = demandOf(ask, submitter, this.node);
     return new Promise((resolve) => {
       const open = this.#open.get(node) ?? new Set();
       this.#open.set(node, open);
@@ -101,4 +97,18 @@ export class Offers {
         .then(settle);
     });
   }
+}
+
+/** What is told of an ask to others. */
+export function demandOf(ask: Ask, submitter: ProcessId, submitterNode: NodeId): Demand {
+  return { submitter, submitterNode, job: ask.job, key: ask.key, shape: ask.shape, want: ask.want };
+}
+
+/** For the trail. */
+export function describeAnswer(answer: OfferAnswer | undefined, count: number): string {
+  if (answer === undefined) return "no answer";
+  const { granted, reason } = answer;
+  if (granted >= count) return `granted ${granted}`;
+  const why = reason ?? "gave no reason";
+  return granted > 0 ? `granted ${granted} of ${count}: ${why}` : why;
 }

@@ -8,12 +8,14 @@ import { GpuPool } from "./gpus.js";
 import { routeInGroup, type GroupLookup } from "./group-route.js";
 import type { LeaseBook } from "./lease-book.js";
 import { rank, type Ranked } from "./strategy.js";
+import { Strangers } from "./strangers.js";
 import type { LeaseEffects, LeaseLimits } from "./types.js";
 import type { Bid, ClusterView } from "./view.js";
 
 export type Route =
   | { readonly to: "here"; readonly allocation: Allocation }
   | { readonly to: "node"; readonly node: NodeId; readonly agent: ProcessId }
+  | { readonly to: "call"; readonly class: string }
   | { readonly to: "wait"; readonly for: Ask["waitsFor"]; readonly reason: string }
   | { readonly to: "fail"; readonly error: UnschedulableError };
 
@@ -35,11 +37,15 @@ export interface RouterParts {
   limits: LeaseLimits;
   /** Whether what is free here is kept for somebody else who asked before. */
   yields: (ask: Ask) => boolean;
+  /** Whether one more unit of the ask may be called for now. */
+  mayCall: (ask: Ask) => boolean;
 }
 
 /** A demand knocks at full nodes only after it has waited this long, in milliseconds. */
 const KNOCK_AFTER_MS = 100;
 const MOST_REASONS = 4;
+/** Nodes of which nothing is known but what they own are asked so many at a time. */
+const MOST_PROBES = 3;
 
 type Wait = Extract<Route, { to: "wait" }>;
 const wait = (reason: string, why: Ask["waitsFor"] = "resources"): Wait => ({ to: "wait", for: why, reason });
@@ -48,7 +54,11 @@ export class Router {
   draining = false;
   holder: Holder | undefined;
 
-  constructor(private readonly parts: RouterParts) {}
+  readonly #strangers: Strangers;
+
+  constructor(private readonly parts: RouterParts) {
+    this.#strangers = new Strangers(parts.node, parts.view, parts.effects);
+  }
 
   /** Where one more unit of a demand goes now. Resources of this node are acquired if the answer is `here`. */
   route(ask: Ask): Route {
@@ -154,7 +164,7 @@ export class Router {
       if (here.to === "wait" && here.for === "never") return fail(`can't take it: ${here.reason}`);
       return here.to === "here" || !soft || waited < limits.softAffinityMs ? here : undefined;
     }
-    const bid = view.get(target);
+    const bid = view.get(target) ?? this.#strangers.get(target);
     if (bid === undefined) {
       if (soft || view.isGone(target)) return fail("is dead");
       if (waited >= limits.unknownNodeMs) return fail("is not known in this cluster");
@@ -181,17 +191,32 @@ export class Router {
       if (local.to === "here") return local;
       reason = local;
     }
-    return this.#later(ask, ranked, reason);
+    return this.#unseen(ask) ?? this.#later(ask, ranked, reason);
   }
 
   #remote(ask: Ask, here: Wait): Route {
     const nodes = this.#others();
-    if (nodes.length === 0)
+    if (nodes.length === 0 && !this.#strangers.some())
       return here.for === "never" ? wait(`no node can run it: ${here.reason}`, "never") : here;
     const ranked = rank(softened(ask), nodes, this.parts.effects);
     const best = ranked.find((r) => r.fit === "now" && !this.#isRefusedAt(ask, r.node));
     if (best !== undefined) return { to: "node", node: best.node, agent: best.agent };
-    return this.#later(ask, ranked, here);
+    return this.#unseen(ask) ?? this.#later(ask, ranked, here);
+  }
+
+  /** Nodes whose bids are not known here: by a call where one subject reaches just the right ones, else one by one. */
+  #unseen(ask: Ask): Route | undefined {
+    const { effects } = this.parts;
+    if (!this.#strangers.some()) return undefined;
+    const name = ask.callClass;
+    if (name !== undefined && effects.call !== undefined) {
+      const possible = this.#strangers.mayOwn(name);
+      const due = effects.now() >= ask.callAfter && this.parts.mayCall(ask);
+      return possible && due ? { to: "call", class: name } : undefined;
+    }
+    if (ask.asking.size >= MOST_PROBES) return undefined;
+    const stranger = this.#strangers.pick(ask);
+    return stranger && { to: "node", node: stranger.node, agent: stranger.agent };
   }
 
   #later(ask: Ask, ranked: Ranked[], here: Wait | undefined): Route {
@@ -199,20 +224,35 @@ export class Router {
     const knock = this.#knock(ask, possible);
     if (knock !== undefined) return knock;
     if (here !== undefined && here.for !== "never") return here;
-    if (possible.length > 0) return wait(`the nodes that can run it are busy: ${reasons(possible)}`);
+    const unseen = this.#strangers.able(ask);
+    if (possible.length > 0 || unseen > 0) {
+      const busy = possible.length === 0 ? "" : reasons(possible);
+      const others =
+        unseen === 0
+          ? ""
+          : `${unseen} ${busy === "" ? "" : "more "}can run it: ${ask.callReason || "asked in turn"}`;
+      return wait(`the nodes that can run it are busy: ${[busy, others].filter(Boolean).join("; ")}`);
+    }
     const own = here === undefined ? "" : `node ${this.parts.node} ${here.reason}; `;
     return wait(`no node can run it: ${own}${reasons(ranked)}`.replace(/; $/, ""), "never");
   }
 
-  /** Asks a node that seems full, now and then: its bid may be old, and it learns that somebody waits. */
+  /**
+   * Asks a node that seems full, now and then: its bid may be old, and it learns that somebody waits. Where many nodes
+   * are not heard of, one of them, ever more rarely: their news of room come by themselves.
+   */
   #knock(ask: Ask, possible: readonly { node: NodeId; agent: ProcessId }[]): Route | undefined {
-    const best = ask.nextOf(possible);
     const now = this.parts.effects.now();
-    if (best === undefined || this.#waited(ask) < KNOCK_AFTER_MS) return undefined;
-    if (now - ask.knockedAt < this.parts.limits.knockMs) return undefined;
+    const { knockMs, mostKnockMs } = this.parts.limits;
+    if (this.#waited(ask) < KNOCK_AFTER_MS || now - ask.knockedAt < knockMs) return undefined;
+    const known = ask.nextOf(possible);
+    const rare = Math.min(mostKnockMs, knockMs * 2 ** Math.min(ask.knocks, 10));
+    const target = known ?? (now - ask.knockedAt < rare ? undefined : this.#strangers.pick(ask, true));
+    if (target === undefined) return undefined;
     ask.knockedAt = now;
-    ask.knocked.add(best.node);
-    return { to: "node", node: best.node, agent: best.agent };
+    if (known === undefined) ask.knocks++;
+    else ask.knocked.add(known.node);
+    return { to: "node", node: target.node, agent: target.agent };
   }
 
   /** This node may hear its own heartbeats. */

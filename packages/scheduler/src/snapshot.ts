@@ -23,21 +23,30 @@ export function snapshotOf(
       resources: lease.allocation.resources,
       gpus: [...lease.allocation.gpus],
     })),
-    demands: [...asks]
-      .filter((ask) => ask.want > 0)
-      .map((ask) => ({
-        submitter: ask.submitter,
-        key: ask.key,
-        job: ask.job,
-        shape: ask.shape,
-        want: ask.want,
-        waitingMs: ask.waitingSince === undefined ? 0 : now - ask.waitingSince,
-        reason: ask.waitingSince === undefined ? reasonUnderWay(ask) : ask.reason,
-        waitsFor: ask.waitingSince === undefined ? undefined : ask.waitsFor,
-        what: ask.what,
-      })),
+    demands: demandsOf(asks, now),
     workers: { ...book.workers.count(), starting: book.starting },
   };
+}
+
+/** What is not served in full. */
+export function demandsOf(asks: Iterable<Ask>, now: number): LeaseSnapshot["demands"] {
+  const demands: LeaseSnapshot["demands"] = [];
+  for (const ask of asks) {
+    if (ask.want === 0) continue;
+    demands.push({
+      submitter: ask.submitter,
+      key: ask.key,
+      job: ask.job,
+      shape: ask.shape,
+      want: ask.want,
+      waitingMs: ask.waitingSince === undefined ? 0 : now - ask.waitingSince,
+      reason: ask.waitingSince === undefined ? reasonUnderWay(ask) : ask.reason,
+      waitsFor: ask.waitingSince === undefined ? undefined : ask.waitsFor,
+      what: ask.what,
+      trail: ask.trail.entries,
+    });
+  }
+  return demands;
 }
 
 function reasonUnderWay(ask: Ask): string {

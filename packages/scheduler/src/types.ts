@@ -10,6 +10,8 @@ import type {
 } from "@stingray/protocol";
 import type { Allocation } from "./account.js";
 import type { LeaseState } from "./lease-state.js";
+import type { TrailEntry } from "./trail.js";
+import type { Bid } from "./view.js";
 
 /** Someone could use `want` more leases of a shape. `key` is the submitter's own name of the shape. */
 export interface Demand {
@@ -24,15 +26,26 @@ export interface Demand {
 /** A demand that another agent could not serve itself: `count` leases, to be granted now or refused. */
 export interface OfferedDemand extends Omit<Demand, "want"> {
   count: number;
+  /** Whose offer it is; it need not be told of itself. */
+  askerNode?: NodeId | undefined;
 }
 
-/** The answer to an offer. `available` is what this node has free after it, in the user's units. */
+/** The answer to an offer. */
 export interface OfferAnswer {
   granted: number;
   /** What was granted, where the shape is to be spread. */
   leases?: string[] | undefined;
   reason?: string | undefined;
-  available: Record<string, number>;
+  /** Of the node that answers, after what it granted. */
+  bid: Bid;
+}
+
+/** The answer to a call, of the one agent that heard it. */
+export interface CallAnswer extends OfferAnswer {
+  /** What another node granted to which it was passed on. */
+  passed?: { node: NodeId; granted: number; leases?: string[] | undefined } | undefined;
+  /** Nodes to try next. */
+  others?: Bid[] | undefined;
 }
 
 /**
@@ -67,6 +80,15 @@ export interface LeaseEffects {
   lost(submitter: ProcessId, lease: string, worker: ProcessId, report: ExitReport): void;
   /** Asks another node to grant `count` leases straight to the submitter. A rejection counts as a refusal. */
   offer(to: { node: NodeId; agent: ProcessId }, demand: Demand, count: number): Promise<OfferAnswer>;
+  /**
+   * Asks whoever has some of a resource class free; `nobody` where nobody has. A rejection counts as a refusal.
+   * Without it other nodes are only found by their bids.
+   */
+  call?(resourceClass: string, demand: Demand, count: number): Promise<CallAnswer | "nobody">;
+  /** The resource classes that demands wait for have changed. */
+  waiting?(classes: ReadonlySet<string>): void;
+  /** The books may have changed: what is free, what waits. */
+  settled?(): void;
   /** Milliseconds; never goes back. */
   now(): number;
   /** Calls `fn` once after `ms`; returns what cancels it. */
@@ -114,6 +136,8 @@ export interface LeaseLimits {
   offerTimeoutMs: number;
   /** How often a waiting demand asks a node that seems full. Default 1,000. */
   knockMs: number;
+  /** A demand that goes on waiting knocks ever more rarely, at least so often. Default 5,000. */
+  mostKnockMs: number;
   /** How long a node remembers a refused offer, and revokes leases for it. Default 3,000. */
   claimMs: number;
   /** How long what is free is kept for such a node, so that it may ask again. Default 300. */
@@ -143,6 +167,7 @@ export function defaultLimits(cpus: number, given: Partial<LeaseLimits> = {}): L
     starvationMs: 500,
     offerTimeoutMs: 10_000,
     knockMs: 1_000,
+    mostKnockMs: 5_000,
     claimMs: 3_000,
     claimRoomMs: 300,
     promiseMs: 35_000,
@@ -200,6 +225,8 @@ export interface LeaseSnapshot {
     waitsFor: "resources" | "workers" | "never" | undefined;
     /** Of reservations: whom it is for, as in `ReserveRequest.what`. */
     what: string | undefined;
+    /** What was tried last, oldest first. */
+    trail: TrailEntry[];
   }[];
   workers: { busy: number; blocked: number; reserved: number; starting: number };
 }

@@ -1,6 +1,10 @@
-/** What other nodes said about themselves in their heartbeats: standing bids. */
+/**
+ * What is known of the other nodes: who they are (facts, from the table of nodes), and what they said that they have
+ * free (standing bids). In large clusters few bids are known; a node without one is a stranger.
+ */
 import type { NodeId, ProcessId } from "@stingray/protocol";
 import { Resources } from "./amounts.js";
+import { classesOf } from "./classes.js";
 
 /** One node's standing offer. Amounts in the user's units. */
 export interface Bid {
@@ -17,10 +21,25 @@ export interface Bid {
   sequence: number;
 }
 
-/** `gone`: the node was removed. */
-export interface ViewChange {
-  readonly kind: "bid" | "gone";
+/** What does not change about a node: it exists, and owns this. */
+export interface NodeFacts {
   readonly node: NodeId;
+  readonly agent: ProcessId;
+  readonly total: Record<string, number>;
+  readonly labels: Record<string, string>;
+  readonly draining: boolean;
+}
+
+/** `gone`: the node was removed. `fact`: it is there, or owns something else than before. */
+export interface ViewChange {
+  readonly kind: "bid" | "fact" | "gone";
+  readonly node: NodeId;
+}
+
+interface Fact {
+  readonly facts: NodeFacts;
+  readonly text: string;
+  readonly classes: readonly string[];
 }
 
 interface Entry {
@@ -37,8 +56,17 @@ const REMEMBERED = 4096;
 /** The other nodes, as known here. Optimistic charges stand for what was just sent to a node until its next bid. */
 export class ClusterView {
   readonly #entries = new Map<NodeId, Entry>();
+  readonly #facts = new Map<NodeId, Fact>();
+  /** How many nodes own each resource class. */
+  readonly #owners = new Map<string, number>();
+  /** Strangers to which something was sent. */
+  readonly #guesses = new Map<NodeId, Entry>();
+  /** The sequence of guesses: below that of any bid, and growing. */
+  #guessed = -1e9;
   readonly #gone = new Map<NodeId, number>();
   readonly #listeners = new Set<(change: ViewChange) => void>();
+  /** Grows whenever facts change. */
+  factsVersion = 0;
 
   /** Takes in a bid. False when it is older than what is known. `now` in milliseconds. */
   update(bid: Bid, now: number): boolean {
@@ -46,38 +74,131 @@ export class ClusterView {
     if (bid.sequence <= last) return false;
     this.#gone.delete(bid.node);
     this.#entries.set(bid.node, { bid, seen: now, charged: Resources.none, sent: 0 });
+    this.#guesses.delete(bid.node);
     this.#tell({ kind: "bid", node: bid.node });
     return true;
+  }
+
+  /** Takes in who a node is. The same again changes nothing. */
+  fact(facts: NodeFacts): void {
+    const text = JSON.stringify(facts);
+    if (this.#facts.get(facts.node)?.text === text) return;
+    this.#dropFact(facts.node);
+    this.#gone.delete(facts.node);
+    const classes = facts.draining ? [] : [...classesOf(facts.total, facts.labels).keys()];
+    for (const name of classes) this.#owners.set(name, (this.#owners.get(name) ?? 0) + 1);
+    this.#facts.set(facts.node, { facts, text, classes });
+    this.factsVersion++;
+    this.#tell({ kind: "fact", node: facts.node });
+  }
+
+  /** All nodes that are known to exist, this one too where it was told so. */
+  facts(): NodeFacts[] {
+    return [...this.#facts.values()].map(({ facts }) => facts);
+  }
+
+  /** How many nodes are known to exist. */
+  get size(): number {
+    return this.#facts.size;
+  }
+
+  /** How many nodes own some of a resource class and take work. */
+  owners(resourceClass: string): number {
+    return this.#owners.get(resourceClass) ?? 0;
+  }
+
+  /** Who a node is; undefined where it is not known to exist. */
+  factOf(node: NodeId): NodeFacts | undefined {
+    return this.#facts.get(node)?.facts;
+  }
+
+  /** Whether the node owns some of a resource class and takes work. */
+  owns(node: NodeId, resourceClass: string): boolean {
+    return this.#facts.get(node)?.classes.includes(resourceClass) ?? false;
+  }
+
+  /** Whether a bid of the node is known. */
+  has(node: NodeId): boolean {
+    return this.#entries.has(node);
+  }
+
+  /** How many nodes exist, this one (`own`) apart, of which no bid is known. */
+  unheard(own: NodeId): number {
+    let heard = 0;
+    for (const node of this.#entries.keys()) if (node !== own && this.#facts.has(node)) heard++;
+    return this.#facts.size - (this.#facts.has(own) ? 1 : 0) - heard;
+  }
+
+  /**
+   * As `observe` of a node that said nothing else: what is known of it besides stays, or is taken from the facts.
+   */
+  observeFree(node: NodeId, available: Record<string, number>, now: number): void {
+    const known = this.#entries.get(node)?.bid ?? this.guess(node);
+    if (known !== undefined)
+      this.observe({ ...known, available, sequence: Math.max(0, known.sequence) }, now);
+  }
+
+  /** All bids that are known, and of the other nodes but `own` what they have in all, as if it were free. */
+  candidates(own: NodeId): Bid[] {
+    const bids = this.nodes();
+    for (const node of this.#facts.keys()) {
+      const guess = node === own ? undefined : this.guess(node);
+      if (guess !== undefined) bids.push(guess);
+    }
+    return bids;
+  }
+
+  /** Of a node of which no bid is known: as if all of it were free, but for what was sent there. */
+  guess(node: NodeId): Bid | undefined {
+    const facts = this.#facts.get(node)?.facts;
+    if (facts === undefined || this.#entries.has(node)) return undefined;
+    const guess = this.#guesses.get(node);
+    if (guess !== undefined) return charged(guess);
+    return { ...facts, available: facts.total, queued: 0, idleWorkers: 0, sequence: this.#guessed };
+  }
+
+  /** Forgets what a node had free, not that it is there: nothing more is heard of it, so it may be otherwise now. */
+  forgetBid(node: NodeId): void {
+    this.#entries.delete(node);
+    // Whoever refused as a stranger before may be asked again.
+    this.#guessed = Math.min(-1, this.#guessed + 1);
   }
 
   /** The node is dead or has left. A bid that it sent before has no effect any more. */
   remove(node: NodeId): void {
     const entry = this.#entries.get(node);
+    const known = entry !== undefined || this.#facts.has(node);
+    if (this.#dropFact(node)) this.factsVersion++;
+    this.#guesses.delete(node);
     this.#entries.delete(node);
     this.#gone.set(node, entry?.bid.sequence ?? this.#gone.get(node) ?? -1);
     for (const oldest of this.#gone.keys()) {
       if (this.#gone.size <= REMEMBERED) break;
       this.#gone.delete(oldest);
     }
-    if (entry !== undefined) this.#tell({ kind: "gone", node });
+    if (known) this.#tell({ kind: "gone", node });
   }
 
   /** Counts what was just sent to a node against it until its next bid, in the user's units. */
   charge(node: NodeId, resources: Record<string, number> | Resources): void {
-    const entry = this.#entries.get(node);
-    if (entry === undefined) return;
+    let entry = this.#entries.get(node);
+    if (entry === undefined) {
+      const bid = this.guess(node);
+      if (bid === undefined) return;
+      entry = this.#guesses.get(node) ?? { bid, seen: 0, charged: Resources.none, sent: 0 };
+      this.#guesses.set(node, entry);
+    }
     const amount = resources instanceof Resources ? resources : Resources.from(resources);
     entry.charged = entry.charged.add(amount);
     entry.sent += 1;
   }
 
-  /** The node itself answered what it has free now: fresher than its bid and our charges. */
-  observe(node: NodeId, available: Record<string, number>, now: number): void {
-    const entry = this.#entries.get(node);
-    if (entry === undefined) return;
-    entry.bid = { ...entry.bid, available };
-    entry.charged = Resources.none;
-    entry.seen = now;
+  /** The node itself answered what it has free now: fresher than its bid and our charges. Tells nobody. */
+  observe(bid: Bid, now: number): void {
+    const known = this.#entries.get(bid.node)?.bid.sequence ?? this.#gone.get(bid.node) ?? -1;
+    if (bid.sequence < known || this.#gone.has(bid.node)) return;
+    this.#entries.set(bid.node, { bid, seen: now, charged: Resources.none, sent: 0 });
+    this.#guesses.delete(bid.node);
   }
 
   /** All known nodes, charges taken off (`available` never below zero, `queued` raised by what was sent). */
@@ -96,6 +217,14 @@ export class ClusterView {
     return this.#entries.get(node)?.seen;
   }
 
+  /** Forgets bids that are older than `ageMs` of nodes that are not `followed`. */
+  expire(now: number, ageMs: number, followed: (node: NodeId) => boolean): void {
+    for (const [node, { seen }] of this.#entries) {
+      if (now - seen > ageMs && !followed(node)) this.forgetBid(node);
+    }
+    this.#guesses.clear();
+  }
+
   /** True for a node that was removed and did not come back. */
   isGone(node: NodeId): boolean {
     return this.#gone.has(node);
@@ -105,6 +234,15 @@ export class ClusterView {
   onChange(listener: (change: ViewChange) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  #dropFact(node: NodeId): boolean {
+    for (const name of this.#facts.get(node)?.classes ?? []) {
+      const left = (this.#owners.get(name) ?? 1) - 1;
+      if (left > 0) this.#owners.set(name, left);
+      else this.#owners.delete(name);
+    }
+    return this.#facts.delete(node);
   }
 
   #tell(change: ViewChange): void {

@@ -41,8 +41,10 @@ export async function cleanUpHere(get: t.Get, job: JobId): Promise<void> {
 /** Asks every other live agent to do the same now. */
 export async function cleanUpElsewhere(get: t.Get, job: JobId): Promise<void> {
   const peers = get(t.PEERS);
+  const own = get(t.CONFIG).node;
   const asked = get(t.VIEW)
-    .nodes()
+    .facts()
+    .filter(({ node }) => node !== own)
     .map(({ agent, node }) =>
       peers.channel(agent, node).request(AgentMethods.jobCleanup, { job }, { timeoutMs: CLEAN_UP_MS }),
     );

@@ -1,21 +1,22 @@
 /** The composition root of an agent: which part is made of which. Hot paths hold their parts; nothing is looked up there. */
 import "reflect-metadata";
-import { ClusterView, LeaseScheduler, ResourceAccount } from "@stingray/scheduler";
+import { ClusterView, ResourceAccount } from "@stingray/scheduler";
 import { Op, Worker as WorkerMethods } from "@stingray/protocol";
 import { container as root, instanceCachingFactory, type DependencyContainer } from "tsyringe";
 import { CONTROLLER_TIMES } from "../controller/controller.js";
 import { Liveness } from "../controller/liveness.js";
-import { publishDeath, publishHeartbeat } from "../feed/mod.js";
+import { publishDeath } from "../feed/mod.js";
 import { WorkerPool } from "../pool/pool.js";
 import { provideActors } from "./actor-parts.js";
+import { Bidding } from "./bidding/mod.js";
 import { cleanUpElsewhere, cleanUpHere } from "./clean-up.js";
 import { Deaths } from "./deaths.js";
 import { provideGroups } from "./group-parts.js";
 import { Heartbeats } from "./heartbeats.js";
 import { Jobs } from "./jobs.js";
 import { leaseEffects } from "./lease-effects.js";
-import { Malformed } from "./malformed.js";
-import { nodeBid, nodeState } from "./node-state.js";
+import { Malformed, feedHooks } from "./malformed.js";
+import { nodeState } from "./node-state.js";
 import { Outputs } from "./outputs.js";
 import { Peers } from "./peers.js";
 import { provideStore } from "./store/parts.js";
@@ -92,45 +93,65 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
       },
     );
   });
-  provide(t.SCHEDULER, (of) => {
+  provide(t.BIDDING, (of) => {
     const config = of(t.CONFIG);
-    const { node, agent } = config;
-    return new LeaseScheduler({
+    const { node, agent, subjects } = config;
+    const peers = of(t.PEERS);
+    const malformed = of(t.MALFORMED);
+    const pool = of(t.POOL);
+    return new Bidding({
+      connection: of(t.BROKER),
+      subjects,
       node,
+      agent,
       labels: of(t.OFFER).labels,
       account: of(t.ACCOUNT),
       bundles: of(t.BUNDLES),
       groups: (group) =>
         c.isRegistered(t.GROUP_BOOK) ? get(t.GROUP_BOOK).placement(group) : { kind: "unknown" },
       view: of(t.VIEW),
+      heartbeatMs: config.heartbeatMs,
+      standing: config.standing,
       effects: leaseEffects({
         own: { node, agent },
-        peers: of(t.PEERS),
-        pool: of(t.POOL),
+        peers,
+        pool,
         gpus: of(t.OFFER).gpus,
         jobSpec: (job) => get(t.JOBS).spec(job),
         changed: () => get(t.HEARTBEATS).changed(),
       }),
+      idleWorkers: () => pool.idleCount,
+      state: () =>
+        nodeState({
+          config,
+          scheduler: get(t.SCHEDULER),
+          pool,
+          host: get(t.ACTOR_HOST),
+          placer: get(t.ACTOR_PLACER),
+          store: get(t.TRAFFIC).gauge(get(t.NODE_STORE)),
+        }),
+      heard: (heartbeat) => get(t.HEARTBEATS).received(heartbeat),
+      isOver: (job) => get(t.JOBS).isOver(job),
+      nodeOf: (process) => peers.nodeOf(process),
+      met: (process, where) => peers.note(process, where),
+      onMalformed: (where, error) => malformed.add(where, error),
+      feed: feedHooks("heartbeats", malformed, of(t.FAILED)),
     });
   });
+  provide(t.SCHEDULER, (of) => of(t.BIDDING).scheduler);
   provide(t.HEARTBEATS, (of) => {
-    const config = of(t.CONFIG);
-    return new Heartbeats(config.node, config.heartbeatMs, of(t.VIEW), of(t.LIVENESS), {
-      state: () =>
-        nodeState(config, {
-          labels: of(t.OFFER).labels,
-          account: of(t.ACCOUNT),
-          scheduler: of(t.SCHEDULER),
-          pool: of(t.POOL),
-          host: of(t.ACTOR_HOST),
-          placer: of(t.ACTOR_PLACER),
-          store: of(t.TRAFFIC).gauge(of(t.NODE_STORE)),
-        }),
-      bid: () => nodeBid(config, { labels: of(t.OFFER).labels, account: of(t.ACCOUNT), pool: of(t.POOL) }),
-      isDead: (node) => of(t.TABLES).nodeCache.get(node)?.value.state === "DEAD",
-      newcomer: (node) => get(t.LOCATIONS).newcomer(node),
-      publish: (heartbeat) => publishHeartbeat(of(t.BROKER), config.subjects, heartbeat),
-    });
+    const { node, heartbeatMs } = of(t.CONFIG);
+    return new Heartbeats(
+      node,
+      heartbeatMs,
+      of(t.BIDDING),
+      of(t.VIEW),
+      of(t.LIVENESS),
+      of(t.TABLES).nodeCache,
+      {
+        newcomer: (other) => get(t.LOCATIONS).newcomer(other),
+      },
+    );
   });
   provide(t.DEATHS, (of) => {
     const { node, agent, subjects } = of(t.CONFIG);

@@ -1,14 +1,7 @@
-/** What the lease scheduler does to the world: messages to submitters and workers, offers to other agents. */
-import type { LeaseEffects } from "@stingray/scheduler";
-import {
-  Agent as AgentMethods,
-  Op,
-  encodeError,
-  type JobSpec,
-  type NodeId,
-  type ProcessId,
-} from "@stingray/protocol";
+/** What the lease scheduler does to the world: messages to submitters and workers. What it asks of other agents: bidding/. */
+import { Op, encodeError, type JobSpec, type NodeId, type ProcessId } from "@stingray/protocol";
 import type { NodeGpus } from "../gpu/node-gpus.js";
+import type { BiddingOptions } from "./bidding/mod.js";
 import type { WorkerPool } from "../pool/pool.js";
 import type { Peers } from "./peers.js";
 
@@ -22,11 +15,14 @@ export interface EffectParts {
   changed: () => void;
 }
 
-/** How long another agent may take to answer an offer, in milliseconds. */
-const OFFER_MS = 5_000;
-
-export function leaseEffects({ own, peers, pool, gpus: names, jobSpec, changed }: EffectParts): LeaseEffects {
-  let offers = 0;
+export function leaseEffects({
+  own,
+  peers,
+  pool,
+  gpus: names,
+  jobSpec,
+  changed,
+}: EffectParts): BiddingOptions["effects"] {
   return {
     acquireWorker: async ({ job, shape }) => {
       const spec = await jobSpec(job);
@@ -55,22 +51,6 @@ export function leaseEffects({ own, peers, pool, gpus: names, jobSpec, changed }
     pending: (submitter, key, reason, notice) =>
       peers.send(submitter, [Op.LeasePending, key, reason, notice]),
     lost: (submitter, lease, worker, report) => peers.send(submitter, [Op.LeaseLost, lease, worker, report]),
-    offer: (to, demand, count) =>
-      peers.channel(to.agent, to.node).request(
-        AgentMethods.leaseOffer,
-        {
-          offer: `${own.node}.${++offers}`,
-          job: demand.job,
-          submitter: demand.submitter,
-          // Where it runs, if on a node at all: a driver without one must not be taken for dead with this node.
-          submitterNode: peers.nodeOf(demand.submitter),
-          key: demand.key,
-          shape: demand.shape,
-          count,
-          deadlineMs: OFFER_MS,
-        },
-        { timeoutMs: OFFER_MS },
-      ),
     now: () => performance.now(),
     defer: (ms, fn) => {
       const timer = setTimeout(fn, ms).unref();

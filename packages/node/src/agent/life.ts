@@ -8,18 +8,11 @@ import { Transport } from "@stingray/broker";
 import { connectBroker, requireJetStream, watchConnection } from "@stingray/broker/connect";
 import { ControlStore, type NodeRow } from "@stingray/gcs-kv";
 import { NodeStore, defaultStoreDir } from "@stingray/objectstore";
-import { toError, type NodeId } from "@stingray/protocol";
+import { toError, type NodeId, type ProcessId } from "@stingray/protocol";
 import type { DependencyContainer } from "tsyringe";
 import { ActorBook } from "../controller/actor-book.js";
 import { CONTROLLER_TIMES } from "../controller/controller.js";
-import {
-  publishDeath,
-  subscribeDeaths,
-  subscribeHeartbeats,
-  subscribeObjectNews,
-  type FeedHooks,
-  type Heartbeat,
-} from "../feed/mod.js";
+import { publishDeath, subscribeDeaths, subscribeObjectNews, type FeedHooks } from "../feed/mod.js";
 import { GroupBook } from "../groups/group-book.js";
 import { trace } from "../trace.js";
 import { agentContainer } from "./container.js";
@@ -209,13 +202,7 @@ export class AgentLife {
     });
     const malformed = c.resolve(t.MALFORMED);
     const hooks = (feed: string): FeedHooks => feedHooks(feed, malformed, c.resolve(t.FAILED));
-    const onHeartbeat = (heartbeat: Heartbeat): void => {
-      // The death of a node is that of its agent, too.
-      c.resolve(t.PEERS).note(heartbeat.agent, heartbeat.node);
-      heartbeats.received(heartbeat);
-    };
     const feeds = [
-      subscribeHeartbeats(nc, config.subjects, onHeartbeat, hooks("heartbeats")),
       subscribeDeaths(nc, config.subjects, (d) => deaths.told(d), hooks("deaths")),
       subscribeObjectNews(
         nc,
@@ -244,23 +231,36 @@ export class AgentLife {
     await nodes.put(config.node, this.own);
     if (config.replaces !== undefined) await this.reportDead(nc, config.replaces);
     nodeCache.onChange(({ key, row }) => this.nodeChanged(key as NodeId, row?.value));
+    for (const { value } of nodeCache.entries()) this.nodeKnown(value);
     const stopJoin = serveJoin(nc, config.subjects, config, (error) =>
       malformed.add("those who take in drivers", error),
     );
     const pulse = new Pulse(c.resolve(t.PEERS), () => c.resolve(t.JOBS).watched(), config.heartbeatMs);
-    heartbeats.start();
+    c.resolve(t.BIDDING).start();
     pulse.start();
     const looking = setInterval(() => liveness.look(), CONTROLLER_TIMES.lookMs).unref();
     this.undo.push(() => {
       clearInterval(looking);
       stopJoin();
-      heartbeats.stop();
+      c.resolve(t.BIDDING).stop();
       pulse.stop();
     });
     void store
       .lease("controller", config.node, { ttlMs: CONTROLLER_TERM_MS })
-      .run(this.reigning.signal, (_epoch, signal) => c.resolve(t.CONTROLLER).reign(signal))
+      .run(this.reigning.signal, (_epoch, signal) => this.reign(signal))
       .catch((error: unknown) => c.resolve(t.FAILED)("compete for the controller role", error));
+  }
+
+  /** Who judges which nodes live must hear all of them, and a while, before it does. */
+  private async reign(signal: AbortSignal): Promise<void> {
+    const { standing } = this.c.resolve(t.BIDDING);
+    if (standing.isLarge) this.c.resolve(t.LIVENESS).distrust();
+    standing.followAll(true);
+    try {
+      await this.c.resolve(t.CONTROLLER).reign(signal);
+    } finally {
+      standing.followAll(false);
+    }
   }
 
   /** Whoever started this agent saw the process of that one end; its workers ended with it. */
@@ -275,6 +275,7 @@ export class AgentLife {
 
   private nodeChanged(node: NodeId, row: NodeRow | undefined): void {
     if (this.ended !== undefined) return;
+    if (row !== undefined) this.nodeKnown(row);
     if (node !== this.config.node) {
       if (row === undefined || row.state === "DEAD") {
         this.c.resolve(t.DEATHS).nodeGone(node, row?.reason ?? "it left");
@@ -293,6 +294,20 @@ export class AgentLife {
       this.fence();
       this.onLost(row.reason ?? "no reason given");
     } else if (this.own !== undefined) this.own = row;
+  }
+
+  /** A row of a node: who it is, and that its agent dies with it. */
+  private nodeKnown({ node, agent, total, labels, state }: NodeRow): void {
+    if (state === "DEAD") return;
+    this.c.resolve(t.PEERS).note(agent as ProcessId, node as NodeId);
+    const facts = {
+      node: node as NodeId,
+      agent: agent as ProcessId,
+      total,
+      labels,
+      draining: state === "DRAINING",
+    };
+    this.c.resolve(t.VIEW).fact(facts);
   }
 
   /** Others have taken over what ran here: it must not go on. */

@@ -1,5 +1,5 @@
-/** What a node can say of itself at any moment: its bid, and the rest of its heartbeat. */
-import type { Bid, LeaseScheduler, ResourceAccount } from "@stingray/scheduler";
+/** What a node can say of itself at any moment, besides its bid. */
+import type { Bid, LeaseScheduler } from "@stingray/scheduler";
 import type { StoreFigures } from "@stingray/protocol";
 import type { ActorHost } from "../controller/actor-host.js";
 import type { ActorPlacer } from "../controller/actor-placer.js";
@@ -9,8 +9,7 @@ import type { AgentConfig } from "./options.js";
 import { pendingOf } from "./pending.js";
 
 export interface NodeParts {
-  labels: Readonly<Record<string, string>>;
-  account: ResourceAccount;
+  config: AgentConfig;
   scheduler: LeaseScheduler;
   pool: WorkerPool;
   host: ActorHost;
@@ -26,42 +25,25 @@ export interface StoreGauge {
   figures(): StoreFigures;
 }
 
-/** What the node has to offer. While it drains, nobody asks. */
-export function nodeBid(
-  config: AgentConfig,
-  parts: Pick<NodeParts, "labels" | "account" | "pool">,
-): Omit<Bid, "sequence"> {
+/** What the node says of itself besides its bid. */
+export function nodeState({
+  config,
+  scheduler,
+  pool,
+  host,
+  placer,
+  store,
+}: NodeParts): Omit<Heartbeat, keyof Bid> {
+  const { draining } = scheduler;
   return {
-    node: config.node,
-    agent: config.agent,
-    available: atLeastNothing(parts.account.available),
-    total: parts.account.total,
-    labels: parts.labels,
-    queued: 0,
-    idleWorkers: parts.pool.idleCount,
-    draining: false,
-  };
-}
-
-export function nodeState(config: AgentConfig, parts: NodeParts): Omit<Heartbeat, "sequence"> {
-  const { demands, draining } = parts.scheduler.snapshot();
-  return {
-    ...nodeBid(config, parts),
-    queued: demands.length,
-    draining,
     hostname: config.hostname,
     pid: process.pid,
-    workers: parts.pool.size,
-    actors: parts.host.size,
-    storeUsed: parts.store.used,
-    storeCapacity: parts.store.capacity,
+    workers: pool.size,
+    actors: host.size,
+    storeUsed: store.used,
+    storeCapacity: store.capacity,
     state: draining ? "DRAINING" : "ALIVE",
-    pending: pendingOf(demands, parts.placer.waiting()),
-    store: parts.store.figures(),
+    pending: pendingOf(scheduler.pending(), placer.waiting()),
+    store: store.figures(),
   };
-}
-
-/** Work that goes on after a wait may hold more than there is for a moment; for others that is: nothing free. */
-function atLeastNothing(amounts: Record<string, number>): Record<string, number> {
-  return Object.fromEntries(Object.entries(amounts).map(([name, amount]) => [name, Math.max(0, amount)]));
 }

@@ -17,6 +17,7 @@ import {
 import type { GpuShare } from "../gpu/node-gpus.js";
 import { machineCapacity } from "../machine.js";
 import { runtimeRoot } from "../runtime-files.js";
+import type { StandingLimits } from "./bidding/mod.js";
 import { advertisedHosts, boundHost } from "./data-hosts.js";
 import { prepareSpillDir } from "./spill-dir.js";
 
@@ -70,6 +71,8 @@ export interface AgentOptions {
   heartbeatMs?: number | undefined;
   /** A node that was silent for so long is declared dead. Milliseconds. @defaultValue 5000 */
   deadAfterMs?: number | undefined;
+  /** Up to how many nodes all heartbeats are heard, and of how many above. @defaultValue 32 and 8 */
+  standing?: Partial<StandingLimits> | undefined;
   /** A driver whose channel broke has so long to attach again. Milliseconds. @defaultValue 3000; 0 with `job` */
   driverGraceMs?: number | undefined;
   /** The one job of an embedded cluster: workers are prepared for it before it starts. */
@@ -119,6 +122,7 @@ export interface AgentConfig {
   readonly heartbeatMs: number;
   readonly deadAfterMs: number;
   readonly driverGraceMs: number;
+  readonly standing: Partial<StandingLimits>;
   readonly job: JobSpec | undefined;
   readonly log: (line: string) => void;
   readonly replaces: NodeId | undefined;
@@ -168,6 +172,7 @@ export function resolveAgentOptions(o: AgentOptions): AgentConfig {
     heartbeatMs: amount("heartbeatMs", o.heartbeatMs ?? 1_000),
     deadAfterMs: amount("deadAfterMs", o.deadAfterMs ?? 5_000),
     driverGraceMs: amount("driverGraceMs", o.driverGraceMs ?? (o.job === undefined ? 3_000 : 0)),
+    standing: o.standing ?? {},
     job: o.job,
     log: o.log ?? (() => undefined),
     replaces: o.replaces,

@@ -58,13 +58,11 @@ export function serveAgent(get: t.Get): void {
   serveStore(get);
   serveWhy(get);
   const { cluster } = get(t.CONFIG).subjects;
-  transport.inbox.serve(AgentMethods.clusterState, () => {
-    const { nodeCache } = get(t.TABLES);
-    const nodes = get(t.HEARTBEATS).nodes((node) =>
-      nodeCache.get(node)?.value.state === "DEAD" ? "DEAD" : undefined,
-    );
-    return { cluster, nodes, groups: get(t.GROUP_DIRECTORY).list() };
-  });
+  transport.inbox.serve(AgentMethods.clusterState, async () => ({
+    cluster,
+    nodes: await get(t.HEARTBEATS).nodes(),
+    groups: get(t.GROUP_DIRECTORY).list(),
+  }));
 }
 
 /** Apart from the rest, because workers report before the broker is connected. */
@@ -146,20 +144,6 @@ function serveLeases(get: t.Get): void {
   });
   inbox.on(Op.WorkerBlocked, workerBlocked, ([, lease]) => scheduler.blocked(lease));
   inbox.on(Op.WorkerUnblocked, workerUnblocked, ([, lease]) => scheduler.unblocked(lease));
-  inbox.serve(AgentMethods.leaseOffer, ({ job, submitter, submitterNode, key, shape, count }) => {
-    peers.note(submitter as ProcessId, submitterNode as NodeId | undefined);
-    if (get(t.JOBS).isOver(job)) {
-      return { granted: 0, reason: `job ${job} is over`, available: get(t.ACCOUNT).available };
-    }
-    return scheduler.offered({
-      submitter: submitter as ProcessId,
-      submitterNode: submitterNode as NodeId | undefined,
-      job: job as JobId,
-      key,
-      shape,
-      count,
-    });
-  });
   inbox.serve(AgentMethods.leaseKill, ({ lease, reason }, channel) => {
     const known = scheduler.snapshot().leases.find((l) => l.lease === lease);
     if (known?.worker === undefined) return {}; // it is over, which is what was wanted

@@ -3,7 +3,7 @@
  * published and forgotten, and what can't be read is counted and dropped.
  */
 import type { NatsConnection, Subscription } from "@nats-io/nats-core";
-import { ProtocolError, toError, type Subjects } from "@stingray/protocol";
+import { ProtocolError, toError, type NodeId, type Subjects } from "@stingray/protocol";
 import { decodeDeath, encodeDeath, type Death } from "./death.js";
 import { decodeHeartbeat, encodeHeartbeat, type Heartbeat } from "./heartbeat.js";
 import { decodeObjectNews, encodeObjectNews, type ObjectNews } from "./locations.js";
@@ -54,6 +54,17 @@ export function subscribeHeartbeats(
   hooks: FeedHooks = {},
 ): FeedSubscription {
   return subscribe(nc, subjects.heartbeats(), decodeHeartbeat, handler, hooks);
+}
+
+/** As {@link subscribeHeartbeats} for one node. */
+export function subscribeHeartbeatOf(
+  nc: NatsConnection,
+  subjects: Subjects,
+  node: NodeId,
+  handler: (heartbeat: Heartbeat) => void,
+  hooks: FeedHooks = {},
+): FeedSubscription {
+  return subscribe(nc, subjects.heartbeat(node), decodeHeartbeat, handler, hooks);
 }
 
 /** Calls `handler` for every death that is told, one's own messages included. Survives reconnects. */

@@ -6,6 +6,7 @@ export {
   publishHeartbeat,
   publishDeath,
   publishObjectNews,
+  subscribeHeartbeatOf,
   subscribeHeartbeats,
   subscribeDeaths,
   subscribeObjectNews,

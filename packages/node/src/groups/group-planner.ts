@@ -137,7 +137,7 @@ export class GroupPlanner {
     refused: Map<NodeId, number>,
     signal: AbortSignal,
   ): Promise<string | undefined> {
-    const bids = [this.hooks.ownBid(), ...this.view.nodes()];
+    const bids = [this.hooks.ownBid(), ...this.view.candidates(this.hooks.ownBid().node)];
     const willing = bids.filter((bid) => (refused.get(bid.node) ?? -1) < bid.sequence);
     const placed = value.nodes.map((node) => (node === "" ? undefined : (node as NodeId)));
     const plan = planBundles({ strategy: value.strategy, bundles: value.bundles, placed }, willing);
@@ -189,7 +189,8 @@ export class GroupPlanner {
       if (refusal === undefined) return;
       nodes.set(to.node, sequence);
       reason ??= `node ${to.node} refused: ${refusal.reason}`;
-      if (refusal.available !== undefined) this.view.observe(to.node, refusal.available, performance.now());
+      if (refusal.available !== undefined)
+        this.view.observeFree(to.node, refusal.available, performance.now());
     };
     await Promise.all(targets.map(ask));
     return { nodes, reason };

@@ -13,7 +13,7 @@ import {
   type Shape,
 } from "@stingray/protocol";
 import { ClusterView, LeaseScheduler, ResourceAccount } from "../../src/mod.js";
-import type { LeaseEffects, LeaseLimits } from "../../src/mod.js";
+import type { Bid, LeaseEffects, LeaseLimits } from "../../src/mod.js";
 import { Clock, seeded } from "./clock.js";
 
 export interface Grant {
@@ -72,15 +72,15 @@ export class SimNode {
       account: this.account,
       view: this.view,
       effects: this.#effects(),
+      bid: () => this.#bid(),
       ...(o.limits === undefined ? {} : { limits: o.limits }),
     });
   }
 
-  /** Tells the other nodes what is free here. */
-  bid(): void {
+  #bid(): Bid {
     const { account, node, agent, labels } = this;
     const snapshot = this.scheduler.snapshot();
-    const bid = {
+    return {
       node,
       agent,
       available: account.available,
@@ -89,8 +89,14 @@ export class SimNode {
       queued: snapshot.demands.length,
       idleWorkers: [...this.idle.values()].reduce((n, list) => n + list.length, 0),
       draining: snapshot.draining,
-      sequence: ++this.#sequence,
+      sequence: this.#sequence,
     };
+  }
+
+  /** Tells the other nodes what is free here. */
+  bid(): void {
+    this.#sequence++;
+    const bid = this.#bid();
     this.#told = JSON.stringify(bid.available);
     for (const other of this.world.nodes) {
       if (other === this) continue;

@@ -22,11 +22,7 @@ export function provideStore(provide: t.Provide, get: t.Get): void {
       {
         publish: (news) => publishObjectNews(of(t.BROKER), subjects, news),
         table: () => of(t.TABLES).store.table("objects"),
-        isAlive: (other) =>
-          other === node ||
-          get(t.VIEW)
-            .nodes()
-            .some((bid) => bid.node === other),
+        isAlive: (other) => other === node || get(t.VIEW).factOf(other as NodeId) !== undefined,
         failed: of(t.FAILED),
       },
     );
@@ -64,7 +60,7 @@ export function replicaHooks(get: t.Get): ReplicaHooks {
   return {
     node,
     agent,
-    nodes: () => get(t.HEARTBEATS).nodes(() => undefined),
+    nodes: () => get(t.HEARTBEATS).nodes(),
     keep: (other, otherAgent, wanted) =>
       get(t.PEERS)
         .channel(otherAgent as ProcessId, other as NodeId)

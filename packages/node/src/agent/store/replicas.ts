@@ -5,7 +5,7 @@ export interface ReplicaHooks {
   readonly node: string;
   readonly agent: string;
   /** The nodes of the cluster, as heard last. */
-  nodes(): readonly NodeView[];
+  nodes(): readonly NodeView[] | Promise<readonly NodeView[]>;
   /** `store.keep` at another agent. */
   keep(node: string, agent: string, wanted: StoreWanted): Promise<unknown>;
   /** Has another agent drop what it has, or is about to have. */
@@ -24,8 +24,7 @@ export async function replicate(
 ): Promise<Copy[]> {
   const { object, size, copies } = wanted;
   const own: Copy = [hooks.node, hooks.agent];
-  const candidates = hooks
-    .nodes()
+  const candidates = (await hooks.nodes())
     .filter(({ node, state }) => node !== hooks.node && state === "ALIVE")
     .sort((a, b) => room(b) - room(a));
   const missing = copies - 1;
