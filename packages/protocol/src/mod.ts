@@ -175,7 +175,14 @@ export type {
   LeaseLost,
   PendingNotice,
 } from "./messages/leases.js";
-export { workerAssign, workerExit, workerBlocked, workerUnblocked, logs } from "./messages/workers.js";
+export {
+  workerAssign,
+  workerExit,
+  workerBlocked,
+  workerUnblocked,
+  workerRetired,
+  logs,
+} from "./messages/workers.js";
 export type { WorkerAssign, Logs } from "./messages/workers.js";
 export { ACTOR_STATES, actorView, actorState, actorExited } from "./messages/actors.js";
 export type { ActorStateName, ActorView, ActorExited } from "./messages/actors.js";

@@ -6,7 +6,16 @@ export { IncomingCall } from "./execute/call.js";
 export { CallRunner } from "./execute/runner.js";
 export { taskError } from "./execute/task-error.js";
 export { currentExecution, runIn } from "./context.js";
-export { define, findDefinition, initReached, moduleOnWire, moduleUrl, preload } from "./registry.js";
+export {
+  LOAD_SETTING,
+  define,
+  findDefinition,
+  initReached,
+  loadTimeoutMs,
+  moduleOnWire,
+  moduleUrl,
+  preload,
+} from "./registry.js";
 export { Fifo } from "./fifo.js";
 export { markPath, removeMark, setMark } from "./submit/cancel-mark.js";
 export { StreamState } from "./stream.js";

@@ -127,7 +127,7 @@ export function moduleUrl(module: string, root: string): string {
 /** Time that a module may take to define what a task needs, unless {@link LOAD_SETTING} says otherwise. Milliseconds. */
 const LOAD_DEADLINE_MS = 60_000;
 /** The environment variable with another one. */
-const LOAD_SETTING = "STINGRAY_LOAD_TIMEOUT_MS";
+export const LOAD_SETTING = "STINGRAY_LOAD_TIMEOUT_MS";
 /** Longer ones run at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 /** After this long it is said that a module is being loaded, so that nobody wonders. Milliseconds. */
@@ -187,8 +187,9 @@ function load(url: string): Load {
   return entry;
 }
 
-function loadDeadline(): number {
-  const given = Number(process.env[LOAD_SETTING]);
+/** How long a module may take to load in a process with these variables, in milliseconds. */
+export function loadTimeoutMs(variables: Readonly<Record<string, string | undefined>>): number {
+  const given = Number(variables[LOAD_SETTING]);
   return given > 0 ? Math.min(given, MAX_TIMER_MS) : LOAD_DEADLINE_MS;
 }
 
@@ -198,7 +199,7 @@ function loadDeadline(): number {
  */
 async function loadUntil({ module, name }: DefinitionKey, url: string, enough: () => boolean): Promise<void> {
   const loading = load(url);
-  const deadline = loadDeadline();
+  const deadline = loadTimeoutMs(process.env);
   let timer: NodeJS.Timeout | undefined;
   let listener: (() => void) | undefined;
   const slow = setTimeout(() => {

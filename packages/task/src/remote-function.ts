@@ -77,12 +77,15 @@ function settingsOf(
   if (timeoutMs !== undefined) run.timeoutMs = timeoutMs;
   if (o.backpressure !== undefined) run.backpressure = o.backpressure;
   if (shape.scheduling?.kind === "group" && shape.scheduling.capture) run.capture = shape.scheduling.group;
+  if (o.maxCalls !== undefined) run.maxCalls = o.maxCalls;
   const alone = timeoutMs !== undefined || maxRetries === 0;
   if (alone) shape.alone = true;
   return {
     definition,
     shape,
-    shapeKey: JSON.stringify(shape),
+    // Calls are counted by function: a lease for them is for one.
+    shapeKey:
+      JSON.stringify(shape) + (o.maxCalls === undefined ? "" : `${definition.module}#${definition.name}`),
     returns: o.returns ?? (isGenerator(definition.target) ? -1 : 1),
     maxRetries,
     retryOn: o.retryOn ?? false,

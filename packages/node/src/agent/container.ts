@@ -2,6 +2,7 @@
 import "reflect-metadata";
 import { ClusterView, ResourceAccount } from "@stingray/scheduler";
 import { Op, Worker as WorkerMethods } from "@stingray/protocol";
+import { loadTimeoutMs } from "@stingray/task/internal";
 import { container as root, instanceCachingFactory, type DependencyContainer } from "tsyringe";
 import { CONTROLLER_TIMES } from "../controller/controller.js";
 import { Liveness } from "../controller/liveness.js";
@@ -22,7 +23,9 @@ import { Peers } from "./peers.js";
 import { provideStore } from "./store/parts.js";
 import * as t from "./tokens.js";
 
-const BIND_MS = 60_000;
+/** A worker answers within this, beside the time that its modules may take. Milliseconds. */
+const BIND_MS = 10_000;
+const MAY_END_MS = 60_000;
 
 /** A container for one life of a node. Parts that need I/O to be made are registered by whoever starts the agent. */
 export function agentContainer(workers: { storeDir: string }): DependencyContainer {
@@ -68,13 +71,15 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
       {
         bind: async (worker, env) => {
           const ask = { spec: env.job, runtimeEnv: env.runtimeEnv };
-          await peers.channel(worker).request(WorkerMethods.bind, ask, { timeoutMs: BIND_MS });
+          // A worker that can still tell its own deadline does so first.
+          const timeoutMs = loadTimeoutMs({ ...process.env, ...env.envVars }) + BIND_MS;
+          await peers.channel(worker).request(WorkerMethods.bind, ask, { timeoutMs });
         },
         askToEnd: (worker, reason) => peers.send(worker, [Op.WorkerExit, reason]),
         mayEnd: (worker) =>
           peers
             .channel(worker)
-            .request(WorkerMethods.mayEnd, {}, { timeoutMs: BIND_MS })
+            .request(WorkerMethods.mayEnd, {}, { timeoutMs: MAY_END_MS })
             .then(
               ({ may }) => may,
               () => false,
@@ -86,6 +91,7 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
           get(t.ACTOR_HOST).workerExited(worker, report);
           get(t.HEARTBEATS).changed();
         },
+        neverStarted: (worker, error) => of(t.FAILED)(`start worker ${worker}`, error),
         lines: (worker, stream, name, lines) => {
           if (c.isRegistered(t.TABLES))
             get(t.OUTPUTS).lines(worker.env?.job, worker.pid, stream, name, lines);

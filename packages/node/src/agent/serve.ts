@@ -19,6 +19,7 @@ import {
   storeReturn,
   storeSealed,
   workerBlocked,
+  workerRetired,
   workerUnblocked,
   type JobId,
   type NodeId,
@@ -143,6 +144,10 @@ function serveLeases(get: t.Get): void {
     get(t.HEARTBEATS).changed();
   });
   inbox.on(Op.WorkerBlocked, workerBlocked, ([, lease]) => scheduler.blocked(lease));
+  inbox.on(Op.WorkerRetired, workerRetired, ([, reason], channel) => {
+    get(t.POOL).retire(from(channel), reason);
+    scheduler.workerRetired(from(channel));
+  });
   inbox.on(Op.WorkerUnblocked, workerUnblocked, ([, lease]) => scheduler.unblocked(lease));
   inbox.serve(AgentMethods.leaseKill, ({ lease, reason }, channel) => {
     const known = scheduler.snapshot().leases.find((l) => l.lease === lease);

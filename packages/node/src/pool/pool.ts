@@ -5,6 +5,7 @@
 import {
   newWorkerId,
   RuntimeEnvError,
+  StingrayError,
   type ExitReport,
   type JobId,
   type JobSpec,
@@ -14,7 +15,9 @@ import {
 import { captureOutput, type StreamNumber } from "../logs/mod.js";
 import type { WorkerConfig } from "../worker-config.js";
 import { fitsUnbound, inheritable, workerEnv, type WorkerEnv } from "./env.js";
+import { IdleWorkers } from "./idle.js";
 import { spawnWorker } from "./spawn.js";
+import { StartFailures } from "./start-failures.js";
 import { WorkerProcess, type WorkerTimes } from "./worker-process.js";
 
 export interface PoolOptions {
@@ -42,23 +45,34 @@ export interface PoolHooks {
   mayEnd(worker: ProcessId): Promise<boolean>;
   /** A worker is gone. Called once for each that was ever started. */
   exited(worker: ProcessId, report: ExitReport, job: JobId | undefined): void;
+  /** It was started ahead and ended before it was up, though nobody had asked it to. Before `exited`. */
+  neverStarted(worker: ProcessId, error: StingrayError): void;
   lines(worker: WorkerProcess, stream: StreamNumber, name: string, lines: string[]): void;
 }
 
 const TIMES: WorkerTimes = { startMs: 30_000, graceMs: 2_000 };
 const IDLE_MS = 60_000;
+const MAX_IDLE_OTHERS = 4;
 
 export class WorkerPool {
   private readonly workers = new Map<ProcessId, WorkerProcess>();
-  private sweeper: NodeJS.Timeout | undefined;
   private stopping = false;
   private onlyJob = false;
-  private readonly asked = new Set<WorkerProcess>();
+  private readonly idle: IdleWorkers;
+  private readonly failures = new StartFailures();
 
   constructor(
     private readonly options: PoolOptions,
     private readonly hooks: PoolHooks,
-  ) {}
+  ) {
+    const { idleMs = IDLE_MS, maxIdleOthers = MAX_IDLE_OTHERS, prestart } = options;
+    const limits = { idleMs, maxIdleOthers, keep: prestart };
+    this.idle = new IdleWorkers(
+      () => this.all(),
+      (id) => hooks.mayEnd(id),
+      limits,
+    );
+  }
 
   /** Starts unbound workers until as many are there or coming as are to be kept ready. */
   prestart(): void {
@@ -98,8 +112,16 @@ export class WorkerPool {
     const clean = (shape.resources["GPU"] ?? 0) > 0;
     const worker = this.findBound(env, clean) ?? this.findUnbound(env) ?? this.spawnFor(env);
     worker.take();
-    await worker.bind(env);
-    this.watchIdle();
+    const startedAt = performance.now();
+    try {
+      await worker.bind(env);
+    } catch (thrown) {
+      if (thrown instanceof StingrayError)
+        this.failures.failed(env.key, thrown, startedAt, performance.now());
+      throw thrown;
+    }
+    this.failures.succeeded(env.key);
+    this.idle.watch();
     return worker.id;
   }
 
@@ -107,8 +129,19 @@ export class WorkerPool {
   release(id: ProcessId, usable: boolean): void {
     const worker = this.workers.get(id);
     if (worker === undefined) return;
-    if (!usable || worker.hadGpus) worker.end("not to be used again");
+    if (worker.retired !== undefined && !worker.hadGpus) this.idle.endRetired(worker, worker.retired);
+    else if (!usable || worker.hadGpus) worker.end("not to be used again");
     else worker.giveBack();
+  }
+
+  /** Nobody is given it any more. It ends when it is free and nothing would be lost with it. */
+  retire(id: ProcessId, reason: string): void {
+    const worker = this.workers.get(id);
+    if (worker === undefined || worker.retired !== undefined) return;
+    worker.retired = reason;
+    if (worker.taken) return; // once it is given back
+    worker.take();
+    this.idle.endRetired(worker, reason);
   }
 
   /** @param grace milliseconds; default as configured */
@@ -142,7 +175,7 @@ export class WorkerPool {
   /** Ends every worker; resolves when all are gone and their output was handed on. */
   async stop(reason: string, graceMs: number): Promise<void> {
     this.stopping = true;
-    clearInterval(this.sweeper);
+    this.idle.stop();
     const all = this.all();
     for (const worker of all) {
       if (graceMs > 0 && worker.taken) worker.end(reason, graceMs / 2);
@@ -173,17 +206,12 @@ export class WorkerPool {
     return coming;
   }
 
+  /** @throws RuntimeEnvError while others like it have just failed again and again */
   private spawnFor(env: WorkerEnv): WorkerProcess {
-    this.evictOthers(env);
+    const refusal = this.failures.refusal(env.key, performance.now());
+    if (refusal !== undefined) throw refusal;
+    this.idle.makeRoom(env);
     return this.spawn(env.execArgv, env.envVars);
-  }
-
-  /** Memory for a new process comes from those that idle for somebody else: the one idle for longest goes. */
-  private evictOthers(env: WorkerEnv): void {
-    const others = this.all().filter((w) => w.idle && w.env?.key !== env.key);
-    if (others.length < (this.options.maxIdleOthers ?? 4)) return;
-    const [oldest] = others.sort((a, b) => idleSince(a) - idleSince(b));
-    if (oldest !== undefined) void this.endIdle(oldest, "makes room for another environment");
   }
 
   private spawn(execArgv: readonly string[], envVars: Readonly<Record<string, string>>): WorkerProcess {
@@ -210,6 +238,8 @@ export class WorkerPool {
         askToEnd: (w, reason) => this.hooks.askToEnd(w.id, reason),
         exited: (w, report) => {
           this.workers.delete(w.id);
+          // Whoever waits for it is told.
+          if (w.neverStarted !== undefined && !w.taken) this.hooks.neverStarted(w.id, w.neverStarted);
           this.hooks.exited(w.id, report, w.env?.job.job as JobId | undefined);
         },
       },
@@ -218,36 +248,4 @@ export class WorkerPool {
     this.workers.set(id, worker);
     return worker;
   }
-
-  /** Runs only while there is something that may become idle. */
-  private watchIdle(): void {
-    const idleMs = this.options.idleMs ?? IDLE_MS;
-    this.sweeper ??= setInterval(() => this.shrink(idleMs), Math.max(50, idleMs / 6)).unref();
-  }
-
-  private shrink(idleMs: number): void {
-    const free = this.all().filter((w) => w.usable && !w.taken);
-    let surplus = free.length - this.options.prestart;
-    const now = performance.now();
-    for (const worker of free.filter((w) => w.idle).sort((a, b) => idleSince(a) - idleSince(b))) {
-      if (surplus <= 0 || now - idleSince(worker) < idleMs) break;
-      void this.endIdle(worker, "idle");
-      surplus--;
-    }
-  }
-
-  /** Ends an idle worker unless it says that something would be lost with it, or it got work meanwhile. */
-  private async endIdle(worker: WorkerProcess, reason: string): Promise<void> {
-    if (this.asked.has(worker)) return;
-    this.asked.add(worker);
-    try {
-      if ((await this.hooks.mayEnd(worker.id)) && worker.idle && !worker.taken) worker.end(reason);
-    } finally {
-      this.asked.delete(worker);
-    }
-  }
-}
-
-function idleSince(worker: WorkerProcess): number {
-  return worker.state.kind === "bound" ? (worker.state.since ?? Infinity) : Infinity;
 }

@@ -1,6 +1,7 @@
 /** One worker process: its start, its binding to a job, its end and the report of it. */
 import type { ChildProcess } from "node:child_process";
 import {
+  ConnectionError,
   RuntimeEnvError,
   TimeoutError,
   toError,
@@ -28,6 +29,8 @@ export interface WorkerHooks {
   exited(worker: WorkerProcess, report: ExitReport): void;
 }
 
+/** How long a process whose channel broke has to end by itself, in milliseconds. */
+const EXIT_WAIT_MS = 1_000;
 /** How long the last lines of standard error are waited for after the process ended. */
 const STDERR_WAIT_MS = 100;
 
@@ -39,6 +42,7 @@ export class WorkerProcess {
   /** Why it will never be up, as it was told to those who waited for that. */
   private neverUp: StingrayError | undefined;
   private binding: Promise<void> | undefined;
+  private startFailed = false;
   /** Of which job and environment, from the moment that it was chosen for it. */
   env: WorkerEnv | undefined;
   /** Somebody uses it, or waits for it: nobody else may. */
@@ -47,6 +51,8 @@ export class WorkerProcess {
   uses = 0;
   /** Had GPUs: its libraries remember them, so it is not used again. */
   hadGpus = false;
+  /** Why it is to be replaced: it has run as many calls as it may. */
+  retired: string | undefined;
 
   constructor(
     readonly id: ProcessId,
@@ -62,7 +68,9 @@ export class WorkerProcess {
       if (child.pid === undefined) void this.onExit(null, null, error);
     });
     this.after(times.startMs, () => {
-      if (this.current.kind === "starting") this.kill(`did not start within ${times.startMs} ms`);
+      if (this.current.kind !== "starting") return;
+      this.startFailed = true;
+      this.kill(`did not start within ${times.startMs} ms`);
     });
   }
 
@@ -75,6 +83,10 @@ export class WorkerProcess {
   /** Neither ending nor gone. */
   get usable(): boolean {
     return this.current.kind !== "ending" && this.current.kind !== "exited";
+  }
+  /** Why it was never up, if that was not because it was to end; known once it is gone. */
+  get neverStarted(): StingrayError | undefined {
+    return this.startFailed ? this.neverUp : undefined;
   }
   /** Bound and in nobody's hands. */
   get idle(): boolean {
@@ -107,9 +119,13 @@ export class WorkerProcess {
       this.step({ kind: "bindDone" });
       if (!this.taken) this.step({ kind: "givenBack", at: performance.now() });
     } catch (thrown) {
-      this.kill("could not be prepared");
+      const error = toError(thrown);
+      // Its channel breaks a moment before its end is known, which says more.
+      if (error instanceof ConnectionError) await Promise.race([this.gone.promise, this.pause(EXIT_WAIT_MS)]);
+      const late = error instanceof TimeoutError && this.usable;
+      this.kill(late ? "did not end its preparation in time" : "could not be prepared");
       await Promise.race([this.gone.promise, this.pause(2_000)]);
-      throw this.startError(toError(thrown));
+      throw this.startError(error);
     }
   }
 
@@ -161,6 +177,7 @@ export class WorkerProcess {
     for (const timer of this.timers) clearTimeout(timer);
     this.timers.clear();
     const reason = this.current.kind === "ending" ? this.current.reason : undefined;
+    this.startFailed ||= this.current.kind === "starting";
     this.step({ kind: "end", reason: "exited" });
     await Promise.race([this.capture.drained(), this.pause(STDERR_WAIT_MS)]);
     const report: ExitReport = { pid: this.pid, stderr: this.capture.stderrTail() };
@@ -181,7 +198,7 @@ export class WorkerProcess {
     const report = this.current.kind === "exited" ? this.current.report : undefined;
     const lines = report?.stderr ?? this.capture.stderrTail();
     const how =
-      cause instanceof TimeoutError || cause === undefined
+      cause instanceof TimeoutError || cause instanceof ConnectionError || cause === undefined
         ? report === undefined
           ? "did not answer in time"
           : `ended before it was ready (${describeExit(report)})`

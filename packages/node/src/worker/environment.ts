@@ -1,7 +1,7 @@
 /** Makes a worker one of a job: its variables, its directory, its setup module. */
 import { resolve } from "node:path";
 import { RuntimeEnvError, toError, type JobSpec, type RuntimeEnvSpec } from "@stingray/protocol";
-import { moduleUrl, preload } from "@stingray/task/internal";
+import { LOAD_SETTING, loadTimeoutMs, moduleUrl, preload } from "@stingray/task/internal";
 import type { DependencyContainer } from "tsyringe";
 
 /**
@@ -29,8 +29,26 @@ export async function enterEnvironment(
       },
     );
   }
-  if (env.setup !== undefined) await runSetup(env.setup, root, container());
+  if (env.setup !== undefined) await inTime(env.setup, runSetup(env.setup, root, container()));
   if (job.entry !== "") preload(moduleUrl(job.entry, root));
+}
+
+/** A setup that never ends must not keep what waits for the worker waiting. */
+async function inTime(setup: string, running: Promise<void>): Promise<void> {
+  const limit = loadTimeoutMs(process.env);
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    const error = new RuntimeEnvError(
+      `runtimeEnv.setup: ${setup} did not end within ${limit} ms; it may wait for something that does not come. ` +
+        `Give it more time with runtimeEnv: { envVars: { ${LOAD_SETTING}: "<milliseconds>" } }`,
+    );
+    timer = setTimeout(() => reject(error), limit);
+  });
+  try {
+    await Promise.race([running, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 async function runSetup(setup: string, root: string, container: DependencyContainer): Promise<void> {

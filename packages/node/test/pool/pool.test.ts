@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
   ErrorCode,
+  RuntimeEnvError,
   newAgentId,
   newNodeId,
   type ExitReport,
@@ -14,6 +15,7 @@ import {
 import { expect } from "chai";
 import { fitsUnbound, inheritable, workerEnv } from "../../src/pool/env.js";
 import { WorkerPool, type PoolOptions } from "../../src/pool/pool.js";
+import { StartFailures } from "../../src/pool/start-failures.js";
 import { nextWorkerState, type WorkerState } from "../../src/pool/worker-state.js";
 import { eventually, rejection } from "../support/eventually.js";
 import { isRunning } from "../support/leftovers.js";
@@ -41,6 +43,9 @@ describe("pool", function () {
   let dir: string;
   let pools: WorkerPool[];
   let exits: { worker: ProcessId; report: ExitReport }[];
+  let neverStarted: string[];
+  /** Whether nothing would be lost with a worker. */
+  let mayEnd: boolean;
 
   /** Workers that do as their program says; "ready" is played by whoever makes the pool. */
   function make(program: string, o: Partial<PoolOptions> = {}, ready = true): WorkerPool {
@@ -68,8 +73,9 @@ describe("pool", function () {
       {
         bind: () => Promise.resolve(),
         askToEnd: () => undefined,
-        mayEnd: () => Promise.resolve(true),
+        mayEnd: () => Promise.resolve(mayEnd),
         exited: (worker, report) => void exits.push({ worker, report }),
+        neverStarted: (_worker, error) => void neverStarted.push(error.message),
         lines: (worker, _stream, _name, [line]) => {
           if (ready && line === "up") worker.ready();
         },
@@ -84,6 +90,8 @@ describe("pool", function () {
     dir = mkdtempSync(join(tmpdir(), "sr-"));
     pools = [];
     exits = [];
+    neverStarted = [];
+    mayEnd = true;
   });
   afterEach(async () => {
     await Promise.all(pools.map((pool) => pool.stop("test over", 0)));
@@ -136,6 +144,60 @@ describe("pool", function () {
     expect(error).to.have.property("code", ErrorCode.RuntimeEnvError);
     expect(error.message).to.contain("exit code 5").and.contain("no such module");
     expect(error).to.have.nested.property("detail.exitCode", 5);
+  });
+
+  it("says so of a worker that never started and that nobody waited for", async () => {
+    const pool = make(`console.error("no such library"); process.exit(5);`, { prestart: 1 });
+    pool.prestart();
+    await eventually(() => neverStarted.length > 0, "it is told");
+    expect(neverStarted[0]).to.contain("exit code 5").and.contain("no such library");
+    expect(pool.size).to.equal(0);
+  });
+
+  it("does not start workers that can't be prepared again and again, and says why", async () => {
+    const pool = make(`console.error("broken"); process.exit(5);`);
+    const messages: string[] = [];
+    for (let i = 0; i < 8; i++) {
+      const error = (await rejection(pool.acquire(job("j1"), shape()))) as Error;
+      expect(error).to.have.property("code", ErrorCode.RuntimeEnvError);
+      messages.push(error.message);
+    }
+    expect(exits).to.have.length(3);
+    for (const message of messages) expect(message).to.contain("exit code 5").and.contain("broken");
+    expect(messages[7]).to.match(/3 workers .* in a row .* the next one is tried in \d+ ms/);
+    const other = (await rejection(pool.acquire(job("j1"), shape({ envVars: { A: "1" } })))) as Error;
+    expect(other.message).to.contain("exit code 5");
+    expect(exits).to.have.length(4);
+  });
+
+  it("tries again after a pause that doubles, and forgets failures once one has started", () => {
+    const failures = new StartFailures();
+    const error = new RuntimeEnvError("broken");
+    const waits = (now: number): boolean => failures.refusal("e", now) !== undefined;
+    for (const at of [1, 2, 3]) failures.failed("e", error, at, at);
+    failures.failed("e", error, 2, 3); // was started beside the others
+    expect([waits(4), waits(1_002), waits(1_004)]).to.deep.equal([true, true, false]);
+    failures.failed("e", error, 1_004, 1_005);
+    expect([waits(3_004), waits(3_006)]).to.deep.equal([true, false]);
+    failures.succeeded("e");
+    failures.failed("e", error, 4_000, 4_001);
+    expect(waits(4_002)).to.equal(false);
+  });
+
+  it("gives a retired worker to nobody, and ends it when nothing would be lost with it", async () => {
+    const pool = make(idle);
+    const [one, two] = [await pool.acquire(job("j1"), shape()), await pool.acquire(job("j1"), shape())];
+    pool.release(two, true);
+    pool.retire(two, "used up");
+    await eventually(() => exits.length === 1, "the end of one that was idle");
+    mayEnd = false;
+    pool.retire(one, "used up");
+    pool.release(one, true);
+    expect(await pool.acquire(job("j1"), shape())).not.to.equal(one);
+    expect(pool.get(one)?.usable).to.equal(true);
+    mayEnd = true;
+    await eventually(() => exits.some((e) => e.worker === one), "its end");
+    expect(exits.map((e) => e.report.reason)).to.deep.equal(["used up", "used up"]);
   });
 
   it("kills a worker that does not start in time", async () => {

@@ -53,6 +53,7 @@ export const Op = {
   // workers: worker -> agent
   WorkerBlocked: 62,
   WorkerUnblocked: 63,
+  WorkerRetired: 64,
   // actors: agent -> watcher
   ActorState: 70,
   // actors: worker -> agent

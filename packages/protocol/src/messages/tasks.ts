@@ -49,10 +49,14 @@ export const taskRun = tuple<
 >(oneOf(Op.TaskRun), uint, text, uint, argsCheck(), number, uint, optional(taskRunOptions()));
 export type TaskRun = Checked<typeof taskRun>;
 
-/** What few tasks have. `timeoutMs` counts from the start; `backpressure`: unread items of a stream. */
+/**
+ * What few tasks have. `timeoutMs` counts from the start; `backpressure`: unread items of a stream; `maxCalls`: after so
+ * many calls of the function a process runs no more of them.
+ */
 export interface TaskRunOptions {
   timeoutMs?: number | undefined;
   backpressure?: number | undefined;
+  maxCalls?: number | undefined;
   /** Actor calls: the concurrency group, if not the default one. */
   group?: string | undefined;
   /** Actor calls: ids of the actors whose calls wait for this one, outermost first; for finding cycles. */
@@ -64,6 +68,7 @@ function taskRunOptions(): Check<TaskRunOptions> {
   return record<TaskRunOptions>({
     timeoutMs: optional(number),
     backpressure: optional(uint),
+    maxCalls: optional(uint),
     group: optional(text),
     chain: optional(list(text, 10_000)),
     capture: optional(groupId),

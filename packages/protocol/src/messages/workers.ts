@@ -25,6 +25,8 @@ export const workerExit = tuple<[op: 61, reason: string]>(oneOf(Op.WorkerExit), 
 export const workerBlocked = tuple<[op: 62, lease: string]>(oneOf(Op.WorkerBlocked), text);
 /** `[63, lease]` worker -> agent: it goes on (accounting may be over total for a moment; work is never stopped for it). */
 export const workerUnblocked = tuple<[op: 63, lease: string]>(oneOf(Op.WorkerUnblocked), text);
+/** `[64, reason]` worker -> agent: it began the last call that it may run. No new leases; those that it has are asked back. */
+export const workerRetired = tuple<[op: 64, reason: string]>(oneOf(Op.WorkerRetired), text);
 
 /** `[80, job, pid, name, stream, lines]` agent -> driver: output of a worker. `stream` 1 stdout, 2 stderr. */
 export const logs = tuple<[op: 80, job: string, pid: number, name: string, stream: 1 | 2, lines: string[]]>(

@@ -30,6 +30,7 @@ import { encodeThrown } from "../objects/thrown.js";
 import type { Home } from "../home.js";
 import { markPath } from "../submit/cancel-mark.js";
 import { progressOf } from "../why/running.js";
+import { CallLimits } from "./call-limits.js";
 import { IncomingCall, type CallHost } from "./call.js";
 import type { CallRunner } from "./runner.js";
 
@@ -77,7 +78,11 @@ export class Executor implements CallHost {
   private pumpDue = false;
   private leaving = false;
 
-  constructor(private readonly links: ExecutorLinks) {}
+  private readonly limits: CallLimits;
+
+  constructor(private readonly links: ExecutorLinks) {
+    this.limits = new CallLimits(() => links.home());
+  }
 
   serve(inbox: Endpoint): void {
     this.links.runner.serve(inbox);
@@ -217,6 +222,11 @@ export class Executor implements CallHost {
     const lease = this.leases.get(call.lease);
     if (lease === undefined) return;
     lease.queued--;
+    if (!this.limits.admits(loaded.key, call.options?.maxCalls)) {
+      this.drop(call);
+      this.tellIfBlocked(call.lease, lease);
+      return;
+    }
     lease.active++;
     if (lease.told) this.tellResumed(call.lease, lease);
     call.taken = true;
