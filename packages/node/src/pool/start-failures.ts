@@ -1,5 +1,5 @@
 /** Environments whose workers can't be started: not tried again and again for nothing. */
-import { RuntimeEnvError, StingrayError } from "@stingray/protocol";
+import { RuntimeEnvError, type StingrayError } from "@stingray/protocol";
 
 /** As many in a row may fail before there are pauses. */
 const FREE = 3;
