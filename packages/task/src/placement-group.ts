@@ -58,6 +58,9 @@ const LOOK_MS = 10_000;
 const UNKNOWN_MS = 2_000;
 const AGAIN_MS = 100;
 
+/** Groups of this process that are being written down: who asks for names and lists means them, too. */
+const claims = new Set<Promise<void>>();
+
 /**
  * A handle of a placement group: a value that may be passed to tasks and actors. Its resources are reserved as long as
  * it lives, whether handles of it are held or not: until `remove()`, or the end of its job.
@@ -242,7 +245,9 @@ export function placementGroup(
       runtime.home.request(Agent.groupCreate, { spec }, { timeoutMs: CLAIM_DEADLINE_MS }),
     ).then(() => undefined),
   );
-  claimed.catch(() => undefined); // `ready()` tells, and whatever is to run in it
+  // `ready()` tells how it ended, and whatever is to run in it.
+  const over = claimed.catch(() => undefined).then(() => void claims.delete(over));
+  claims.add(over);
   const { strategy, name } = spec;
   return new PlacementGroup(
     { id: spec.group as GroupId, bundles: structuredClone(bundles), strategy, name },
@@ -283,6 +288,7 @@ export async function getPlacementGroup(
   if (typeof name !== "string" || name === "")
     throw new InvalidArgumentError(`getPlacementGroup() takes the name of a group, got ${describe(name)}`);
   const namespace = options.namespace ?? runtime.job.namespace;
+  await Promise.all(claims);
   const view = await runtime.home.request(Agent.groupFind, { name, namespace });
   const { group, strategy } = view;
   return new PlacementGroup({ id: group as GroupId, bundles: view.bundles.map(inOptions), strategy, name });
@@ -293,7 +299,9 @@ export async function getPlacementGroup(
  * @throws NotInitializedError; ConnectionError where no agent can be reached
  */
 export async function listPlacementGroups(): Promise<PlacementGroupInfo[]> {
-  const { groups } = await runtimeFor("listPlacementGroups()").home.request(Agent.groupList, {});
+  const runtime = runtimeFor("listPlacementGroups()");
+  await Promise.all(claims);
+  const { groups } = await runtime.home.request(Agent.groupList, {});
   return groups.flatMap((view) => {
     const { group, name, namespace, strategy, state, bundles, cause } = view;
     if (state === "REMOVED") return [];

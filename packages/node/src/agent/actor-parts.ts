@@ -49,6 +49,8 @@ export function provideActors(provide: t.Provide, get: t.Get): void {
     const peers = of(t.PEERS);
     return new ActorPlacer(of(t.VIEW), of(t.SCHEDULER), {
       ownBid: () => get(t.HEARTBEATS).ownBid(),
+      groups: (group) => get(t.GROUP_BOOK).placement(group),
+      onGroupChange: (listener) => get(t.GROUP_BOOK).onChange(listener),
       host: (entry, reservation) => get(t.ACTOR_HOST).host(entry, entry.revision, reservation),
       offer: async (to, spec, epoch) => {
         try {
@@ -79,7 +81,8 @@ export function provideActors(provide: t.Provide, get: t.Get): void {
       agent,
       node,
       reserveNow: (ask) => get(t.SCHEDULER).reserveNow(ask),
-      missing: (resources) => get(t.ACCOUNT).missing(resources),
+      missing: ({ resources, scheduling }) =>
+        get(t.BUNDLES).accountsFor(scheduling)[0]?.missing(resources) ?? "has no such bundle",
       startActor: async (worker, { spec, epoch, reservation }) => {
         if (reservation === undefined) throw new RuntimeEnvError(`actor ${spec.actor} has no reservation`);
         const { gpus: places } = reservation.allocation;

@@ -24,7 +24,7 @@ export interface HostHooks {
   readonly node: string;
   reserveNow(ask: { job: JobId; shape: Shape; what: string }): Promise<Reservation> | undefined;
   /** Why a shape has no room here now. */
-  missing(resources: Record<string, number>): string;
+  missing(shape: Shape): string;
   /** Sends `worker.startActor`; rejects with what the constructor threw, or when the worker is gone. */
   startActor(worker: ProcessId, incarnation: Incarnation): Promise<void>;
   /** Whether the process still runs and can be reached. */
@@ -72,7 +72,7 @@ export class ActorHost {
       what: describe(spec),
     });
     if (reservation === undefined) {
-      return { accepted: false, reason: this.hooks.missing(spec.placement.resources) || "has no room now" };
+      return { accepted: false, reason: this.hooks.missing(spec.placement) || "has no room now" };
     }
     const { agent, node } = this.hooks;
     const entry = await this.book

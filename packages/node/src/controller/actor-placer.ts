@@ -6,6 +6,7 @@ import {
   rank,
   type Bid,
   type ClusterView,
+  type GroupLookup,
   type LeaseScheduler,
   type Ranked,
   type Reservation,
@@ -19,12 +20,16 @@ import {
   type ProcessId,
   type StingrayError,
 } from "@stingray/protocol";
+import { groupCandidates } from "../groups/actor-candidates.js";
 import type { ActorEntry } from "./actor-book.js";
 import { describe } from "./actor-directory.js";
 import { PlacementWait, type ReasonToWait } from "./placement-wait.js";
 
 export interface PlacerHooks {
   ownBid(): Bid;
+  /** What is known of placement groups, and how to hear when that changes. */
+  readonly groups: GroupLookup;
+  onGroupChange(listener: () => void): () => void;
   /** Host it here; `reservation` may still be on its way. */
   host(entry: ActorEntry, reservation: Promise<Reservation>): void;
   /** Ask another node to host it. Undefined where it does, else why not. */
@@ -33,6 +38,9 @@ export interface PlacerHooks {
   giveUp(entry: ActorEntry, error: StingrayError): void;
   waitsFor(actor: string, why: ReasonToWait): void;
 }
+
+/** How often the bundles of a placement group are looked at again at least, in milliseconds. */
+const LOOK_AGAIN_MS = 250;
 
 /** The search for a place for one claim. */
 interface Search {
@@ -99,15 +107,23 @@ export class ActorPlacer {
   private async search(entry: ActorEntry, signal: AbortSignal, wait: PlacementWait): Promise<void> {
     const { spec } = entry.value;
     const ask = { job: spec.job as JobId, shape: spec.placement, what: describe(spec) };
+    /** Nodes that refused, by the bid that they refused with. */
+    const refused = new Map<NodeId, number>();
     let queued: Promise<Reservation> | undefined;
     const leaveQueue = new AbortController();
     try {
       while (!signal.aborted) {
-        const change = this.nextChange(signal);
+        const change = this.nextChange(spec, signal);
         const ownBid = this.hooks.ownBid();
-        const ranked = rank(spec.placement, [ownBid, ...this.view.nodes()], {
-          random: Math.random,
-        });
+        const others = this.view.nodes();
+        const nodes = { own: ownBid, others, refused };
+        const bound = groupCandidates(spec, describe(spec), nodes, this.hooks.groups, wait.ms);
+        if (bound !== undefined && "waitsFor" in bound) {
+          wait.because(bound.waitsFor);
+          await change;
+          continue;
+        }
+        const ranked = bound?.ranked ?? rank(spec.placement, [ownBid, ...others], { random: Math.random });
         this.checkAffinity(spec, ranked);
         for (const candidate of ranked) {
           if (candidate.fit !== "now") break;
@@ -117,17 +133,24 @@ export class ActorPlacer {
             this.hooks.host(entry, reservation);
             return;
           }
-          this.view.charge(candidate.node, spec.placement.resources);
+          if (bound === undefined) this.view.charge(candidate.node, spec.placement.resources);
+          const bid = others.find(({ node }) => node === candidate.node);
           const refusal = await this.hooks.offer(candidate, spec, entry.revision);
           if (refusal === undefined || signal.aborted) return;
+          refused.set(candidate.node, bid?.sequence ?? 0);
         }
         wait.update(ranked);
         const own = ranked.find((r) => r.node === ownBid.node);
         if (queued === undefined && own !== undefined && own.fit !== "never") {
-          queued = this.scheduler.reserve({ ...ask, signal: leaveQueue.signal });
-          queued.catch(() => undefined);
+          const asked = this.scheduler.reserve({ ...ask, signal: leaveQueue.signal });
+          queued = asked;
+          // A bundle may go while one waits for it, and come back elsewhere.
+          asked.catch(() => {
+            if (bound !== undefined && queued === asked) queued = undefined;
+          });
         }
-        const won = await Promise.race([change, ...(queued === undefined ? [] : [queued])]);
+        const waits = queued === undefined ? [] : [bound === undefined ? queued : queued.catch(() => change)];
+        const won = await Promise.race([change, ...waits]);
         if (won !== undefined && queued !== undefined && !signal.aborted) {
           const reservation = queued;
           queued = undefined;
@@ -154,15 +177,23 @@ export class ActorPlacer {
     }
   }
 
-  /** Resolves with the next bid or departure of another node, or when the search is over. */
-  private nextChange(signal: AbortSignal): Promise<undefined> {
+  /**
+   * Resolves with the next bid or departure of another node, or when the search is over; for an actor that is bound to
+   * a placement group also when one of those changed, and after a while.
+   */
+  private nextChange(spec: ActorSpec, signal: AbortSignal): Promise<undefined> {
     return new Promise((resolve) => {
+      const bound = spec.placement.scheduling?.kind === "group";
       const done = (): void => {
         stop();
+        stopGroups?.();
+        clearTimeout(timer);
         signal.removeEventListener("abort", done);
         resolve(undefined);
       };
       const stop = this.view.onChange(done);
+      const stopGroups = bound ? this.hooks.onGroupChange(done) : undefined;
+      const timer = bound ? setTimeout(done, LOOK_AGAIN_MS).unref() : undefined;
       signal.addEventListener("abort", done, { once: true });
       if (signal.aborted) done();
     });

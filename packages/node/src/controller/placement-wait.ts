@@ -41,8 +41,16 @@ export class PlacementWait implements ReasonToWait {
   update(ranked: readonly Ranked[]): void {
     const nodes = ranked.slice(0, MOST_NODES).map((r) => `${r.node} ${r.reason}`);
     const more = ranked.length > MOST_NODES ? `; and ${ranked.length - MOST_NODES} more` : "";
-    this.reason = `${describe(this.spec)} waits for ${describeShape(this.spec.placement)}: ${nodes.join("; ")}${more}`;
-    this.infeasible = ranked.every((r) => r.fit === "never");
+    this.because(
+      `${nodes.join("; ")}${more}`,
+      ranked.every((r) => r.fit === "never"),
+    );
+  }
+
+  /** It waits for this. */
+  because(why: string, infeasible = false): void {
+    this.reason = `${describe(this.spec)} waits for ${describeShape(this.spec.placement)}: ${why}`;
+    this.infeasible = infeasible;
     const { told } = this;
     if (told === undefined) return;
     const other = told.infeasible !== this.infeasible;

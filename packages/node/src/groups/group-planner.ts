@@ -42,8 +42,9 @@ const COMMIT_WITHIN_MS = 3_500;
 /** Between tries while nothing is heard that could change the outcome, in milliseconds. */
 const FIRST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 500;
-/** A wait shorter than this is not worth a write; reasons that change are written no more often. Milliseconds. */
-const QUIET_MS = 1_000;
+/** A wait shorter than this is not worth a write; reasons that change are written no more often than that. Milliseconds. */
+const QUIET_MS = 200;
+const RETELL_MS = 2_000;
 /** New groups let those that lost bundles go first, for so long after the loss. Milliseconds. */
 const HEAD_START_MS = 1_000;
 
@@ -99,7 +100,7 @@ export class GroupPlanner {
     const began = performance.now();
     /** Nodes that refused, by the bid that they refused with. */
     const refused = new Map<NodeId, number>();
-    let toldAt = began;
+    let tellAt = began + QUIET_MS;
     let pause = FIRST_PAUSE_MS;
     while (!signal.aborted) {
       const entry = this.book.get(group);
@@ -111,8 +112,8 @@ export class GroupPlanner {
         pause = FIRST_PAUSE_MS;
         continue;
       }
-      if (performance.now() - toldAt >= QUIET_MS && !signal.aborted) {
-        toldAt = performance.now();
+      if (performance.now() >= tellAt && !signal.aborted) {
+        tellAt = performance.now() + RETELL_MS;
         const cause = encodeError(new UnschedulableError(reason));
         await this.book.apply(group, { kind: "waits", agent: this.hooks.agent, cause });
       }
