@@ -6,12 +6,13 @@ export { cancel } from "./cancel.js";
 export { context } from "./context.js";
 export { ObjectRef, isObjectRef } from "./objects/object-ref.js";
 export { ObjectRefStream, isObjectRefStream } from "./stream.js";
-export { PlacementGroup, getPlacementGroup, listPlacementGroups, placementGroup } from "./placement-group.js";
+export { getPlacementGroup, listPlacementGroups, placementGroup } from "./groups/api.js";
+export { PlacementGroup } from "./groups/placement-group.js";
 export { remoteFunction } from "./remote-function.js";
 export { callerModule } from "./registry.js";
 export type { PutOptions } from "./put.js";
 export type { Values } from "./get.js";
-export type { PlacementGroupInfo } from "./placement-group.js";
+export type { PlacementGroupInfo } from "./groups/api.js";
 export type { WaitOptions } from "./wait-options.js";
 export type { Context } from "./context.js";
 export type {

@@ -27,7 +27,7 @@ import { RemoteStore } from "./objects/remote-store.js";
 import { Storage } from "./objects/storage.js";
 import { Values, type DecodeContext } from "./objects/values.js";
 import { REF_TAG } from "./objects/object-ref.js";
-import { registerGroups } from "./placement-group.js";
+import { registerGroups } from "./groups/placement-group.js";
 import { processState } from "./process-state.js";
 import { CallTable } from "./submit/calls.js";
 import { Submitter } from "./submit/submitter.js";

@@ -1,6 +1,7 @@
 /** How the parts that have to do with placement groups are put together; called by the composition root. */
-import { Agent as AgentMethods } from "@stingray/protocol";
+import { ActorDiedError, Agent as AgentMethods } from "@stingray/protocol";
 import { BundleBook } from "@stingray/scheduler";
+import { describe } from "../controller/actor-directory.js";
 import { BundleHost } from "../groups/bundle-host.js";
 import { GroupDirectory } from "../groups/group-directory.js";
 import { GroupMender } from "../groups/group-mender.js";
@@ -31,7 +32,18 @@ export function provideGroups(provide: t.Provide, get: t.Get): void {
       agent,
       node,
       close: (concerns, reason) => get(t.SCHEDULER).closeBundles(concerns, reason),
-      killWorker: (worker, reason) => get(t.POOL).kill(worker, reason),
+      killWorker: (worker, reason, forGood) => {
+        const actor = forGood ? get(t.ACTOR_HOST).on(worker)?.spec : undefined;
+        if (actor === undefined) {
+          get(t.POOL).kill(worker, reason);
+          return;
+        }
+        const cause = new ActorDiedError(`${describe(actor)} ended with its placement group: ${reason}`);
+        get(t.ACTOR_DIRECTORY)
+          .end(actor.actor, cause)
+          .catch((error: unknown) => of(t.FAILED)(`end ${describe(actor)}`, error));
+      },
+      worksFor: (worker, job) => get(t.POOL).get(worker)?.env?.job.job === job,
       plan: (entry) => get(t.GROUP_PLANNER).plan(entry),
       changed: () => {
         get(t.SCHEDULER).capacityChanged();

@@ -18,7 +18,10 @@ export interface BundleHostHooks {
   readonly node: NodeId;
   /** Nothing begins in these bundles any more. Returns the workers to be ended. */
   close(concerns: (bundle: Bundle) => boolean, reason: string): ProcessId[];
-  killWorker(worker: ProcessId, reason: string): void;
+  /** `forGood`: an actor on it does not come back elsewhere. */
+  killWorker(worker: ProcessId, reason: string, forGood: boolean): void;
+  /** Whether the worker is one of this job, whose end it has a time of its own for. */
+  worksFor(worker: ProcessId, job: string): boolean;
   /** Another place is to be found for what was lost. */
   plan(entry: GroupEntry): void;
   /** What is free here has changed. */
@@ -75,6 +78,7 @@ export class BundleHost {
       this.close(
         (bundle) => bundle.group === group && (row !== undefined || bundle.state === "committed"),
         `placement group ${group} was removed: ${why}`,
+        (worker, reason) => this.hooks.killWorker(worker, reason, true),
       );
       return;
     }
@@ -94,7 +98,14 @@ export class BundleHost {
 
   /** The job is over: its bundles go, unless their group is detached. */
   endJob(job: string): void {
-    this.close((bundle) => bundle.job === job && !bundle.detached, "job-ended");
+    const reason = `its placement group ended with job ${job}`;
+    this.close(
+      (bundle) => bundle.job === job && !bundle.detached,
+      reason,
+      (worker) => {
+        if (!this.hooks.worksFor(worker, job)) this.hooks.killWorker(worker, reason, true);
+      },
+    );
   }
 
   stop(): void {
@@ -138,9 +149,14 @@ export class BundleHost {
     this.cancel(group, attempt);
   }
 
-  private close(concerns: (bundle: Bundle) => boolean, reason: string): void {
+  private close(
+    concerns: (bundle: Bundle) => boolean,
+    reason: string,
+    end: (worker: ProcessId, reason: string) => void = (worker) =>
+      this.hooks.killWorker(worker, reason, false),
+  ): void {
     if (!this.bundles.all().some((bundle) => bundle.state !== "closing" && concerns(bundle))) return;
-    for (const worker of this.hooks.close(concerns, reason)) this.hooks.killWorker(worker, reason);
+    for (const worker of this.hooks.close(concerns, reason)) end(worker, reason);
     this.hooks.changed();
   }
 }
