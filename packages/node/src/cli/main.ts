@@ -10,6 +10,7 @@ import { terminal, type Output } from "./output.js";
 import type { StartFlags } from "./start-plan.js";
 import type { StatusFlags } from "./status.js";
 import type { StopFlags } from "./stop.js";
+import type { WhyFlags } from "./why.js";
 import { parseAmount, parseBytes, parseLabels, parseResources, parseWhole } from "./values.js";
 
 const OK = 0;
@@ -54,6 +55,7 @@ function build(out: Output, done: (code: number) => void): Command {
   inherit(addStatus(program.command("status"), out, done), program);
   inherit(addMemory(program.command("memory"), out, done), program);
   inherit(addResources(program.command("resources"), out, done), program);
+  inherit(addWhy(program.command("why"), out, done), program);
   program.addHelpText(
     "after",
     `
@@ -63,6 +65,8 @@ Examples:
   stingray start --detach --cpus 8 --labels zone=b
   stingray status
   stingray memory --group-by origin                what is in the object stores, and where it was made
+  stingray why                                     what waits, and for what
+  stingray why d3k1x9q0f7za.17                     why that task has not ended
   stingray stop
 `,
   );
@@ -154,6 +158,23 @@ function addStatus(command: Command, out: Output, done: (code: number) => void):
     .action(async (flags: StatusFlags) => {
       const { showStatus } = await import("./status.js");
       done(await showStatus(flags, runtimeRoot(), out));
+    });
+}
+
+function addWhy(command: Command, out: Output, done: (code: number) => void): Command {
+  return addClusterOptions(addConnectionOptions(command))
+    .description(
+      "Says why a task, or an actor, has not ended: what it waits for, since when, and why no node takes it. " +
+        "Without one: all that waits. Without an address: in what runs on this machine.",
+    )
+    .argument(
+      "[id]",
+      "of a task, of an object that it makes (ObjectRef.id), or of an actor; warnings and stingray why show them",
+    )
+    .option("--json", "as JSON")
+    .action(async (about: string | undefined, flags: WhyFlags) => {
+      const { showWhy } = await import("./why.js");
+      done(await showWhy(about, flags, runtimeRoot(), out));
     });
 }
 

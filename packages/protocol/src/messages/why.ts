@@ -114,11 +114,14 @@ export interface RunningWhy {
   ahead: number;
   /** Since it began; 0 for one that has not. */
   ms: number;
+  /** `waiting`: a task that it has submitted and that has not ended. */
+  awaits?: string | undefined;
 }
 export const runningWhy = record<RunningWhy>({
   state: oneOf("queued", "arguments", "running", "waiting"),
   ahead: uint,
   ms: number,
+  awaits: optional(taskId),
 });
 
 /** The answer of a process about one task. Neither field: it knows nothing of it. */

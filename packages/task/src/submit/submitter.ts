@@ -327,6 +327,11 @@ export class Submitter implements LeasePoolHost {
 
   // -- cancellation ---------------------------------------------------------------------------------------------
 
+  /** What a task of this process has submitted first of what has not ended. */
+  childOf(parent: string): PendingTask | undefined {
+    return this.children.get(parent)?.values().next().value;
+  }
+
   /** All tasks that have not ended. */
   unended(): Iterable<PendingTask> {
     return this.tasks.values();

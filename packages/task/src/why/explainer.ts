@@ -62,8 +62,13 @@ export class Explainer {
   /** All that this process knows of a task: as the one that submitted it, and as the one that runs it. */
   why(task: TaskId): ProcessWhy {
     const answer: ProcessWhy = {};
-    if (ownerOf(task) === this.links.process) answer.task = this.ofSequence(sequenceOf(task));
+    const { process, submitter } = this.links;
+    if (ownerOf(task) === process) answer.task = this.ofSequence(sequenceOf(task));
     for (const progress of this.runners) answer.running ??= progress(task);
+    if (answer.running?.state === "waiting") {
+      const child = submitter.childOf(task);
+      if (child !== undefined) answer.running.awaits = `${process}.${child.sequence}`;
+    }
     return answer;
   }
 
