@@ -76,7 +76,7 @@ describe("a program that asks for leases", () => {
   it("says its level when it changes, gives back what it holds, and at once what nobody wants", () => {
     const log: string[] = [];
     const requester = new Requester("n1", {
-      demand: (kind, want) => log.push(`demand ${kind} ${want}`),
+      demand: (kind, want, got) => log.push(`demand ${kind} ${want} ${got}`),
       giveBack: (lease, node) => log.push(`back ${lease} ${node}`),
       placed: (kind, _ms, remote) => log.push(`placed ${kind} ${remote}`),
     });
@@ -89,8 +89,8 @@ describe("a program that asks for leases", () => {
     requester.granted(2, "l3", "n2");
     requester.end();
     expect(log).to.deep.equal([
-      "demand 2 1",
-      "demand 2 2",
+      "demand 2 1 0",
+      "demand 2 2 0",
       "placed 2 false",
       "placed 2 true",
       "back l3 n2",
@@ -141,7 +141,8 @@ describe("twelve schedulers on one broker", function () {
     const result = await measureSize({ nodes: 12, ...SMALL, idleSeconds: 0.2 }, quiet);
     expect(result.reasons.join("; ")).to.equal("");
     expect([result.placed, result.forgotten]).to.deep.equal([SMALL.requests, 0]);
-    expect([result.end.overcommits, result.end.misplaced, result.end.failed]).to.deep.equal([0, 0, 0]);
+    const { overcommits, misplaced, failed, malformed } = result.end.figures;
+    expect([overcommits, misplaced, failed, malformed]).to.deep.equal([0, 0, 0, 0]);
     expect(result.end.leaks).to.deep.equal([]);
     expect(result.remote).to.be.within(1, SMALL.requests);
     expect((await children()).filter((pid) => !before.includes(pid))).to.deep.equal([]);

@@ -1,6 +1,7 @@
 /** A process that holds a part of the schedulers. It ends with the program that started it. */
 import { Subjects, toError } from "@stingray/protocol";
 import { Instance } from "./instance.js";
+import type { InstanceFigures } from "./instance.js";
 import type {
   EndResult,
   HostMessage,
@@ -33,6 +34,13 @@ function tell(message: HostMessage): void {
 async function start(given: HostSpec): Promise<null> {
   nodes = planNodes(given.nodes);
   const subjects = new Subjects("st", given.cluster);
+  const facts = nodes.map(({ node, agent, total, labels }) => ({
+    node,
+    agent,
+    total,
+    labels,
+    draining: false,
+  }));
   const own = nodes.filter(({ index }) => index % given.processes === given.part);
   for (let i = 0; i < own.length; i += AT_ONCE) {
     const started = own.slice(i, i + AT_ONCE).map((plan) =>
@@ -40,7 +48,7 @@ async function start(given: HostSpec): Promise<null> {
         broker: given.broker,
         subjects,
         plan,
-        nodes,
+        facts,
         placed: (kind, ms, elsewhere) => {
           latencies[kind]?.push(ms);
           placed++;
@@ -95,13 +103,11 @@ async function end({ deadlineMs }: { deadlineMs: number }): Promise<EndResult> {
   const broken = (): string[] =>
     [...instances.values()].filter((one) => !one.isWhole).map((one) => one.describe());
   await until(() => broken().length === 0, deadlineMs);
-  const result: EndResult = { leaks: broken(), surplus: 0, failed: 0, overcommits: 0, misplaced: 0 };
+  const sum: Record<string, number> = {};
   for (const instance of instances.values()) {
-    const figures = instance.figures();
-    for (const name of ["surplus", "failed", "overcommits", "misplaced"] as const)
-      result[name] += figures[name];
+    for (const [name, value] of Object.entries(instance.figures())) sum[name] = (sum[name] ?? 0) + value;
   }
-  return result;
+  return { leaks: broken(), figures: sum as unknown as InstanceFigures };
 }
 
 async function stop(): Promise<null> {

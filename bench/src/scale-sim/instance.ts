@@ -1,12 +1,11 @@
-/** One scheduler of the cluster, without workers: its connection, its account, its view of the others, its programs. */
+/** One scheduler of the cluster, without workers: its connection, its account, its view of the others, its program. */
+import { decodePlain, encodePlain } from "@stingray/broker";
 import { connectBroker } from "@stingray/broker/connect";
 import type { BrokerOptions } from "@stingray/broker/connect";
-import { decodePlain, encodePlain } from "@stingray/broker";
-import { ClusterView, LeaseScheduler, ResourceAccount } from "@stingray/scheduler";
-import type { LeaseEffects } from "@stingray/scheduler";
+import { Bidding } from "@stingray/node/bidding";
+import type { BiddingOptions } from "@stingray/node/bidding";
 import { newWorkerId, type NodeId, type ProcessId, type Subjects } from "@stingray/protocol";
-import { Exchange } from "./exchange.js";
-import type { Connection } from "./exchange.js";
+import { ClusterView, ResourceAccount, type NodeFacts } from "@stingray/scheduler";
 import { HeldBook } from "./held.js";
 import { JOB, KINDS } from "./plan.js";
 import type { NodePlan } from "./plan.js";
@@ -16,58 +15,75 @@ export interface InstanceOptions {
   broker: BrokerOptions;
   subjects: Subjects;
   plan: NodePlan;
-  /** All nodes of the cluster, this one included. */
-  nodes: readonly NodePlan[];
+  /** All nodes of the cluster, this one included, as a table of nodes would tell. */
+  facts: readonly NodeFacts[];
   placed: (kind: number, ms: number, remote: boolean) => void;
 }
 
-/** What goes over the broker beside the scheduling itself: grants to programs and leases that they give back. */
-const Note = { grant: 1, giveBack: 2, failed: 3, pending: 4 } as const;
-type NoteMessage =
-  | [op: typeof Note.grant, kind: number, lease: string, node: string]
-  | [op: typeof Note.giveBack, lease: string]
-  | [op: typeof Note.failed, kind: number, reason: string]
-  | [op: typeof Note.pending, kind: number, reason: string];
+/** What goes over the broker beside the scheduling itself: what programs are told, and the leases that they give back. */
+const Op = { grant: 1, giveBack: 2, failed: 3, pending: 4 } as const;
+type Note =
+  | [op: typeof Op.grant, kind: number, lease: string, node: string]
+  | [op: typeof Op.giveBack, lease: string]
+  | [op: typeof Op.failed, kind: number, reason: string]
+  | [op: typeof Op.pending, kind: number, reason: string];
 
 /** What an instance has to say for itself. */
 export interface InstanceFigures {
+  /** Leases that came when nobody waited for one any more. */
   surplus: number;
+  /** Demands that were refused for good. */
   failed: number;
+  /** Grants by which more was lent than there is. */
   overcommits: number;
+  /** Grants of what the node does not have at all. */
   misplaced: number;
+  calls: number;
+  offers: number;
+  /** Calls and offers that were answered with nothing. */
+  rejections: number;
+  /** News of room that were told. */
+  news: number;
+  heartbeats: number;
+  malformed: number;
 }
 
 export class Instance {
   readonly requester: Requester | undefined;
   private readonly account: ResourceAccount;
   private readonly held: HeldBook;
-  private readonly scheduler: LeaseScheduler;
+  private readonly bidding: Bidding;
   /** What a lease was assigned, until it is granted. */
   private readonly assigned = new Map<string, { resources: Record<string, number>; gpus: number[] }>();
   private readonly idleWorkers: ProcessId[] = [];
-  private readonly view = new ClusterView();
-  private readonly exchange: Exchange;
+  private malformed = 0;
 
   private constructor(
     private readonly o: InstanceOptions,
-    private readonly nc: Connection,
+    private readonly nc: BiddingOptions["connection"],
   ) {
-    const { plan } = o;
+    const { plan, facts } = o;
     this.account = new ResourceAccount({ ...plan.total });
     this.held = new HeldBook(plan.total, plan.labels);
-    this.exchange = new Exchange(nc, o.subjects, plan, this.account, this.view);
-    this.scheduler = new LeaseScheduler({
+    const view = new ClusterView();
+    for (const fact of facts) view.fact(fact);
+    this.bidding = new Bidding({
+      connection: nc,
+      subjects: o.subjects,
       node: plan.node,
+      agent: plan.agent,
       labels: { ...plan.labels },
       account: this.account,
-      view: this.view,
+      view,
+      idleWorkers: () => this.idleWorkers.length,
       effects: this.effects(),
+      onMalformed: () => this.malformed++,
     });
     const { driver } = plan;
     if (driver === undefined) return;
     this.requester = new Requester(plan.node, {
-      demand: (kind, want) => this.demand(driver, kind, want),
-      giveBack: (lease, node) => this.send(node as NodeId, [Note.giveBack, lease]),
+      demand: (kind, want, got) => this.demand(driver, kind, want, got),
+      giveBack: (lease, node) => this.send(node as NodeId, [Op.giveBack, lease]),
       placed: o.placed,
     });
   }
@@ -78,20 +94,12 @@ export class Instance {
     const instance = new Instance(o, nc);
     nc.subscribe(inbox(o.plan.node), {
       callback: (error, message) => {
-        if (!error) instance.receive(decodePlain(message.data) as NoteMessage);
+        if (error === null) instance.receive(decodePlain(message.data) as Note);
       },
     });
-    instance.exchange.start(instance.scheduler);
+    instance.bidding.start();
     await nc.flush();
     return instance;
-  }
-
-  /** Whether all that the node has is free, and nothing is out. */
-  get isWhole(): boolean {
-    const { available, total } = this.account;
-    return (
-      this.held.size === 0 && Object.entries(total).every(([name, amount]) => available[name] === amount)
-    );
   }
 
   get index(): number {
@@ -100,6 +108,14 @@ export class Instance {
 
   get isPlain(): boolean {
     return this.o.plan.kind === "plain";
+  }
+
+  /** Whether all that the node has is free, and nothing is out. */
+  get isWhole(): boolean {
+    const { available, total } = this.account;
+    return (
+      this.held.size === 0 && Object.entries(total).every(([name, amount]) => available[name] === amount)
+    );
   }
 
   /** What is missing at the end, for people. */
@@ -117,50 +133,66 @@ export class Instance {
   }
 
   figures(): InstanceFigures {
+    const { callsMade, offersMade, answered, roomTold, heartbeatsSent } = this.bidding.counters;
     return {
       surplus: this.requester?.surplus ?? 0,
       failed: this.requester?.failed ?? 0,
       overcommits: this.held.overcommits,
       misplaced: this.held.misplaced,
+      calls: callsMade,
+      offers: offersMade,
+      rejections: answered.rejections,
+      news: roomTold,
+      heartbeats: heartbeatsSent,
+      malformed: this.malformed,
     };
   }
 
   async stop(): Promise<void> {
-    this.exchange.stop();
-    this.scheduler.close();
+    this.bidding.stop();
+    this.bidding.scheduler.close();
     await this.nc.close();
   }
 
-  private demand(submitter: ProcessId, kind: number, want: number): void {
-    const { shape } = KINDS[kind] ?? {};
+  private demand(submitter: ProcessId, kind: number, want: number, got: number): void {
+    const shape = KINDS[kind]?.shape;
     if (shape === undefined) return;
-    const { node } = this.o.plan;
-    this.scheduler.demand({ submitter, submitterNode: node, job: JOB, key: String(kind), shape, want });
+    const submitterNode = this.o.plan.node;
+    this.bidding.scheduler.demand({
+      submitter,
+      submitterNode,
+      job: JOB,
+      key: String(kind),
+      shape,
+      want,
+      got,
+    });
+    this.bidding.standing.changed();
   }
 
-  private receive(note: NoteMessage): void {
+  private receive(note: Note): void {
     switch (note[0]) {
-      case Note.grant:
+      case Op.grant:
         return this.requester?.granted(note[1], note[2], note[3]);
-      case Note.giveBack:
+      case Op.giveBack:
         // The account of its own is told first: what the scheduler lends next may come from this.
         this.held.returned(note[1]);
-        this.scheduler.returned(note[1], true);
-        return this.exchange.changed();
-      case Note.failed:
+        this.bidding.scheduler.returned(note[1], true);
+        return this.bidding.standing.changed();
+      case Op.failed:
         return this.requester?.refused(note[1], note[2]);
-      case Note.pending:
+      case Op.pending:
         return this.requester?.waits(note[1], note[2]);
     }
   }
 
   /** To a node; what stays on it goes over no broker, as between the processes of a machine. */
-  private send(node: NodeId, note: NoteMessage): void {
+  private send(node: NodeId, note: Note): void {
     if (node === this.o.plan.node) setImmediate(() => this.receive(note));
     else if (!this.nc.isClosed()) this.nc.publish(inbox(node), encodePlain(note));
   }
 
-  private effects(): LeaseEffects {
+  private effects(): BiddingOptions["effects"] {
     const { node } = this.o.plan;
     return {
       acquireWorker: () => Promise.resolve(this.idleWorkers.pop() ?? newWorkerId()),
@@ -171,17 +203,15 @@ export class Instance {
         const { resources, gpus } = this.assigned.get(lease) ?? { resources: {}, gpus: [] };
         this.assigned.delete(lease);
         this.held.granted(lease, resources, KINDS[kind]?.shape.labels ?? {}, gpus);
-        this.send(homeOf(submitter), [Note.grant, kind, lease, node]);
-        this.exchange.changed();
+        this.send(homeOf(submitter), [Op.grant, kind, lease, node]);
+        this.bidding.standing.changed();
       },
-      fail: (submitter, key, error) =>
-        this.send(homeOf(submitter), [Note.failed, Number(key), error.message]),
-      pending: (submitter, key, reason) => this.send(homeOf(submitter), [Note.pending, Number(key), reason]),
+      fail: (submitter, key, error) => this.send(homeOf(submitter), [Op.failed, Number(key), error.message]),
+      pending: (submitter, key, reason) => this.send(homeOf(submitter), [Op.pending, Number(key), reason]),
       coming: () => undefined,
       // A request holds its lease until its time is over, as a task that runs does.
       revoke: () => undefined,
       lost: () => undefined,
-      offer: this.exchange.offer,
       now: () => performance.now(),
       defer: (ms, fn) => {
         const timer = setTimeout(fn, ms).unref();

@@ -36,7 +36,9 @@ export interface RunResult {
   lastAt: number;
 }
 
-export interface EndResult extends InstanceFigures {
+export interface EndResult {
+  /** Of all nodes of the process together, since their start. */
+  figures: InstanceFigures;
   /** Nodes that had not all their resources back within the deadline. */
   leaks: string[];
 }

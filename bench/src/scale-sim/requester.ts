@@ -3,8 +3,8 @@ import { KINDS } from "./plan.js";
 import type { Arrival } from "./plan.js";
 
 export interface RequesterHost {
-  /** The level of the demand for a kind: so many more leases could be used. */
-  demand(kind: number, want: number): void;
+  /** The level of the demand for a kind: so many more leases could be used than the `got` that have come so far. */
+  demand(kind: number, want: number, got: number): void;
   giveBack(lease: string, node: string): void;
   /** A lease for a request arrived, so many milliseconds after the time at which that was to be made. */
   placed(kind: number, ms: number, remote: boolean): void;
@@ -25,6 +25,7 @@ export class Requester {
   failed = 0;
   private readonly queues = KINDS.map((): Wanted[] => []);
   private readonly wanted = KINDS.map(() => 0);
+  private readonly got = KINDS.map(() => 0);
   private readonly held = new Map<string, { node: string; timer: NodeJS.Timeout }>();
   private readonly reasons = KINDS.map(() => "");
 
@@ -41,6 +42,7 @@ export class Requester {
 
   granted(kind: number, lease: string, node: string): void {
     if (this.held.has(lease)) return;
+    this.got[kind] = (this.got[kind] ?? 0) + 1;
     if ((this.wanted[kind] ?? 0) > 0) this.wanted[kind] = (this.wanted[kind] ?? 0) - 1; // the agent counts it off, too
     const first = this.queues[kind]?.shift();
     if (first === undefined) {
@@ -100,6 +102,6 @@ export class Requester {
     const want = Math.min(this.queues[kind]?.length ?? 0, MAX_WANT);
     if (want === this.wanted[kind]) return;
     this.wanted[kind] = want;
-    this.host.demand(kind, want);
+    this.host.demand(kind, want, this.got[kind] ?? 0);
   }
 }

@@ -57,6 +57,10 @@ const FIGURES: readonly Figure[] = [
     unit: "messages",
     of: perPlacement((load) => load.inMessages),
     level: true,
+    note: ({ end: { figures }, placed }) => {
+      const each = (count: number): number => round4(count / Math.max(1, placed));
+      return `among them ${each(figures.calls)} calls and ${each(figures.offers)} offers, of which ${each(figures.rejections)} came to nothing, and ${each(figures.news)} news of room`;
+    },
   },
   {
     name: "messages delivered per placement",
@@ -120,7 +124,7 @@ const FIGURES: readonly Figure[] = [
   {
     name: "grants beyond what there is",
     unit: "grants",
-    of: ({ end }) => end.overcommits + end.misplaced,
+    of: ({ end: { figures } }) => figures.overcommits + figures.misplaced,
     target: 0,
   },
   {
@@ -133,10 +137,11 @@ const FIGURES: readonly Figure[] = [
   {
     name: "leases that nobody had use for",
     unit: "leases",
-    of: ({ end }) => end.surplus,
-    note: ({ end, broker }) =>
+    of: ({ end }) => end.figures.surplus,
+    note: ({ end: { figures }, broker }) =>
       [
-        end.failed > 0 ? `${end.failed} demands were refused for good` : "",
+        figures.failed > 0 ? `${figures.failed} demands were refused for good` : "",
+        figures.malformed > 0 ? `${figures.malformed} messages could not be read` : "",
         broker.slowConsumers > 0
           ? `the broker cut ${broker.slowConsumers} connections that did not read`
           : "",

@@ -6,6 +6,7 @@ import { startMonitoredBroker } from "./broker.js";
 import type { BrokerFigures, MonitoredBroker } from "./broker.js";
 import { Fleet } from "./fleet.js";
 import type { EndResult, RunResult } from "./ipc.js";
+import type { InstanceFigures } from "./instance.js";
 import { residentBytes, totalCpuMs } from "./load.js";
 import { KINDS } from "./plan.js";
 import { mean } from "../stats.js";
@@ -42,7 +43,7 @@ export interface SizeResult {
   remote: number;
   forgotten: number;
   reasons: string[];
-  end: Omit<EndResult, "leaks"> & { leaks: string[] };
+  end: EndResult;
   /** Of the use of CPUs over plain nodes, in the second half of the run: means over moments, each from 0. */
   evenness: { mean: number; variation: number; maxToMean: number };
   broker: BrokerFigures;
@@ -116,13 +117,7 @@ export async function measureSize(
     remote: sum((result) => result.remote),
     forgotten: sum((result) => result.forgotten),
     reasons: results.flatMap((result) => result.reasons),
-    end: {
-      leaks: ends.flatMap((one) => one.leaks),
-      surplus: ends.reduce((all, one) => all + one.surplus, 0),
-      failed: ends.reduce((all, one) => all + one.failed, 0),
-      overcommits: ends.reduce((all, one) => all + one.overcommits, 0),
-      misplaced: ends.reduce((all, one) => all + one.misplaced, 0),
-    },
+    end: { figures: addUp(ends.map(({ figures }) => figures)), leaks: ends.flatMap(({ leaks }) => leaks) },
     evenness: evennessOf(samples),
     broker: brokerFigures,
     hostsMemory: memory.reduce((all, one) => all + one, 0),
@@ -151,6 +146,13 @@ async function measureLoad(broker: MonitoredBroker, fleet: Fleet, work: () => Pr
     hostsCpu: (after.hosts - before.hosts) / 1000 / seconds,
     brokerCpu: (after.broker - before.broker) / 1000 / seconds,
   };
+}
+
+function addUp(figures: readonly InstanceFigures[]): InstanceFigures {
+  const sum: Record<string, number> = {};
+  for (const one of figures)
+    for (const [name, value] of Object.entries(one)) sum[name] = (sum[name] ?? 0) + value;
+  return sum as unknown as InstanceFigures;
 }
 
 /** Means over the moments of what each of them shows. */

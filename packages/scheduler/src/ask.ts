@@ -1,6 +1,7 @@
 /** One thing that is asked for: a demand of a submitter here, an offer of another node, or a reservation. */
 import type { JobId, NodeId, PendingNotice, ProcessId, Shape, StingrayError } from "@stingray/protocol";
 import { Resources } from "./amounts.js";
+import { GivenLeases } from "./given.js";
 import { LabelSelector } from "./labels.js";
 import { callClass, classesNeeded } from "./classes.js";
 import type { Lease } from "./lease-book.js";
@@ -16,16 +17,6 @@ export interface AskOwner {
   failed(error: StingrayError): void;
 }
 
-/** Leases that another node promised to grant. They may still be on their way, and end if it dies. */
-interface RemotePromise {
-  readonly node: NodeId;
-  readonly count: number;
-  readonly leases: readonly string[];
-  readonly at: number;
-  /** A level that came after it did not know of it yet. */
-  hold: boolean;
-}
-
 export interface AskOptions {
   kind: "demand" | "offer" | "reserve";
   job: JobId;
@@ -34,6 +25,8 @@ export interface AskOptions {
   key: string;
   shape: Shape;
   want: number;
+  /** Leases of this key that had reached the submitter when it asked. Default 0. */
+  got?: number | undefined;
   owner: AskOwner;
   /** Of reservations: whom it is for. */
   what?: string | undefined;
@@ -88,7 +81,7 @@ export class Ask {
   readonly refused = new Map<NodeId, number>();
   /** Nodes that have an offer of it. */
   readonly asking = new Set<NodeId>();
-  #promises: RemotePromise[] = [];
+  readonly #given: GivenLeases;
 
   /** @throws InvalidOptionError for bad amounts or selectors. */
   constructor(o: AskOptions) {
@@ -101,6 +94,7 @@ export class Ask {
     this.what = o.what;
     this.owner = o.owner;
     this.want = o.want;
+    this.#given = new GivenLeases(o.got ?? 0);
     this.need = Resources.from(o.shape.resources);
     this.selector = new LabelSelector(o.shape.labels);
     this.env = envKey(o.job, o.shape);
@@ -125,37 +119,37 @@ export class Ask {
   }
 
   /** How many are neither granted nor under way. */
-  open(now: number, holdMs: number): number {
-    let promised = 0;
-    for (const p of this.#promises) if (p.hold && now - p.at < holdMs) promised += p.count;
-    return this.closed ? 0 : Math.max(0, this.want - this.starting - this.offered - promised);
+  get open(): number {
+    return this.closed ? 0 : Math.max(0, this.want - this.starting - this.offered);
   }
 
-  /** The submitter said its level again. It may not have seen yet what other nodes promised a moment ago. */
-  level(want: number): void {
-    this.want = want;
-    for (const p of this.#promises) p.hold = true;
+  /** The submitter said its level again, and how many leases of this key have reached it; what it can't know is off. */
+  level(want: number, got: number | undefined): void {
+    this.#given.seen(got, this.offered);
+    this.want = Math.max(0, want - this.#given.unseen);
+  }
+
+  /** One of it was granted here. */
+  granted(now: number): void {
+    this.want = Math.max(0, this.want - 1);
+    if (this.kind === "demand") this.#given.here(now);
   }
 
   /** Another node will grant so many of it straight to the submitter. */
   promised(node: NodeId, count: number, now: number, leases: readonly string[] = []): void {
-    this.want = Math.max(0, this.want - count);
+    this.want = Math.max(0, this.want - this.#given.elsewhere(node, count, now, leases));
     this.waitingSince = undefined;
     this.moved();
     this.told = undefined;
-    this.#promises.push({ node, count, leases, at: now, hold: false });
     for (const lease of leases) this.owner.coming?.(lease, true);
   }
 
-  /** The node is dead: what it promised and may not have granted is wanted again (too many do no harm). */
+  /** The node is dead: what it promised and may not have granted is wanted again. */
   nodeGone(node: NodeId): void {
     this.refused.delete(node);
-    for (const p of this.#promises) {
-      if (p.node !== node) continue;
-      if (!p.hold) this.want += p.count;
-      for (const lease of p.leases) this.owner.coming?.(lease, false);
-    }
-    this.#promises = this.#promises.filter((p) => p.node !== node);
+    const { again, leases } = this.#given.nodeGone(node);
+    this.want += again;
+    for (const lease of leases) this.owner.coming?.(lease, false);
   }
 
   /** Where to knock: at each in turn, so that all learn that it waits. */
@@ -167,13 +161,12 @@ export class Ask {
 
   /** Forgets promises that must have arrived. True while some are left. */
   prune(now: number, promiseMs: number): boolean {
-    this.#promises = this.#promises.filter((p) => now - p.at < promiseMs);
-    return this.#promises.length > 0;
+    return this.#given.prune(now, promiseMs);
   }
 
   /** Nothing of it is left to do, here or on its way from another node. */
   isServed(): boolean {
-    return this.want === 0 && this.starting === 0 && this.offered === 0 && this.#promises.length === 0;
+    return this.want === 0 && this.starting === 0 && this.offered === 0 && !this.#given.isRemote;
   }
 
   /** The same shape for all purposes? */

@@ -159,7 +159,7 @@ export class Engine {
   #round(): void {
     const now = this.parts.effects.now();
     this.parts.bundles.settle();
-    const isOpen = (ask: Ask): boolean => ask.open(now, this.parts.limits.promiseHoldMs) > 0;
+    const isOpen = (ask: Ask): boolean => ask.open > 0;
     this.#chooseHolder(isOpen, now);
     this.asks.serve(isOpen, (ask) => this.#serve(ask));
     const waiting: Ask[] = [];

@@ -241,7 +241,7 @@ export class LeaseBook {
     lease.worker = worker;
     this.workers.attach(worker, lease);
     ask.starting--;
-    ask.want = Math.max(0, ask.want - 1);
+    ask.granted(this.effects.now());
     ask.owner.granted(lease);
   }
 

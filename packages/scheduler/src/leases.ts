@@ -70,7 +70,7 @@ export class LeaseScheduler {
   demand(d: Demand): void {
     const known = this.#engine.demandOf(d.submitter, d.key);
     if (d.want > 0 && known !== undefined && known.job === d.job && known.sameShape(d.shape)) {
-      known.level(d.want);
+      known.level(d.want, d.got);
       this.#engine.book.trim(known, known.want);
     } else {
       if (known !== undefined) this.#engine.close(known);
@@ -303,7 +303,7 @@ export class LeaseScheduler {
   #open(d: Demand): void {
     let ask: Ask;
     try {
-      ask = this.#askOf("demand", d, d.want);
+      ask = this.#askOf("demand", d, d.want, d.got);
     } catch (thrown) {
       const cause = toError(thrown);
       const error = cause instanceof StingrayError ? cause : new StingrayError(cause.message, { cause });
@@ -313,7 +313,7 @@ export class LeaseScheduler {
     this.#engine.add(ask);
   }
 
-  #askOf(kind: "demand" | "offer", d: Omit<Demand, "want">, want: number): Ask {
+  #askOf(kind: "demand" | "offer", d: Omit<Demand, "want" | "got">, want: number, got?: number): Ask {
     const { submitter, job, key, shape } = d;
     const { effects } = this.#o;
     const owner: AskOwner = {
@@ -332,7 +332,7 @@ export class LeaseScheduler {
     if (kind === "demand" && shape.scheduling?.kind === "spread") {
       owner.coming = (lease, coming) => effects.coming({ submitter, key, lease, coming });
     }
-    const ask = new Ask({ kind, job, process: submitter, key, shape, want, owner });
+    const ask = new Ask({ kind, job, process: submitter, key, shape, want, got, owner });
     return ask;
   }
 

@@ -21,10 +21,12 @@ export interface Demand {
   key: string;
   shape: Shape;
   want: number;
+  /** How many leases of this key had reached the submitter when it said so. Default: all that were given. */
+  got?: number | undefined;
 }
 
 /** A demand that another agent could not serve itself: `count` leases, to be granted now or refused. */
-export interface OfferedDemand extends Omit<Demand, "want"> {
+export interface OfferedDemand extends Omit<Demand, "want" | "got"> {
   count: number;
   /** Whose offer it is; it need not be told of itself. */
   askerNode?: NodeId | undefined;
@@ -144,8 +146,6 @@ export interface LeaseLimits {
   claimRoomMs: number;
   /** How long a remote grant may take to reach the submitter; if the node dies before, it is asked for again. Default 35,000. */
   promiseMs: number;
-  /** A level that comes so soon after a remote grant is taken not to know of it yet. Default 300. */
-  promiseHoldMs: number;
 }
 
 /** The limits for a node with so many CPUs. */
@@ -171,7 +171,6 @@ export function defaultLimits(cpus: number, given: Partial<LeaseLimits> = {}): L
     claimMs: 3_000,
     claimRoomMs: 300,
     promiseMs: 35_000,
-    promiseHoldMs: 300,
     ...given,
     maxWorkers,
   };

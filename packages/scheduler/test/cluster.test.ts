@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { newJobId, UnschedulableError, type Shape } from "@stingray/protocol";
+import { newDriverId, newJobId, UnschedulableError, type Shape } from "@stingray/protocol";
 import { Submitter } from "./support/submitter.js";
 import { World, type SimNode } from "./support/world.js";
 
@@ -33,6 +33,33 @@ describe("LeaseSchedulers of several nodes", () => {
     await world.clock.advance(200);
     expect([...nodesOf(s).values()]).to.deep.equal([2, 2, 2]);
     await world.clock.until("all done", () => s.done === 12);
+  });
+
+  it("serves a demand that is said again while leases are on their way at once, and gives no lease twice", async () => {
+    const home = world.node({ total: { x: 1 } });
+    world.node({ total: { CPU: 64 } });
+    await start(world.nodes);
+    const [submitter, job] = [newDriverId(), newJobId()];
+    const waiting: number[] = [];
+    let [got, surplus, longest] = [0, 0, 0];
+    world.listeners.set(submitter, {
+      granted: ({ node, lease }) => {
+        got++;
+        const since = waiting.shift();
+        if (since === undefined) surplus++;
+        else longest = Math.max(longest, world.clock.now() - since);
+        world.clock.defer(20, () => node.scheduler.returned(lease, true));
+      },
+    });
+    for (let i = 0; i < 200; i++) {
+      waiting.push(world.clock.now());
+      const demand = { submitter, job, key: "k", shape: cpu, want: waiting.length, got };
+      world.clock.defer(1, () => home.scheduler.demand({ submitterNode: home.node, ...demand }));
+      await world.clock.advance(world.random() * 4);
+    }
+    await world.clock.advance(50);
+    expect([waiting.length, got, surplus]).to.deep.equal([0, 200, 0]);
+    expect(longest).to.be.below(4 * world.latencyMs + 1);
   });
 
   it("spreads when asked to", async () => {

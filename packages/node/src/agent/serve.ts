@@ -118,7 +118,7 @@ function serveLeases(get: t.Get): void {
   const isOver = (job: string, process: ProcessId): boolean =>
     get(t.JOBS).isOver(job) && get(t.ACTOR_HOST).on(process)?.spec.detached !== true;
 
-  inbox.on(Op.LeaseDemand, leaseDemand, ([, job, key, shape, want], channel) => {
+  inbox.on(Op.LeaseDemand, leaseDemand, ([, job, key, shape, want, got], channel) => {
     const submitter = from(channel);
     peers.note(submitter, channel.peer.node);
     if (want > 0 && isOver(job, submitter)) {
@@ -127,7 +127,7 @@ function serveLeases(get: t.Get): void {
       return;
     }
     const submitterNode = channel.peer.node;
-    scheduler.demand({ submitter, submitterNode, job: job as JobId, key, shape, want });
+    scheduler.demand({ submitter, submitterNode, job: job as JobId, key, shape, want, got });
     get(t.HEARTBEATS).changed();
   });
   inbox.serve(AgentMethods.nodeSetResource, ({ name, amount }) => {

@@ -79,16 +79,13 @@ export const shapeSpec = record<Shape>({
 });
 
 /**
- * `[50, job, key, shape, want]` submitter -> its agent: I could use `want` more leases of this shape than I hold.
- * `key` is the submitter's own name of the shape, echoed in every answer.
+ * `[50, job, key, shape, want, got?]` submitter -> its agent: I could use `want` more leases of this shape than I hold.
+ * `key` is the submitter's own name of the shape, echoed in every answer. `got` is how many leases of this key have
+ * reached it so far: those that were granted and are still on their way are not meant.
  */
-export const leaseDemand = tuple<[op: 50, job: string, key: string, shape: Shape, want: number]>(
-  oneOf(Op.LeaseDemand),
-  jobId,
-  text,
-  shapeSpec,
-  uint,
-);
+export const leaseDemand = tuple<
+  [op: 50, job: string, key: string, shape: Shape, want: number, got?: number | undefined]
+>(oneOf(Op.LeaseDemand), jobId, text, shapeSpec, uint, optional(uint));
 export type LeaseDemand = Checked<typeof leaseDemand>;
 
 /** `[51, lease, workerUsable]` submitter -> granting agent: the worker is free. An unknown lease is no error. */

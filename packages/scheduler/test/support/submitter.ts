@@ -84,9 +84,18 @@ export class Submitter {
     const { id, job, key, shape } = this;
     this.#told = this.todo;
     const want = this.todo;
+    const got = this.#granted.size;
     this.world.send(() => {
       if (this.home.alive && !this.gone) {
-        this.home.scheduler.demand({ submitter: id, submitterNode: this.home.node, job, key, shape, want });
+        this.home.scheduler.demand({
+          submitter: id,
+          submitterNode: this.home.node,
+          job,
+          key,
+          shape,
+          want,
+          got,
+        });
       }
     });
   }

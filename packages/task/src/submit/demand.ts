@@ -5,16 +5,18 @@ const REPEAT_MS = 5_000;
 
 export class DemandLevel {
   private said = 0;
+  /** Leases that came, since ever. */
+  private got = 0;
   private due = false;
   private timer: NodeJS.Timeout | undefined;
 
   /**
    * @param want how many more workers would be of use now
-   * @param say tells the agent
+   * @param say tells the agent, and how many have come so far: it may have granted more, which are on their way
    */
   constructor(
     private readonly want: () => number,
-    private readonly say: (want: number) => void,
+    private readonly say: (want: number, got: number) => void,
   ) {}
 
   /** Once per turn, after everything that this turn submits or answers. */
@@ -31,12 +33,13 @@ export class DemandLevel {
     const want = this.want();
     if (want === this.said) return;
     this.said = want;
-    this.say(want);
+    this.say(want, this.got);
     if (want > 0) this.repeatLater();
   }
 
   /** A worker came; the agent counts it off, too. */
   granted(): void {
+    this.got++;
     if (this.said > 0) this.said--;
   }
 

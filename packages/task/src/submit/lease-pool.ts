@@ -91,7 +91,8 @@ export class LeasePool {
     if (queue === undefined) {
       queue = new ShapeQueue(key, shape, {
         send: (task, lease) => this.host.send(task, lease),
-        demand: (k, s, want) => this.links.home().send([Op.LeaseDemand, this.links.job().job, k, s, want]),
+        demand: (k, s, want, got) =>
+          this.links.home().send([Op.LeaseDemand, this.links.job().job, k, s, want, got]),
         giveBack: (lease, usable) => this.giveBack(lease, usable),
         takeBack: (lease) => lease.channel.send([Op.TaskTakeBack, lease.id]),
       });

@@ -21,7 +21,7 @@ const MAX_WANT = 256;
 export interface ShapeQueueHost {
   /** Sends a task to a leased worker. False where nothing was sent: an argument is an error, or has to be waited for again. */
   send(task: PendingTask, lease: Lease): boolean;
-  demand(key: string, shape: Shape, want: number): void;
+  demand(key: string, shape: Shape, want: number, got: number): void;
   giveBack(lease: Lease, usable: boolean): void;
   /** Asks the worker for what it has not begun. */
   takeBack(lease: Lease): void;
@@ -56,7 +56,7 @@ export class ShapeQueue {
   ) {
     this.level = new DemandLevel(
       () => this.want(),
-      (want) => this.host.demand(key, shape, want),
+      (want, got) => this.host.demand(key, shape, want, got),
     );
     if (shape.scheduling?.kind === "spread") this.coming = new Announced(() => this.pump());
   }
