@@ -61,13 +61,13 @@ function waitingCallsOf(process: ProcessId, client: ActorClient): WaitingTasks |
   const [first, ...others] = client.calls.unsent();
   if (first === undefined) return undefined;
   const names = new Set([first, ...others].map(({ method }) => `${client.className}.${method}`));
-  const { state, waitReason } = client.current;
+  const { state } = client.current;
   const reason =
     state.kind === "alive"
       ? first.argumentsReady
         ? undefined
         : `its first call waits for its arguments`
-      : `actor ${client.className} (${client.id}) is ${state.kind}${waitReason === undefined ? "" : `: ${waitReason}`}`;
+      : `actor ${client.className} (${client.id}) is ${state.kind}`;
   return {
     phase: first.argumentsReady ? "queued" : "waiting",
     count: others.length + 1,

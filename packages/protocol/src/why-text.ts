@@ -45,7 +45,7 @@ function describeActor({ actor }: TaskWhy): string {
   const { className, actor: id, state, reason } = actor;
   const who = `actor ${className} (${id})`;
   if (state === "alive") return `waits for the calls of ${who} before it`;
-  return `waits for ${who}, which is ${state}${reason === undefined ? "" : `: ${reason}`}`;
+  return reason === undefined ? `waits for ${who}, which is ${state}` : `waits for its actor: ${reason}`;
 }
 
 function describeSent({ at, phaseMs, actor }: TaskWhy): string {

@@ -28,7 +28,7 @@ export function pendingOf(
     all.push({
       shape: spec.placement.resources,
       count: 1,
-      reason: wait.reason,
+      reason: wait.why,
       waitingMs: Math.round(wait.ms),
       job: spec.job,
       actor: describe(spec),

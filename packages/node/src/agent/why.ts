@@ -131,7 +131,7 @@ export async function waitsHere(parts: WhyParts): Promise<AgentWaits> {
     }),
   );
   for (const { spec, wait } of parts.placer.waiting()) {
-    const { reason, infeasible, ms } = wait;
+    const { why: reason, infeasible, ms } = wait;
     const { actor, placement: shape } = spec;
     waits.actors.push({ actor, what: describe(spec), shape, reason, ms, infeasible });
   }
@@ -165,7 +165,7 @@ function actorWhy(parts: WhyParts, { value }: ActorEntry): ActorWhy {
   if (cause !== undefined) why.cause = cause.message;
   const search = parts.placer.waiting().find((one) => one.spec.actor === spec.actor);
   if (search !== undefined) {
-    const { reason, infeasible, ms } = search.wait;
+    const { why: reason, infeasible, ms } = search.wait;
     why.wait = { want: 1, waitingMs: ms, reason, infeasible, trail: [], ...fitsOf(parts, spec.placement) };
   }
   return why;

@@ -24,10 +24,10 @@ export function describeWaits({ cluster, servers, nodes }: ClusterWaits): string
     const { processes, actors, silent } = one.answer;
     for (const { process, job, tasks } of processes)
       for (const group of tasks) entries.push({ ms: group.ms, text: describeGroup(group, process, job) });
-    for (const { actor, reason, ms, infeasible } of actors)
+    for (const { actor, what, shape, reason, ms, infeasible } of actors)
       entries.push({
         ms,
-        text: `${reason}${infeasible ? ` (${INFEASIBLE})` : ""}\n    for ${showAge(ms)}; more: stingray why ${actor}`,
+        text: `${what} waits for a place with ${describeShape(shape)}: ${reason}${infeasible ? ` (${INFEASIBLE})` : ""}\n    for ${showAge(ms)}; more: stingray why ${actor}`,
       });
     for (const process of silent)
       remarks.push(
@@ -48,9 +48,10 @@ const INFEASIBLE = "INFEASIBLE: no node could ever do it";
 
 function describeGroup(group: WaitingTasks, process: string, job: string | undefined): string {
   const { count, names, example, ms, phase, shape, reason, infeasible } = group;
+  const call = phase === "queued" && shape === undefined;
   const shown = names.slice(0, MOST_NAMES).join(", ");
   const more = names.length > MOST_NAMES ? ` and ${names.length - MOST_NAMES} more` : "";
-  const what = `${showCount(count, "task")} (${shown}${more})`;
+  const what = `${showCount(count, call ? "call" : "task")} (${shown}${more})`;
   const verb = count === 1 ? "waits" : "wait";
   const state: Record<WaitingTasks["phase"], string> = {
     waiting: `${verb} for arguments`,

@@ -16,6 +16,9 @@ import type { ProcessState, WhyStep, WhyTrace } from "./why-trace.js";
 const MOST_NODES = 10;
 const MOST_TRIED = 10;
 
+/** Which does not, and why, is listed with it. */
+const NO_NODE = "no node of the cluster could ever have it";
+
 export function describeTrace({ steps, silent }: WhyTrace): string {
   const blocks = steps.map((step, i) => (i === 0 ? describeStep(step) : `\nand that: ${describeStep(step)}`));
   if (silent.length > 0) {
@@ -42,7 +45,7 @@ function describeStep(step: WhyStep): string {
     ]);
   }
   if (demand !== undefined) facts.push(["demand", describeDemand(demand)]);
-  if (task.attempts !== 1 && task.phase !== "ended")
+  if (task.attempt > 1)
     facts.push(["attempt", `${task.attempt}${task.attempts < 0 ? "" : ` of at most ${task.attempts}`}`]);
   for (const { agoMs, message } of task.failures) facts.push(["failed", `${showAge(agoMs)} ago: ${message}`]);
   const lines = [`${describeHead(step, about)}.`, facts.length === 0 ? "" : indented(table(facts))];
@@ -57,10 +60,10 @@ function describeHead({ task, demand, runner, running }: WhyStep, about: string)
   const what = task.name === "" ? `${kind} ${about}` : `${kind} ${about} (${task.name})`;
   const { queue } = task;
   if (task.phase === "queued" && queue !== undefined && demand !== undefined && demand.reason !== "")
-    return `${what} waits for a worker with ${describeShape(queue.shape)}: ${demand.reason}`;
+    return `${what} waits for a worker with ${describeShape(queue.shape)}: ${demand.infeasible ? NO_NODE : demand.reason}`;
   if (task.phase !== "sent" || task.at === undefined || runner === undefined)
     return what + describeTask(task).slice(task.name === "" ? `task ${task.task}`.length : task.name.length);
-  const where = `${describeProcess(runner)}`;
+  const where = describeProcess(runner);
   if (runner.state === "silent")
     return `${what} is in process ${where}, which does not answer: it may be in a loop that never yields, or stopped`;
   if (runner.state !== "here") return `${what} was sent to process ${where}`;
@@ -117,7 +120,8 @@ function describeActor(actor: ActorWhy): string {
   let head: string;
   let places: string[] = [];
   if (wait !== undefined) {
-    head = `${who} is ${state} and waits for a place: ${wait.reason}`;
+    const why = wait.infeasible ? NO_NODE : wait.reason;
+    head = `${who} is ${state}: it waits for a place with ${describeShape(placement)}: ${why}`;
     facts.push(["waits", `for ${showAge(wait.waitingMs)}`]);
     places = describePlaces(wait, placement);
   } else if (state === "ALIVE")
@@ -132,7 +136,7 @@ function describeActor(actor: ActorWhy): string {
 
 function describeDemand({ want, waitingMs, infeasible }: DemandWhy): string {
   const since = waitingMs > 0 ? `, for ${showAge(waitingMs)}` : "";
-  return `${showCount(want, "worker")} asked for${since}${infeasible ? "; INFEASIBLE: no node could ever do it" : ""}`;
+  return `${showCount(want, "worker")} asked for${since}${infeasible ? "; INFEASIBLE" : ""}`;
 }
 
 /** What the nodes say, what was tried, and what can be done. */

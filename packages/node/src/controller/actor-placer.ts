@@ -91,7 +91,7 @@ export class ActorPlacer {
   }
 
   /** Those that wait for a place, and why. */
-  waiting(): { spec: ActorSpec; wait: Pick<PlacementWait, "ms" | "reason" | "infeasible"> }[] {
+  waiting(): { spec: ActorSpec; wait: Pick<PlacementWait, "ms" | "why" | "infeasible"> }[] {
     return [...this.running.values()];
   }
 

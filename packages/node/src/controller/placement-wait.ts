@@ -10,6 +10,7 @@ const AGAIN_MS = 10_000;
 const MOST_NODES = 5;
 
 export interface ReasonToWait {
+  /** Who waits for what, and why. */
   readonly reason: string;
   /** No node that is known could ever host it. */
   readonly infeasible: boolean;
@@ -18,6 +19,8 @@ export interface ReasonToWait {
 /** The wait of one claim, from its creation to `end`. */
 export class PlacementWait implements ReasonToWait {
   reason = "it waits for a node";
+  /** Why alone: what each node has to say to it. */
+  why = "nothing was heard of any node yet";
   infeasible = false;
   private readonly since = performance.now();
   private readonly first: NodeJS.Timeout;
@@ -39,7 +42,7 @@ export class PlacementWait implements ReasonToWait {
 
   /** No node takes it now: this is what they look like. */
   update(ranked: readonly Ranked[]): void {
-    const nodes = ranked.slice(0, MOST_NODES).map((r) => `${r.node} ${r.reason}`);
+    const nodes = ranked.slice(0, MOST_NODES).map((r) => `node ${r.node} ${r.reason}`);
     const more = ranked.length > MOST_NODES ? `; and ${ranked.length - MOST_NODES} more` : "";
     this.because(
       `${nodes.join("; ")}${more}`,
@@ -49,6 +52,7 @@ export class PlacementWait implements ReasonToWait {
 
   /** It waits for this. */
   because(why: string, infeasible = false): void {
+    this.why = why;
     this.reason = `${describe(this.spec)} waits for ${describeShape(this.spec.placement)}: ${why}`;
     this.infeasible = infeasible;
     const { told } = this;
