@@ -2,6 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { expect } from "chai";
 import { availableResources, cancel, get, nodes } from "stingray";
+import * as nesting from "./fixtures/nesting.js";
 import * as tasks from "./fixtures/tasks.js";
 import { TestCluster, eventually } from "./support/actor-cluster.js";
 import { objectBytes } from "./support/object-bytes.js";
@@ -25,9 +26,16 @@ describe("many tasks", function () {
     }, "everything is given back"),
   );
 
-  it("nest 200 deep on two processors", async () => {
-    expect(await get(tasks.depth.remote(200))).to.equal(200);
-    for (const node of await nodes()) expect(node.workers).to.be.at.most(24);
+  it("nest 1,000 deep on two processors, in few processes", async function () {
+    this.timeout(60_000);
+    expect(await get(tasks.depth.remote(1_000))).to.equal(1_000);
+    for (const node of await nodes()) expect(node.workers).to.be.at.most(8);
+  });
+
+  it("nest as deep when they should not share a process, in some more", async function () {
+    this.timeout(60_000);
+    expect(await get(nesting.depthAlone.remote(200))).to.equal(200);
+    for (const node of await nodes()) expect(node.workers).to.be.at.most(16);
   });
 
   it("nest in the form of a tree", async () => {
@@ -39,9 +47,14 @@ describe("many tasks", function () {
     expect(await get(refs)).to.deep.equal(Array.from({ length: 2_000 }, (_, i) => 2 * i));
   });
 
-  it("fan out inside tasks", async () => {
-    const sums = await get(Array.from({ length: 4 }, () => tasks.fan.remote(200)));
-    expect(sums).to.deep.equal([20_100, 20_100, 20_100, 20_100]);
+  it("fan out inside tasks: 10,000 from one, 100 from each of 100, and 100 from those of two", async () => {
+    const [wide, tree, sums] = await get([
+      nesting.fan.remote(10_000),
+      nesting.tree.remote(100, 100),
+      nesting.sumOf.remote([100, 100]),
+    ]);
+    expect([wide, tree, sums]).to.deep.equal([10_000, 10_000, 200]);
+    for (const node of await nodes()) expect(node.workers).to.be.at.most(16);
   });
 
   it("share what each of them takes of a resource: never more at once than there is", async () => {
@@ -78,5 +91,28 @@ describe("many tasks", function () {
       return waiting.some(({ shape, reason }) => shape["unobtainable"] === 1 && reason !== "");
     }, "the demand is shown with its reason");
     await cancel(ref);
+  });
+});
+
+describe("nesting across nodes", function () {
+  this.timeout(30_000);
+  let test: TestCluster;
+  before(async () => {
+    test = await TestCluster.start({ nodes: 2, cpus: 1 });
+  });
+  after(() => test.end());
+
+  it("each task on another node than the one that waits for it, and back, with one processor each", async () => {
+    const visited = await get(nesting.acrossNodes.remote(6));
+    expect(new Set(visited).size).to.equal(2);
+    const sums = await get([1, 2, 3].map(() => nesting.tree.remote(5, 20)));
+    expect(sums).to.deep.equal([100, 100, 100]);
+    await eventually(async () => {
+      for (const node of await nodes()) {
+        expect(node.available).to.deep.equal(node.total);
+        expect(node.pending).to.deep.equal([]);
+      }
+      return true;
+    }, "everything is given back");
   });
 });
