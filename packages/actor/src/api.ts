@@ -166,6 +166,7 @@ function untilReady(client: HandleParts["client"], { signal, ...limit }: WaitOpt
 
 function describeState(client: HandleParts["client"]): string {
   const { state } = client;
+  if (state.kind === "leaving") return "moving to another node";
   if (state.kind !== "waiting") return state.kind === "claiming" ? "waiting for its arguments" : state.kind;
   const what = state.restarting ? "being restarted" : "waiting for resources or its constructor";
   return state.reason === undefined ? what : `${what}: ${state.reason}`;

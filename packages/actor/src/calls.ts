@@ -33,8 +33,10 @@ export interface CalledActor {
   readonly id: ActorId;
   readonly className: string;
   readonly maxPendingCalls: number;
-  /** To the incarnation that is alive. */
+  /** To the incarnation that is alive, or is leaving and still answers. */
   readonly channel: Channel | undefined;
+  /** Whether calls may be sent there. */
+  readonly takesCalls: boolean;
   /** Set once it is dead for good. */
   readonly deathCause: Error | undefined;
   /** What it waits for while it is not alive, where that is known. */
@@ -89,7 +91,9 @@ export class ActorCalls {
 
   /** Sends what can be sent; a call whose arguments are not there yet holds up those behind it, to keep the order. */
   pump(): void {
-    for (let { channel } = this.actor; channel !== undefined; { channel } = this.actor) {
+    for (;;) {
+      const { channel } = this.actor;
+      if (channel === undefined || !this.actor.takesCalls) return;
       const call = this.queue.peek();
       if (call === undefined) return;
       if (!call.argumentsReady) {

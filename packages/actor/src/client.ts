@@ -64,7 +64,11 @@ export class ActorClient implements CalledActor {
   }
 
   get channel(): Channel | undefined {
-    return this.stateNow.kind === "alive" ? this.stateNow.channel : undefined;
+    const { stateNow: state } = this;
+    return state.kind === "alive" || state.kind === "leaving" ? state.channel : undefined;
+  }
+  get takesCalls(): boolean {
+    return this.stateNow.kind === "alive";
   }
   get deathCause(): StingrayError | undefined {
     return this.stateNow.kind === "dead" ? this.stateNow.error : undefined;
@@ -116,10 +120,10 @@ export class ActorClient implements CalledActor {
     const after = next(before, full, this.className);
     if (after === before) return;
     this.stateNow = after;
-    const wasSending = before.kind === "alive" || before.kind === "unreachable";
+    const wasSending = before.kind === "alive" || before.kind === "leaving" || before.kind === "unreachable";
     if (after.kind === "dead") this.died(after.error);
     else if (after.kind === "unreachable") this.hooks.inquire(this);
-    else if (wasSending) this.own.incarnationLost();
+    else if (wasSending && after.kind !== "leaving") this.own.incarnationLost();
     if (after.kind === "alive") this.own.pump();
     this.warnOfWait();
     for (const listener of [...this.listeners]) listener();

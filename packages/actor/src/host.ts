@@ -48,6 +48,7 @@ export class ActorHost implements CallHost {
   private readonly methods = new Map<string, { fn: Method; shared: boolean }>();
   private pumpDue = false;
   private ending = false;
+  private deactivated: Promise<unknown> | undefined;
 
   private constructor(
     private readonly runtime: Runtime,
@@ -270,14 +271,27 @@ export class ActorHost implements CallHost {
     for (const channel of this.calls.keys()) channel.flush();
   }
 
-  /** A clean end: no more calls are taken, what runs may finish until the deadline, then `onDeactivate`. */
-  async stop(reason: string, deadlineMs: number): Promise<void> {
+  /**
+   * No more calls are taken: those that have not begun, and those that still come, go back to their callers. What runs
+   * may finish until the deadline, then `onDeactivate`, once.
+   * @returns calls that have not ended
+   * @throws what `onDeactivate` throws
+   */
+  async leave(reason: string, deadlineMs: number): Promise<number> {
     this.ending = true;
     this.giveBackQueued();
     const end = performance.now() + deadlineMs;
     while (this.calls.size > 0 && performance.now() < end) await new Promise((turn) => setTimeout(turn, 5));
+    this.deactivated ??= (async () =>
+      runIn(this.self.betweenCalls(), () => (this.instance as LifeCycle).onDeactivate?.(reason)))();
+    await this.deactivated;
+    return this.calls.size;
+  }
+
+  /** A clean end: as `leave`, and nobody can reach it any more. */
+  async stop(reason: string, deadlineMs: number): Promise<void> {
     try {
-      await runIn(this.self.betweenCalls(), () => (this.instance as LifeCycle).onDeactivate?.(reason));
+      await this.leave(reason, deadlineMs);
     } finally {
       await this.endpoint?.close();
     }

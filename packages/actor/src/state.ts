@@ -6,6 +6,8 @@ import type { Channel } from "@stingray/broker";
  * - `claiming`: its creation was asked for and not yet answered
  * - `waiting`: it is being placed, constructed or restarted, for what `reason` says where that is known; calls queue
  * - `alive`: calls are sent on `channel` to the incarnation `epoch`
+ * - `leaving`: the incarnation `epoch` was ended in order and another follows; what it has not begun comes back on
+ *   `channel`, and nothing more is sent there
  * - `unreachable`: the channel to it broke; what happened to it is being found out
  * - `dead`: for good; `error` is what calls fail with
  */
@@ -19,6 +21,7 @@ export type ClientState =
       readonly infeasible?: boolean | undefined;
     }
   | { readonly kind: "alive"; readonly epoch: number; readonly channel: Channel }
+  | { readonly kind: "leaving"; readonly epoch: number; readonly channel: Channel }
   | { readonly kind: "unreachable"; readonly epoch: number }
   | { readonly kind: "dead"; readonly error: StingrayError };
 
@@ -37,6 +40,8 @@ export function next(state: ClientState, event: ClientEvent, name: string): Clie
     case "refused":
       return { kind: "dead", error: event.error };
     case "broken":
+      if (state.kind === "leaving" && state.epoch === event.epoch)
+        return { kind: "waiting", restarting: true };
       return state.kind === "alive" && state.epoch === event.epoch
         ? { kind: "unreachable", epoch: event.epoch }
         : state;
@@ -52,7 +57,9 @@ function fromView(
   name: string,
 ): ClientState {
   // Views of an incarnation that is over may still be on their way.
-  if ((state.kind === "alive" || state.kind === "unreachable") && view.epoch < state.epoch) return state;
+  const { kind } = state;
+  if ((kind === "alive" || kind === "leaving" || kind === "unreachable") && view.epoch < state.epoch)
+    return state;
   switch (view.state) {
     case "DEAD":
       return { kind: "dead", error: diedError(name, view) };
@@ -64,6 +71,11 @@ function fromView(
     case "RESTARTING": {
       const restarting = view.state === "RESTARTING";
       const reason = view.cause?.message;
+      if (view.moving === true) {
+        if (state.kind === "leaving") return state;
+        // The view of a next claim may come in place of the first one that says so.
+        if (state.kind === "alive") return { kind: "leaving", epoch: state.epoch, channel: state.channel };
+      }
       const infeasible = view.infeasible === true;
       const same = state.kind === "waiting" && state.restarting === restarting && state.reason === reason;
       if (same && (state.infeasible ?? false) === infeasible) return state;

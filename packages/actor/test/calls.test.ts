@@ -59,6 +59,7 @@ describe("calls that are sent again", () => {
       className: "Called",
       maxPendingCalls: Infinity,
       channel: runtime.transport.inbox.channel({ endpoint: peer.process, node }),
+      takesCalls: true,
       deathCause: undefined,
       waitReason: undefined,
       idle: () => {},

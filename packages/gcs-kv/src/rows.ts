@@ -81,8 +81,10 @@ export interface ActorRow {
   process?: string | undefined;
   node?: string | undefined;
   agent?: string | undefined;
-  /** Restarts so far. */
+  /** Restarts so far; moves of one node to another are none. */
   restarts: number;
+  /** RESTARTING: its node is being drained, and its incarnation there was ended in order. */
+  moving?: boolean | undefined;
   /** DEAD: why. RESTARTING, PENDING: what it waits for, if known. */
   cause?: WireError | undefined;
 }
@@ -170,6 +172,7 @@ export const ROW_CHECKS: { readonly [K in TableName]: Check<Rows[K]> } = {
     node: optional(nodeId),
     agent: optional(processId),
     restarts: uint,
+    moving: optional(bool),
     cause: optional(wireErrorCheck()),
   }),
   names: record<NameRow>({ actor: optional(actorId), group: optional(groupId), job: jobId }),

@@ -13,6 +13,7 @@ export interface Announcement {
   servers: readonly string[];
   startedBy: NodeFile["startedBy"];
   logFile?: string | undefined;
+  drainMs?: number | undefined;
 }
 
 /** Writes the file of a node whose agent this process started and will end. */
@@ -33,5 +34,6 @@ export async function announceNode(runtimeDir: string, a: Announcement): Promise
     startedBy: a.startedBy,
     launcher: { pid: process.pid, startTime: processStartTime(process.pid) ?? "" },
     logFile: a.logFile,
+    drainMs: a.drainMs,
   });
 }

@@ -47,6 +47,8 @@ export interface NodeFile {
   launcher: { pid: number; startTime: string };
   /** Where a detached agent writes what it has to say. */
   logFile?: string | undefined;
+  /** Work may go on for so long when the node is told to end, in milliseconds; absent: it ends at once. */
+  drainMs?: number | undefined;
 }
 
 const nodeFile = record<NodeFile>({
@@ -64,6 +66,7 @@ const nodeFile = record<NodeFile>({
   startedBy: oneOf("command", "embedded"),
   launcher: record<{ pid: number; startTime: string }>({ pid: uint, startTime: text }),
   logFile: optional(text),
+  drainMs: optional(uint),
 });
 
 /** A socket's path is `<root>/<node>/<process>.sock`. */

@@ -46,6 +46,7 @@ describe("node of `stingray start`", function () {
       subjectRoot: "st",
       replicas: 1,
       links: "auto" as const,
+      drain: 0,
     };
     const started = await NodeRunner.start(
       { ...planStart(flags, runtimeDir), agentMain: FAKE, ...change },

@@ -2,7 +2,20 @@
  * Request methods: a name, and checkers of what is asked and answered. `request()` and `serve()` of the broker
  * package take these, so that both ends are checked against the same line.
  */
-import { bool, bytes, list, mapOf, number, optional, record, text, uint, type Check } from "./check.js";
+import {
+  bool,
+  bytes,
+  list,
+  mapOf,
+  number,
+  oneOf,
+  optional,
+  record,
+  text,
+  tuple,
+  uint,
+  type Check,
+} from "./check.js";
 import { actorView, type ActorView } from "./messages/actors.js";
 import {
   bundleReservation,
@@ -13,6 +26,7 @@ import {
   type GroupView,
 } from "./messages/groups.js";
 import { actorId, groupId, jobId, nodeId, objectId, processId, taskId } from "./messages/id-checks.js";
+import { drainView, type DrainView } from "./messages/drain.js";
 import {
   copyList,
   dataAddress,
@@ -54,6 +68,9 @@ const empty = record<object>({});
 
 /** Reason of an `actor.kill` that lets the actor end in order: `onDeactivate` runs. Any other kills its process at once. */
 export const OUT_OF_SCOPE = "out-of-scope";
+
+/** Why a worker was ended whose tasks still ran when its node, which was drained, had to go. They lose no attempt by it. */
+export const DRAINING = "draining";
 
 /** Served by every agent. */
 export const Agent = {
@@ -259,6 +276,17 @@ export const Agent = {
     record({ name: text, amount: number }),
     record({ total: mapOf(number), available: mapOf(number) }),
   ),
+  /**
+   * Leave the cluster in good order: nothing new is taken on, what runs may end within `deadlineMs`, actors and objects
+   * move to other nodes. Asked again it changes nothing, but that the deadline may come closer.
+   */
+  nodeDrain: method<{ deadlineMs: number; reason: string }, DrainView>(
+    "node.drain",
+    record({ deadlineMs: uint, reason: text }),
+    drainView,
+  ),
+  /** How far it has come: answered when there is nothing left, else after `waitMs`. Fails where the node is not drained. */
+  nodeDrained: method<{ waitMs: number }, DrainView>("node.drained", record({ waitMs: uint }), drainView),
 
   /** The cluster as this agent sees it. */
   clusterState: method<object, { cluster: string; nodes: NodeView[]; groups?: GroupView[] | undefined }>(
@@ -300,7 +328,22 @@ export const Worker = {
     empty,
   ),
   /** May this idle worker end? Not while it owns objects or actors that others may hold: they would go with it. */
-  mayEnd: method<object, { may: boolean }>("worker.mayEnd", empty, record({ may: bool })),
+  mayEnd: method<object, { may: boolean; lent?: number | undefined }>(
+    "worker.mayEnd",
+    empty,
+    // `lent`: objects of its own that other processes hold references to.
+    record({ may: bool, lent: optional(uint) }),
+  ),
+  /**
+   * The actor of this worker moves: it takes no more calls and gives back those that have not begun, which may go to its
+   * next incarnation. What runs may end within `deadlineMs`, then `onDeactivate` runs. The process stays, and gives back
+   * what is still sent to it. `running`: calls that have not ended.
+   */
+  leaveActor: method<{ reason: string; deadlineMs: number }, { running: number }>(
+    "worker.leaveActor",
+    record({ reason: text, deadlineMs: uint }),
+    record({ running: uint }),
+  ),
 } as const;
 
 /** Served by every driver and worker. */
@@ -330,6 +373,23 @@ export const Owner = {
     "object.recover",
     record({ object: objectId, failed: list(nodeId, 10_000), generation: uint }),
     record({ value: valueDesc }),
+  ),
+  /**
+   * Agent to owner: the copy of node `from`, which is about to leave, was brought to node `to`. `unknown`: the owner has
+   * no such object, or not yet; `pending`: its value is not known yet.
+   */
+  moved: method<
+    { object: string; size: number; from: string; to: [node: string, agent: string] },
+    { outcome: "moved" | "pending" | "unknown" }
+  >(
+    "object.moved",
+    record({
+      object: objectId,
+      size: uint,
+      from: nodeId,
+      to: tuple<[node: string, agent: string]>(nodeId, processId),
+    }),
+    record({ outcome: oneOf("moved", "pending", "unknown") }),
   ),
   /** As ObjectBorrow, answered when noted, for a sender that must not let go before. */
   borrow: method<{ objects: string[] }, object>("object.borrow", record({ objects: list(objectId) }), empty),

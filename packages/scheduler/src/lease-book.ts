@@ -28,6 +28,8 @@ const MAX_DEAD_WORKERS = 3;
 /** Keeps resources, workers and leases in step. `onFree` is called when something may have become free. */
 export class LeaseBook {
   readonly workers = new WorkerBook();
+  /** The node is about to go: a worker that does not come up any more is no fault of those who wait for it. */
+  leaving = false;
   /** Of leases that are not blocked; reservations don't count. */
   readonly shares = new Shares();
   readonly #leases = new Map<string, Lease>();
@@ -256,7 +258,7 @@ export class LeaseBook {
           );
     if (lease.state.name === "ended") return;
     // First the ask, so that what becomes free is not used to try the same again.
-    if (!lease.ask.closed) lease.ask.owner.failed(error);
+    if (!lease.ask.closed && (!this.leaving || lease.ask.kind === "reserve")) lease.ask.owner.failed(error);
     this.end(lease, "failed", true);
   }
 

@@ -249,6 +249,7 @@ export class LeaseScheduler {
   /** Grants nothing here any more, asks all leases back, and serves demands from other nodes only. */
   drain(): void {
     this.#engine.router.draining = true;
+    this.#engine.book.leaving = true;
     for (const ask of this.#engine.asks) {
       if (ask.kind !== "reserve") this.#engine.book.trim(ask, 0);
       else ask.owner.failed(this.#unplaceable(ask.key, "this node is draining"));
@@ -322,6 +323,8 @@ export class LeaseScheduler {
         if (worker === undefined) return;
         effects.assign(worker, lease.id, submitter, allocation.resources, [...allocation.gpus]);
         effects.grant({ submitter, key, lease: lease.id, worker });
+        // It was promised before; whoever has it now asks for another.
+        if (this.draining) this.#engine.book.revoke(lease);
       },
       failed: (error) => {
         this.#engine.close(ask);

@@ -19,6 +19,7 @@ import type { Channel, Transport } from "@stingray/broker";
 import type { DependencyContainer } from "tsyringe";
 import { CallRunner } from "./execute/runner.js";
 import { Home, type FindHome, type HomeAddress } from "./home.js";
+import { serveMoves } from "./objects/moved.js";
 import { ObjectTable } from "./objects/table.js";
 import type { LocalStore } from "./objects/local-store.js";
 import { processMemoryOf } from "./objects/memory.js";
@@ -147,6 +148,7 @@ export class Runtime {
     const runtime = new Runtime(o);
     const { inbox } = o.transport;
     runtime.table.serve(inbox);
+    serveMoves(inbox, runtime.table);
     runtime.calls.serve(inbox);
     runtime.submitter.serve(inbox);
     runtime.explainer.serve(inbox);

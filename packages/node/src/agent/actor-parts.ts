@@ -19,6 +19,8 @@ import * as t from "./tokens.js";
 /** A constructor may take as long as it likes (it loads a model, say); a day is only to have an end. */
 const CONSTRUCTOR_MS = 24 * 3_600_000;
 const PLACE_MS = 5_000;
+/** What an `onDeactivate` gets beyond the time for calls, when the node is drained. */
+const DEACTIVATE_MS = 500;
 
 /** Registers the parts of an agent that have to do with actors, and the controller. */
 export function provideActors(provide: t.Provide, get: t.Get): void {
@@ -82,7 +84,9 @@ export function provideActors(provide: t.Provide, get: t.Get): void {
       node,
       reserveNow: (ask) => get(t.SCHEDULER).reserveNow(ask),
       missing: ({ resources, scheduling }) =>
-        get(t.BUNDLES).accountsFor(scheduling)[0]?.missing(resources) ?? "has no such bundle",
+        get(t.SCHEDULER).draining
+          ? "this node is draining"
+          : (get(t.BUNDLES).accountsFor(scheduling)[0]?.missing(resources) ?? "has no such bundle"),
       startActor: async (worker, { spec, epoch, reservation }) => {
         if (reservation === undefined) throw new RuntimeEnvError(`actor ${spec.actor} has no reservation`);
         const { gpus: places } = reservation.allocation;
@@ -97,6 +101,15 @@ export function provideActors(provide: t.Provide, get: t.Get): void {
       endWorker: (worker, reason) => pool.end(worker, reason),
       killWorker: (worker, reason) => pool.kill(worker, reason),
       endActor: (actor, cause) => get(t.ACTOR_DIRECTORY).end(actor, cause),
+      leaveActor: async (worker, reason, deadlineMs) => {
+        const timeoutMs = deadlineMs + DEACTIVATE_MS;
+        await peers.channel(worker).request(WorkerMethods.leaveActor, { reason, deadlineMs }, { timeoutMs });
+      },
+      moved: async (actor, epoch, cause) => {
+        const entry = await get(t.ACTOR_BOOK).apply(actor, { kind: "moved", epoch, agent, cause });
+        if (entry !== undefined) get(t.ACTOR_PLACER).place(entry);
+        return entry !== undefined;
+      },
       lost: (actor, epoch, cause) => lost(get, actor, epoch, cause),
       failed: of(t.FAILED),
     });

@@ -1,7 +1,7 @@
 /** A node agent: one life after another, as long as it is wanted. */
 import { ConnectionError, type NodeId, type ProcessId } from "@stingray/protocol";
 import { AgentLife } from "./life.js";
-import { resolveAgentOptions, type AgentOptions } from "./options.js";
+import { resolveAgentOptions, type AgentConfig, type AgentOptions } from "./options.js";
 
 /** How a local process finds and proves itself to the agent. */
 export interface AgentIdentity {
@@ -24,10 +24,13 @@ export interface StopOptions {
 
 /** Waits between attempts to rejoin, in milliseconds. */
 const REJOIN_MS = 500;
+/** After a drain nothing runs that anybody waits for; workers end in order. Milliseconds. */
+const LEAVE_MS = 1_000;
 
 export class Agent implements AsyncDisposable {
   private readonly rejoined = new Set<(identity: AgentIdentity) => void>();
   private readonly goneCallbacks = new Set<(reason: string) => void>();
+  private readonly drainedCallbacks = new Set<(reason: string) => void>();
   private stopped = false;
   private changing: Promise<void> = Promise.resolve();
 
@@ -42,8 +45,15 @@ export class Agent implements AsyncDisposable {
    */
   static async start(options: AgentOptions): Promise<Agent> {
     const agent = new Agent(options, undefined);
-    agent.life = await AgentLife.start(resolveAgentOptions(options), (reason) => agent.lost(reason));
+    agent.life = await agent.begin(resolveAgentOptions(options));
     return agent;
+  }
+
+  private begin(config: AgentConfig): Promise<AgentLife> {
+    return AgentLife.start(config, {
+      lost: (reason) => this.lost(reason),
+      drained: (reason) => void this.leave(reason),
+    });
   }
 
   /** Of the present life; of the last one where the agent has ended. */
@@ -83,6 +93,21 @@ export class Agent implements AsyncDisposable {
     return () => this.goneCallbacks.delete(callback);
   }
 
+  /** The node was drained, by whomever, and the agent has ended. */
+  onDrained(callback: (reason: string) => void): () => void {
+    this.drainedCallbacks.add(callback);
+    return () => this.drainedCallbacks.delete(callback);
+  }
+
+  /**
+   * Takes on nothing new, has what is here end or move to other nodes until the deadline, then stops. Asked again, the
+   * deadline may come closer. `onDrained` tells when it is over.
+   * @param o `deadlineMs` from now on
+   */
+  drain(o: { reason: string; deadlineMs: number }): void {
+    if (this.life?.drain(o) !== true) void this.leave(o.reason);
+  }
+
   /** Ends workers, leaves the cluster and removes all files. Idempotent, never rejects. */
   stop(o: StopOptions = {}): Promise<void> {
     this.stopped = true;
@@ -101,8 +126,18 @@ export class Agent implements AsyncDisposable {
     throw new ConnectionError("the agent is still starting: await Agent.start");
   }
 
+  private async leave(reason: string): Promise<void> {
+    await this.stop({ reason, graceMs: LEAVE_MS });
+    for (const callback of this.drainedCallbacks) callback(reason);
+  }
+
   private lost(reason: string): void {
     if (this.stopped) return;
+    // It was about to go anyway.
+    if (this.life?.draining === true) {
+      void this.leave(reason);
+      return;
+    }
     this.changing = this.changing.then(() => this.rejoin(reason));
   }
 
@@ -120,7 +155,7 @@ export class Agent implements AsyncDisposable {
     const { node: _node, replaces: _replaces, ...options } = this.options;
     while (!this.stopped) {
       try {
-        this.life = await AgentLife.start(resolveAgentOptions(options), (why) => this.lost(why));
+        this.life = await this.begin(resolveAgentOptions(options));
         for (const callback of this.rejoined) callback(this.identity);
         return;
       } catch (error) {

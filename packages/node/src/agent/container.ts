@@ -10,6 +10,7 @@ import { publishDeath } from "../feed/mod.js";
 import { WorkerPool } from "../pool/pool.js";
 import { provideActors } from "./actor-parts.js";
 import { Bidding } from "./bidding/mod.js";
+import { provideDrain } from "./drain/parts.js";
 import { cleanUpElsewhere, cleanUpHere } from "./clean-up.js";
 import { Deaths } from "./deaths.js";
 import { provideGroups } from "./group-parts.js";
@@ -191,5 +192,6 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
   provideStore(provide, get);
   provideActors(provide, get);
   provideGroups(provide, get);
+  provideDrain(provide, get);
   return c;
 }

@@ -5,7 +5,10 @@ import type { AgentTables } from "./tokens.js";
 /** A broker that does not answer is not waited for any longer, in milliseconds. */
 const FAREWELL_MS = 1_000;
 
-/** @throws ConnectionError where the broker does not answer in time: the node is declared dead then, a little later */
+/**
+ * @param reason for those who ask why the node is gone: `it was stopped: …`
+ * @throws ConnectionError where the broker does not answer in time: the node is declared dead then, a little later
+ */
 export async function farewell(
   node: NodeId,
   reason: string,
@@ -18,7 +21,7 @@ export async function farewell(
   const last: Promise<unknown> =
     alone || row === undefined
       ? nodes.delete(node)
-      : nodes.put(node, { ...row.value, state: "DEAD", reason: `it was stopped: ${reason}` });
+      : nodes.put(node, { ...row.value, state: "DEAD", reason });
   await withDeadline(last, FAREWELL_MS);
 }
 

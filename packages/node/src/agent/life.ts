@@ -35,6 +35,13 @@ const DRAIN_WITHOUT_BROKER_MS = 50;
 
 type Undo = () => void | Promise<void>;
 
+export interface LifeHooks {
+  /** Once, when the cluster has declared this node dead; its workers are killed by then. */
+  lost(reason: string): void;
+  /** Once, when it was drained and nothing is left to wait for. */
+  drained(reason: string): void;
+}
+
 export class AgentLife {
   /** What was begun, to be ended in the opposite order. */
   private readonly undo: Undo[] = [];
@@ -46,21 +53,20 @@ export class AgentLife {
     readonly config: AgentConfig,
     readonly storeDir: string,
     private readonly c: DependencyContainer,
-    private readonly onLost: (reason: string) => void,
+    private readonly hooks: LifeHooks,
   ) {}
 
   /**
    * Starts everything; workers are spawned before anything else is waited for.
-   * @param onLost called once if the cluster declares this node dead; its workers are killed by then
    * @throws ConnectionError, AuthError, InvalidOptionError, ObjectStoreFullError; nothing is left behind then
    */
-  static async start(config: AgentConfig, onLost: (reason: string) => void): Promise<AgentLife> {
+  static async start(config: AgentConfig, hooks: LifeHooks): Promise<AgentLife> {
     const { path: storeDir, warning } = defaultStoreDir(config.node);
     if (warning !== undefined) config.log(warning);
     const c = agentContainer({ storeDir });
     c.register(t.CONFIG, { useValue: config });
     c.register(t.CONNECTION_STATE, { useValue: { up: true } });
-    const life = new AgentLife(config, storeDir, c, onLost);
+    const life = new AgentLife(config, storeDir, c, hooks);
     try {
       await life.begin();
       return life;
@@ -245,6 +251,7 @@ export class AgentLife {
       c.resolve(t.BIDDING).stop();
       pulse.stop();
     });
+    this.leaveWhenDrained(stopJoin);
     void store
       .lease("controller", config.node, { ttlMs: CONTROLLER_TERM_MS })
       .run(this.reigning.signal, (_epoch, signal) => this.reign(signal))
@@ -261,6 +268,36 @@ export class AgentLife {
     } finally {
       standing.followAll(false);
     }
+  }
+
+  /** Ends or moves what is here, then has the agent end. Nothing where it takes part in no cluster yet. */
+  drain(order: { reason: string; deadlineMs: number }): boolean {
+    if (this.own === undefined || this.ended !== undefined) return false;
+    this.c.resolve(t.DRAIN).order(order);
+    return true;
+  }
+
+  get draining(): boolean {
+    return this.own !== undefined && this.c.resolve(t.DRAIN).active;
+  }
+
+  private leaveWhenDrained(takeNoDrivers: () => void): void {
+    const drain = this.c.resolve(t.DRAIN);
+    const { nodes, nodeCache } = this.c.resolve(t.TABLES);
+    drain.onBegin((reason) => {
+      takeNoDrivers();
+      this.reigning.abort();
+      const row = nodeCache.get(this.config.node);
+      if (this.own === undefined || row === undefined || row.value.state !== "ALIVE") return;
+      this.own = { ...this.own, state: "DRAINING", reason };
+      nodes
+        .update(this.config.node, this.own, row.revision)
+        .catch((error: unknown) =>
+          this.c.resolve(t.FAILED)("write down that this node is being drained", error),
+        );
+    });
+    drain.onLeft((reason) => this.hooks.drained(reason));
+    this.undo.push(() => drain.stop());
   }
 
   /** Whoever started this agent saw the process of that one end; its workers ended with it. */
@@ -292,7 +329,7 @@ export class AgentLife {
         .catch((error: unknown) => this.c.resolve(t.FAILED)("write the row of this node again", error));
     } else if (row.state === "DEAD") {
       this.fence();
-      this.onLost(row.reason ?? "no reason given");
+      this.hooks.lost(row.reason ?? "no reason given");
     } else if (this.own !== undefined) this.own = row;
   }
 
@@ -339,7 +376,9 @@ export class AgentLife {
     if (c.isRegistered(t.TRANSPORT)) await c.resolve(t.POOL).stop(reason, graceMs);
     // Without the broker nobody would hear it, and the cluster finds out by itself.
     if (joined && c.resolve(t.CONNECTION_STATE).up) {
-      await farewell(this.config.node, reason, c.resolve(t.TABLES)).catch((error: unknown) =>
+      const { active } = c.resolve(t.DRAIN);
+      const why = active ? `it was drained: ${reason}` : `it was stopped: ${reason}`;
+      await farewell(this.config.node, why, c.resolve(t.TABLES)).catch((error: unknown) =>
         c.resolve(t.FAILED)("say goodbye", error),
       );
     }

@@ -11,9 +11,15 @@ import type { AgentOptions } from "./options.js";
 /** Time for workers to end when nobody is left to wait for their work. */
 const GRACE_MS = 500;
 
+const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 const withChannel = process.send !== undefined;
+/** Of a drain that a signal asks for. */
+const DRAIN_MS = 8_000;
+
 let agent: Agent | undefined;
+let drainMs = DRAIN_MS;
 let starting: Promise<void> | undefined;
+let draining = false;
 
 // The parent's pipes go with it: what can't be said any more must not end us before everything is in order.
 process.stdout.on("error", () => undefined);
@@ -34,7 +40,19 @@ async function run(options: AgentOptions): Promise<void> {
     process.exit(1);
   });
   trace("agent", "ready");
+  agent.onDrained((reason) => {
+    trace("agent", `was drained: ${reason}`);
+    process.exit(0);
+  });
   await tell({ ready: agent.identity });
+}
+
+/** The first signal drains the node; the second, or the end of the parent, ends it at once. */
+async function drain(signal: string): Promise<void> {
+  if (draining || drainMs === 0) return end(signal);
+  draining = true;
+  await starting;
+  agent?.drain({ reason: `${signal} to its agent`, deadlineMs: drainMs });
 }
 
 async function end(reason: string): Promise<void> {
@@ -53,6 +71,9 @@ function tell(message: object): Promise<void> {
 }
 
 function begin(options: AgentOptions): void {
+  drainMs = options.drainMs ?? DRAIN_MS;
+  // A cluster inside a program ends with that, which says so by closing the channel.
+  if (options.embedded !== true) for (const signal of SIGNALS) process.on(signal, () => void drain(signal));
   starting ??= run(options);
 }
 
@@ -66,5 +87,4 @@ if (withChannel) {
     const line = input.indexOf("\n");
     if (line !== -1) begin(JSON.parse(input.slice(0, line)) as AgentOptions);
   });
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void end(signal));
 }

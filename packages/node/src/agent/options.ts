@@ -81,6 +81,10 @@ export interface AgentOptions {
   log?: ((line: string) => void) | undefined;
   /** What to do when the cluster has declared this node dead: come back under a new id, or stop. @defaultValue "rejoin" */
   whenDeclaredDead?: "rejoin" | "stop" | undefined;
+  /** What is here may end or move for so long when the process gets SIGTERM, in milliseconds. @defaultValue 8000 */
+  drainMs?: number | undefined;
+  /** The cluster's nats-server ends with this node. @defaultValue false */
+  runsBroker?: boolean | undefined;
   /** The node whose agent was seen to end on this machine, and in whose place this one is: nobody need wait for its heartbeat. */
   replaces?: NodeId | undefined;
 }
@@ -126,6 +130,7 @@ export interface AgentConfig {
   readonly job: JobSpec | undefined;
   readonly log: (line: string) => void;
   readonly replaces: NodeId | undefined;
+  readonly runsBroker: boolean;
 }
 
 /** Makes the spill directory if it is missing. @throws InvalidOptionError naming the option that makes no sense */
@@ -176,6 +181,7 @@ export function resolveAgentOptions(o: AgentOptions): AgentConfig {
     job: o.job,
     log: o.log ?? (() => undefined),
     replaces: o.replaces,
+    runsBroker: o.runsBroker ?? false,
   };
 }
 

@@ -27,6 +27,7 @@ import {
 } from "@stingray/protocol";
 import { serveGroups } from "./group-parts.js";
 import { setResource } from "./resources.js";
+import { checkMayDrain } from "./drain/parts.js";
 import { replicaHooks, listingParts } from "./store/parts.js";
 import { listStore } from "./store/listing.js";
 import { replicate } from "./store/replicas.js";
@@ -58,6 +59,7 @@ export function serveAgent(get: t.Get): void {
   serveGroups(get);
   serveStore(get);
   serveWhy(get);
+  serveDrain(get);
   const { cluster } = get(t.CONFIG).subjects;
   transport.inbox.serve(AgentMethods.clusterState, async () => ({
     cluster,
@@ -187,6 +189,16 @@ function serveActors(get: t.Get): void {
   });
 }
 
+function serveDrain(get: t.Get): void {
+  const { inbox } = get(t.TRANSPORT);
+  const drain = get(t.DRAIN);
+  inbox.serve(AgentMethods.nodeDrain, (order) => {
+    checkMayDrain(get);
+    return drain.order(order);
+  });
+  inbox.serve(AgentMethods.nodeDrained, ({ waitMs }) => drain.whenLeft(waitMs));
+}
+
 function serveStore(get: t.Get): void {
   const { inbox } = get(t.TRANSPORT);
   const objects = get(t.OBJECTS);
@@ -213,6 +225,9 @@ function serveStore(get: t.Get): void {
     copies: await replicate(wanted, replicaHooks(get)),
   }));
   inbox.serve(AgentMethods.storeKeep, async ({ wanted, job }, channel) => {
+    if (get(t.DRAIN).active) {
+      throw new UnschedulableError("this node is draining; have another keep the object");
+    }
     await objects.keep(wanted, from(channel), job);
     return {};
   });

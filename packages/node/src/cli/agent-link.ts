@@ -69,6 +69,18 @@ export class AgentLink implements AsyncDisposable {
     return this.transport.inbox.channel(agent).request(method, body, { timeoutMs: TIMEOUT_MS });
   }
 
+  /** Resolves when the channel to an agent is closed, or after `timeoutMs`. @returns whether it is */
+  async closed(timeoutMs: number, agent: PeerAddress = this.agent): Promise<boolean> {
+    const channel = this.transport.inbox.channel(agent);
+    return await new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(false), timeoutMs);
+      channel.onClose(() => {
+        clearTimeout(timer);
+        resolve(true);
+      });
+    });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.transport.close({ drainMs: 0 });
     await this.connection?.close();

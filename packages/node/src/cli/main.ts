@@ -5,6 +5,7 @@ import { Command, CommanderError, Option } from "commander";
 import { runtimeRoot } from "../runtime-files.js";
 import type { ClusterFlags } from "./cluster-state.js";
 import { addConnectionOptions } from "./connection-options.js";
+import type { DrainFlags } from "./drain.js";
 import type { MemoryFlags } from "./memory.js";
 import { terminal, type Output } from "./output.js";
 import type { StartFlags } from "./start-plan.js";
@@ -17,6 +18,10 @@ const OK = 0;
 const FAILURE = 1;
 const USAGE = 2;
 const DEFAULT_PORT = 4222;
+/** What process managers allow before they kill is 10 s at least. */
+const DRAIN_SECONDS = 8;
+/** Of stingray drain. */
+const DEADLINE_SECONDS = 30;
 /** Objects of one node that can be shown. */
 const MAX_LISTED = 100_000;
 
@@ -52,6 +57,7 @@ function build(out: Output, done: (code: number) => void): Command {
     .showHelpAfterError("(stingray --help shows what there is)");
   inherit(addStart(program.command("start"), out, done), program);
   inherit(addStop(program.command("stop"), out, done), program);
+  inherit(addDrain(program.command("drain"), out, done), program);
   inherit(addStatus(program.command("status"), out, done), program);
   inherit(addMemory(program.command("memory"), out, done), program);
   inherit(addResources(program.command("resources"), out, done), program);
@@ -67,6 +73,7 @@ Examples:
   stingray memory --group-by origin                what is in the object stores, and where it was made
   stingray why                                     what waits, and for what
   stingray why d3k1x9q0f7za.17                     why that task has not ended
+  stingray drain n4k2m9x0w1ab                      has that node leave; what is on it ends or moves
   stingray stop
 `,
   );
@@ -124,6 +131,14 @@ function addStart(command: Command, out: Output, done: (code: number) => void): 
         .choices(["auto", "nats"])
         .default("auto"),
     )
+    .addOption(
+      new Option(
+        "--drain <seconds>",
+        "when it is told to end, work may end and objects and actors move to other nodes for so long; 0: at once",
+      )
+        .argParser(parseAmount)
+        .default(DRAIN_SECONDS),
+    )
     .option("-d, --detach", "in the background; returns when the node is up")
     .addHelpText(
       "after",
@@ -146,6 +161,27 @@ function addStop(command: Command, out: Output, done: (code: number) => void): C
     .action(async (flags: StopFlags) => {
       const { stopNodes } = await import("./stop.js");
       done(await stopNodes(flags, runtimeRoot(), out));
+    });
+}
+
+function addDrain(command: Command, out: Output, done: (code: number) => void): Command {
+  return addClusterOptions(addConnectionOptions(command))
+    .description(
+      "Has a node leave: it takes on nothing new, running tasks may end, actors and objects move to other nodes. " +
+        "Exits with 1 where something was lost with it.",
+    )
+    .argument("<node>", "its id; stingray status shows them")
+    .addOption(
+      new Option("--deadline <seconds>", "what still runs then is ended")
+        .argParser(parseAmount)
+        .default(DEADLINE_SECONDS),
+    )
+    .option("--reason <text>", "for those who ask why it is gone", "asked for with stingray drain")
+    .option("--no-wait", "return at once")
+    .option("--wait", "show what is left, return when the node is gone (the default)")
+    .action(async (node: string, flags: DrainFlags) => {
+      const { drainNode } = await import("./drain.js");
+      done(await drainNode(node, flags, runtimeRoot(), out));
     });
 }
 

@@ -14,6 +14,8 @@ import type { StartPlan } from "./start-plan.js";
 
 const START_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 10_000;
+/** After its deadline, a drain ends what is left, and then the agent. Milliseconds. */
+const DRAIN_MARGIN_MS = 5_000;
 const BROKER_CHECK_MS = 500;
 /** An agent that ended so often within a minute is not started again. */
 const MAX_ENDS_PER_MINUTE = 5;
@@ -31,8 +33,11 @@ export class NodeRunner {
   private readonly ends: number[] = [];
   private brokerTimer: NodeJS.Timeout | undefined;
   private failed: ((error: Error) => void) | undefined;
+  private left: (() => void) | undefined;
   /** Rejects when the node can't go on; settles in no other way. */
   readonly lost: Promise<never>;
+  /** Resolves when the node was drained: its agent has ended, and is not started again. */
+  readonly drained: Promise<void>;
 
   private constructor(
     private readonly plan: StartPlan,
@@ -41,6 +46,7 @@ export class NodeRunner {
     private readonly brokerOptions: BrokerOptions,
   ) {
     this.lost = new Promise((_, reject) => (this.failed = reject));
+    this.drained = new Promise((resolve) => (this.left = resolve));
     this.lost.catch(() => undefined); // whoever is interested has a handler of their own
   }
 
@@ -71,9 +77,12 @@ export class NodeRunner {
     }
   }
 
-  /** Ends the agent, then the nats-server, and removes what they leave. Idempotent. */
-  stop(): Promise<void> {
-    this.stopping ??= this.stopAll();
+  /**
+   * Has the agent drain the node, ends it, then the nats-server, and removes what they leave. Idempotent.
+   * @param o `drainMs`: what is there may end or move for so long. @defaultValue that of the plan
+   */
+  stop(o: { drainMs?: number } = {}): Promise<void> {
+    this.stopping ??= this.stopAll(o.drainMs ?? this.plan.drainMs);
     return this.stopping;
   }
 
@@ -106,6 +115,8 @@ export class NodeRunner {
       resources: plan.resources,
       labels: plan.labels,
       whenDeclaredDead: "stop",
+      drainMs: Math.round(plan.drainMs),
+      runsBroker: this.broker !== undefined,
       replaces,
     });
     const ready = await agent.ready(START_TIMEOUT_MS);
@@ -117,6 +128,7 @@ export class NodeRunner {
       servers: this.brokerOptions.servers.map(withoutCredentials),
       startedBy: "command",
       logFile: plan.logFile,
+      drainMs: Math.round(plan.drainMs),
     });
     void agent.exited().then(() => this.onAgentEnd(agent));
     return ready;
@@ -130,6 +142,11 @@ export class NodeRunner {
     this.ends.push(now);
     while ((this.ends[0] ?? now) < now - 60_000) this.ends.shift();
     const { state } = agent;
+    // Told to end, by whomever, it ends with 0; whatever else ends it does not.
+    if (state.kind === "exited" && state.ready !== undefined && state.code === 0) {
+      this.left?.();
+      return;
+    }
     const how = state.kind === "exited" ? (state.signal ?? `exit code ${state.code}`) : state.kind;
     if (this.ends.length > MAX_ENDS_PER_MINUTE) {
       this.failed?.(
@@ -168,13 +185,23 @@ export class NodeRunner {
     this.brokerTimer = setTimeout(() => void check(), BROKER_CHECK_MS);
   }
 
-  private async stopAll(): Promise<void> {
+  private async stopAll(drainMs: number): Promise<void> {
     clearTimeout(this.brokerTimer);
+    if (drainMs > 0 && this.agent !== undefined) await drainAgent(this.agent, drainMs + DRAIN_MARGIN_MS);
     if (this.agent !== undefined && !(await this.agent.stop(STOP_TIMEOUT_MS))) {
       this.log(`the node agent did not end within ${STOP_TIMEOUT_MS} ms and was killed`);
     }
     await this.broker?.stop();
   }
+}
+
+/** Over when the agent has ended, or is late with that. */
+async function drainAgent(agent: AgentProcess, timeoutMs: number): Promise<void> {
+  agent.drain();
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, timeoutMs)));
+  await Promise.race([agent.exited(), late]);
+  clearTimeout(timer);
 }
 
 async function startBroker(

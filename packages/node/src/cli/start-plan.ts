@@ -22,6 +22,8 @@ export interface StartFlags extends ConnectionFlags {
   dataPort: number;
   replicas: number;
   links: "auto" | "nats";
+  /** Seconds. */
+  drain: number;
   detach?: boolean;
 }
 
@@ -50,6 +52,8 @@ export interface StartPlan {
   dataPort: number;
   resources: Record<string, number>;
   labels: Record<string, string>;
+  /** Work may end, and objects and actors move, for so long when the node is told to end. Milliseconds. */
+  drainMs: number;
   logFile?: string | undefined;
   /** Another main program of the agent, for tests. */
   agentMain?: string | undefined;
@@ -80,5 +84,6 @@ export function planStart(flags: StartFlags, runtimeDir: string): StartPlan {
     dataPort: flags.dataPort,
     resources: flags.resources ?? {},
     labels: flags.labels ?? {},
+    drainMs: flags.drain * 1000,
   };
 }

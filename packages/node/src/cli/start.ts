@@ -29,7 +29,12 @@ export async function runInForeground(
     if (onReady === undefined) out.say(text);
     else onReady(text);
     try {
-      const signal = await Promise.race([signals.first, runner.lost]);
+      const signal = await Promise.race([signals.first, runner.lost, runner.drained]);
+      if (signal === undefined) {
+        out.note("the node was drained: ending");
+        await runner.stop();
+        return 0;
+      }
       out.note(`${signal}: ending the node`);
       const ended = await Promise.race([runner.stop().then(() => true), signals.second.then(() => false)]);
       if (ended) return 0;
@@ -37,7 +42,7 @@ export async function runInForeground(
       await runner.force();
       return 130;
     } catch (error) {
-      await runner.stop();
+      await runner.stop({ drainMs: 0 });
       throw error;
     }
   } finally {

@@ -13,7 +13,7 @@ export interface StopFlags {
   all?: boolean;
 }
 
-/** A node ends its work within 10 s, and its broker after it. Milliseconds. */
+/** When a node has drained, it ends its workers within 10 s, and its broker after it. Milliseconds. */
 const GRACE_MS = 15_000;
 const KILL_WAIT_MS = 3_000;
 const POLL_MS = 25;
@@ -58,12 +58,13 @@ async function stopNode(file: NodeFile, force: boolean, out: Output): Promise<vo
   const what = `node ${file.node} (pid ${first.pid})`;
   if (!force) {
     signal(first, "SIGTERM");
-    if (await gone(targets, GRACE_MS)) {
+    const graceMs = GRACE_MS + (file.startedBy === "command" ? (file.drainMs ?? 0) : 0);
+    if (await gone(targets, graceMs)) {
       await removeRemains(file);
       out.say(`ended ${what}`);
       return;
     }
-    out.note(`${what} did not end within ${GRACE_MS / 1000} s`);
+    out.note(`${what} did not end within ${graceMs / 1000} s`);
   }
   for (const target of targets) signal(target, "SIGKILL");
   if (!(await gone(targets, KILL_WAIT_MS))) {

@@ -27,6 +27,10 @@ export interface HostHooks {
   missing(shape: Shape): string;
   /** Sends `worker.startActor`; rejects with what the constructor threw, or when the worker is gone. */
   startActor(worker: ProcessId, incarnation: Incarnation): Promise<void>;
+  /** `worker.leaveActor`; rejects when the worker is gone, or late. */
+  leaveActor(worker: ProcessId, reason: string, deadlineMs: number): Promise<void>;
+  /** The incarnation was ended in order, to be made again on another node. False: it was not the newest any more. */
+  moved(actor: string, epoch: number, cause: WireError): Promise<boolean>;
   /** Whether the process still runs and can be reached. */
   reachable(worker: ProcessId): boolean;
   endWorker(worker: ProcessId, reason: string): void;
@@ -38,11 +42,14 @@ export interface HostHooks {
   failed(what: string, error: unknown): void;
 }
 
-/** One incarnation of an actor on this node. `alive` once its constructor has run and the row says so. */
+/**
+ * One incarnation of an actor on this node. `alive` once its constructor has run and the row says so; `leaving` while it
+ * is being ended because the node is drained.
+ */
 export interface Incarnation {
   readonly spec: ActorSpec;
   readonly epoch: number;
-  state: "reserving" | "starting" | "alive" | "over";
+  state: "reserving" | "starting" | "alive" | "leaving" | "over";
   worker?: ProcessId;
   reservation?: Reservation;
 }
@@ -179,12 +186,53 @@ export class ActorHost {
   workerExited(worker: ProcessId, report: ExitReport): void {
     const inc = this.byWorker.get(worker);
     if (inc === undefined) return;
-    const over = inc.state === "over";
+    const { state } = inc;
+    if (state === "leaving") return; // whoever has it leave goes on from here
     this.drop(inc);
-    if (over) return;
+    if (state === "over") return;
     this.hooks
       .lost(inc.spec.actor, inc.epoch, this.crash(inc, report))
       .catch((error: unknown) => this.hooks.failed(`write down the end of ${describe(inc.spec)}`, error));
+  }
+
+  /** Those that live here or are being made. */
+  all(): IterableIterator<Incarnation> {
+    return this.hosted.values();
+  }
+
+  /**
+   * The node is drained: the incarnation takes no more calls, ends in order within `deadlineMs` (its `onDeactivate` runs),
+   * and is made again on another node, or, without `again`, is dead. Its process stays until the agent ends: calls that
+   * are still sent to it come back, and the objects that it owns can be asked for.
+   */
+  async leave(
+    inc: Incarnation,
+    o: { reason: string; deadlineMs: number; again: boolean },
+  ): Promise<"moved" | "ended" | "over"> {
+    const { worker, spec } = inc;
+    if (inc.state !== "alive" || worker === undefined) return "over";
+    inc.state = "leaving";
+    // One that is late, or gone, is over all the same.
+    await this.hooks
+      .leaveActor(worker, o.reason, Math.ceil(o.deadlineMs))
+      .catch((error: unknown) => this.hooks.failed(`have ${describe(spec)} end in order`, error));
+    if (isOver(inc)) return "over";
+    this.hosted.delete(spec.actor);
+    this.byWorker.delete(worker);
+    inc.state = "over";
+    const where = `its node ${this.hooks.node} was drained (${o.reason})`;
+    if (o.again) {
+      const cause = encodeError(new ActorDiedError(`${describe(spec)} moves: ${where}`));
+      return (await this.hooks.moved(spec.actor, inc.epoch, cause)) ? "moved" : "over";
+    }
+    const why = spec.maxRestarts === 0 ? "it has maxRestarts 0" : "it is bound to that node";
+    await this.hooks.endActor(
+      spec.actor,
+      new ActorDiedError(`${describe(spec)} ended: ${where}, and ${why}, so that it did not move`, {
+        detail: { reason: o.reason, node: this.hooks.node },
+      }),
+    );
+    return "ended";
   }
 
   /** The workers whose actors end with the job and have an `onDeactivate` to be run before. */

@@ -18,19 +18,22 @@ export type ActorEvent =
   | { kind: "alive"; agent: string; node: string; process: string; epoch: number }
   /** Its process is gone. `agent` finds a place for the next incarnation, if there is to be one. */
   | { kind: "lost"; epoch: number; agent: string; cause: WireError }
+  /** Its node is being drained, and has ended the incarnation in order. `agent` finds a place for the next. */
+  | { kind: "moved"; epoch: number; agent: string; cause: WireError }
   /** It ends for good. */
   | { kind: "ended"; cause: WireError };
 
 /** The row after the event, or undefined where the event is stale or changes nothing. */
 export function nextActorRow(row: ActorRow, event: ActorEvent): ActorRow | undefined {
   if (row.state === "DEAD") return undefined;
-  const { process: _process, node: _node, agent: _agent, cause: _cause, ...rest } = row;
+  const { process: _process, node: _node, agent: _agent, cause: _cause, moving, ...rest } = row;
+  const still = moving === true ? { moving } : {};
   switch (event.kind) {
     case "claimed":
-      return row.state === "ALIVE" ? undefined : { ...rest, agent: event.agent };
+      return row.state === "ALIVE" ? undefined : { ...rest, ...still, agent: event.agent };
     case "hosted":
       if (row.state === "ALIVE" || event.epoch <= row.epoch) return undefined;
-      return { ...rest, epoch: event.epoch, agent: event.agent, node: event.node };
+      return { ...rest, ...still, epoch: event.epoch, agent: event.agent, node: event.node };
     case "alive":
       if (row.state === "ALIVE" || event.epoch < row.epoch) return undefined;
       return {
@@ -54,6 +57,9 @@ export function nextActorRow(row: ActorRow, event: ActorEvent): ActorRow | undef
         cause: event.cause,
       };
     }
+    case "moved":
+      if (row.state !== "ALIVE" || row.epoch !== event.epoch) return undefined;
+      return { ...rest, state: "RESTARTING", agent: event.agent, cause: event.cause, moving: true };
     case "ended":
       return { ...rest, state: "DEAD", cause: event.cause };
   }
@@ -67,6 +73,7 @@ export function viewOf(row: ActorRow): ActorView {
     view.node = row.node;
   }
   if (row.cause !== undefined) view.cause = row.cause;
+  if (row.moving === true) view.moving = true;
   return view;
 }
 

@@ -150,7 +150,11 @@ export class ActorPlacer {
           });
         }
         const waits = queued === undefined ? [] : [bound === undefined ? queued : queued.catch(() => change)];
-        const won = await Promise.race([change, ...waits]);
+        const won = await Promise.race([change, ...waits]).catch((thrown: unknown) => {
+          if (!this.scheduler.draining) throw thrown;
+          queued = undefined; // not here, then
+          return undefined;
+        });
         if (won !== undefined && queued !== undefined && !signal.aborted) {
           const reservation = queued;
           queued = undefined;

@@ -164,6 +164,11 @@ export class AgentProcess {
     await this.until(isExited);
   }
 
+  /** Asks it to take on nothing new, to have what is there end or move, and then to end; it knows its deadline. */
+  drain(): void {
+    this.child.kill("SIGTERM");
+  }
+
   /**
    * Ends it: politely by closing its channel, after `timeoutMs` with SIGKILL; then removes what it left. Idempotent.
    * @returns false if it had to be killed

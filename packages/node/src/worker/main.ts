@@ -64,7 +64,13 @@ async function main(): Promise<void> {
     executor.flush();
     actor?.flush();
   });
-  inbox.serve(Worker.mayEnd, () => ({ may: runtime.table.counts.owned === 0 }));
+  inbox.serve(Worker.leaveActor, async ({ reason, deadlineMs }) => ({
+    running: (await actor?.leave(reason, deadlineMs)) ?? 0,
+  }));
+  inbox.serve(Worker.mayEnd, () => ({
+    may: runtime.table.counts.owned === 0,
+    lent: runtime.table.lent,
+  }));
   let leaving = false;
   const leave = async (reason: string): Promise<void> => {
     if (leaving) return;

@@ -254,6 +254,12 @@ export class NodeStore implements AsyncDisposable {
     return this.core.entries.get(object) !== undefined;
   }
 
+  /** Complete objects that were made here, or are kept here as if they had been. */
+  *primaries(): Generator<{ object: string; size: number }> {
+    for (const { object, size, state } of this.core.entries.all())
+      if (state.at !== "gone" && state.role === "primary") yield { object, size };
+  }
+
   stat(object: string): ObjectStat | undefined {
     const { entries } = this.core;
     const entry = entries.get(object) ?? entries.creationsOf(object)[0];

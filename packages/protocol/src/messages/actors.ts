@@ -23,6 +23,8 @@ export interface ActorView {
   cause?: WireError | undefined;
   /** PENDING, RESTARTING: no node of the cluster could ever host it as they are. */
   infeasible?: boolean | undefined;
+  /** RESTARTING: its last incarnation was ended in order, and gives back the calls that it has not begun. */
+  moving?: boolean | undefined;
 }
 export const actorView = record<ActorView>({
   actor: actorId,
@@ -32,6 +34,7 @@ export const actorView = record<ActorView>({
   node: optional(nodeId),
   cause: optional(wireErrorCheck()),
   infeasible: optional(bool),
+  moving: optional(bool),
 });
 /** `[70, view]` agent -> each process that asked with `actor.watch`, on every change. */
 export const actorState = tuple<[op: 70, view: ActorView]>(oneOf(Op.ActorState), actorView);

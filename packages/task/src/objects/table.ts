@@ -361,6 +361,13 @@ export class ObjectTable {
     return false;
   }
 
+  /** Owned objects that other processes hold references to. */
+  get lent(): number {
+    const lent = new Set<ObjectEntry>();
+    for (const held of this.byBorrower.values()) for (const entry of held) lent.add(entry);
+    return lent.size;
+  }
+
   /** Live entries, and the bytes of the small values that are owned. */
   get counts(): { owned: number; borrowed: number; inlineBytes: number; slabBytes: number } {
     let borrowed = 0;

@@ -1,5 +1,6 @@
 /** Errors that a submitter makes for tasks that did not come back. */
 import {
+  DRAINING,
   OutOfMemoryError,
   TaskCancelledError,
   TaskTimeoutError,
@@ -69,6 +70,13 @@ export function workerEnded(
   if (reason === "memory") {
     return new OutOfMemoryError(
       `the worker that ran ${name} (pid ${pid}) was ended because the node ran out of memory${tries}`,
+      { detail },
+    );
+  }
+  if (reason === DRAINING) {
+    return new WorkerCrashedError(
+      `${name} still ran on node ${node} when that node, which was drained, had to go, and its worker (pid ${pid}) was ` +
+        "ended; give the drain a longer deadline, or the task maxRetries, so that it is run again on another node",
       { detail },
     );
   }

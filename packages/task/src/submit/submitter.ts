@@ -1,5 +1,6 @@
 /** Submits tasks: waits for their arguments, leases workers for their shapes, streams them there, retries, cancels. */
 import {
+  DRAINING,
   StingrayError,
   TaskStatus,
   Op,
@@ -139,6 +140,8 @@ export class Submitter implements LeasePoolHost {
     // It lay behind another task that this process had ended: no fault of its own. What is not to be retried, or was
     // taken along by a task of another lease, may have begun.
     else if (asked && lease.killing && task.settings.maxRetries > 0) this.requeue(task);
+    // Its node was drained, which is nobody's fault.
+    else if (reason === DRAINING && task.settings.maxRetries > 0) this.requeue(task);
     else this.failOrRetry(task, error, false);
   }
 

@@ -1,0 +1,110 @@
+/** The actors of a node that is drained: those that may be made again move, the others end at the deadline. */
+import type { Bid } from "@stingray/scheduler";
+import { rank } from "@stingray/scheduler";
+import type { ActorSpec } from "@stingray/protocol";
+import { describe } from "../../controller/actor-directory.js";
+import type { Incarnation } from "../../controller/actor-host.js";
+
+export interface LeavingActorHooks {
+  readonly node: string;
+  /** Those that live here or are being made. */
+  hosted(): Iterable<Incarnation>;
+  /** Ends it in order. `again`: it is made anew on another node; else it is dead. */
+  leave(
+    incarnation: Incarnation,
+    o: { reason: string; deadlineMs: number; again: boolean },
+  ): Promise<"moved" | "ended" | "over">;
+  /** Whether it has moved but has no new place yet. */
+  isPlaceless(actor: string): boolean;
+  /** The nodes that take on work. */
+  others(): Bid[];
+  failed(what: string, error: unknown): void;
+  now(): number;
+}
+
+export interface ActorsStep {
+  readonly reason: string;
+  readonly deadline: number;
+  /** The deadline has passed. */
+  readonly late: boolean;
+  /** There is no other node. */
+  readonly alone: boolean;
+  /** No tasks run here. */
+  readonly idle: boolean;
+}
+
+/** Actors that end at the same time, at most. */
+const AT_ONCE = 16;
+/** What an actor gets that is ended at the deadline, for its `onDeactivate`. Milliseconds. */
+const LAST_MS = 1_000;
+/** The processes of actors that have moved stay for so long, for callers that have not heard of it. Milliseconds. */
+const LINGER_MS = 1_000;
+
+export class LeavingActors {
+  moved = 0;
+  ended = 0;
+  readonly notes: string[] = [];
+  private readonly underWay = new Set<string>();
+  /** Moved, and perhaps without a new place. */
+  private readonly placeless = new Set<string>();
+  private lastMovedAt = -Infinity;
+
+  constructor(private readonly hooks: LeavingActorHooks) {}
+
+  /** Actors that are still here, or have no new place yet, or have moved just now. */
+  get left(): number {
+    for (const actor of this.placeless) if (!this.hooks.isPlaceless(actor)) this.placeless.delete(actor);
+    let here = 0;
+    for (const { state } of this.hooks.hosted()) if (state !== "over") here++;
+    const lingers = this.hooks.now() - this.lastMovedAt < LINGER_MS;
+    return here + Math.max(this.placeless.size, lingers ? 1 : 0);
+  }
+
+  step(now: ActorsStep): void {
+    // At the deadline, what waits for a place waits in the table, and the controller finds one.
+    if (now.late || now.alone) this.placeless.clear();
+    const others = this.hooks.others();
+    for (const incarnation of this.hooks.hosted()) {
+      const { spec, state } = incarnation;
+      if (state !== "alive" || this.underWay.has(spec.actor)) continue;
+      if (this.underWay.size >= AT_ONCE) return;
+      const again = this.mayMove(spec);
+      const goes = now.late || (now.alone ? now.idle : again && hasRoom(spec, others));
+      if (!goes) continue;
+      const deadlineMs = Math.max(LAST_MS, now.deadline - this.hooks.now());
+      void this.leave(incarnation, { reason: now.reason, deadlineMs, again });
+    }
+  }
+
+  private mayMove({ maxRestarts, placement: { scheduling } }: ActorSpec): boolean {
+    const bound = scheduling?.kind === "node" && !scheduling.soft && scheduling.node === this.hooks.node;
+    return maxRestarts !== 0 && !bound;
+  }
+
+  private async leave(
+    incarnation: Incarnation,
+    o: { reason: string; deadlineMs: number; again: boolean },
+  ): Promise<void> {
+    const { spec } = incarnation;
+    this.underWay.add(spec.actor);
+    try {
+      const outcome = await this.hooks.leave(incarnation, o);
+      if (outcome === "moved") {
+        this.moved++;
+        this.lastMovedAt = this.hooks.now();
+        this.placeless.add(spec.actor);
+      } else if (outcome === "ended") {
+        this.ended++;
+        this.notes.push(`${describe(spec)} ended: it may not be made again elsewhere`);
+      }
+    } catch (error) {
+      this.hooks.failed(`move ${describe(spec)} to another node`, error);
+    } finally {
+      this.underWay.delete(spec.actor);
+    }
+  }
+}
+
+function hasRoom(spec: ActorSpec, others: Bid[]): boolean {
+  return rank(spec.placement, others, { random: Math.random }).some(({ fit }) => fit === "now");
+}
