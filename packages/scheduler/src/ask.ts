@@ -7,6 +7,11 @@ import { callClass, classesNeeded } from "./classes.js";
 import type { Lease } from "./lease-book.js";
 import { Trail } from "./trail.js";
 
+/** A busy node with its arguments is waited for no shorter, and no longer. Milliseconds. */
+const LEAST_NEAR_MS = 100;
+const MOST_NEAR_MS = 1_000;
+/** Bytes that come from another node in a millisecond, as it is with many readers. */
+const FETCHED_PER_MS = 200_000;
 const RESERVATIONS = "reservations";
 
 /** Who is told what became of it. */
@@ -55,6 +60,10 @@ export class Ask {
   readonly callClass: string | undefined;
   /** The class whose news of room it listens to while it waits; undefined where it is bound to one node. */
   readonly waitClass: string | undefined;
+  /** Nodes where its arguments lie, most bytes first. */
+  readonly near: readonly { readonly node: string; readonly bytes: number }[];
+  /** How long it waits for them when they are busy: about as long as fetching takes. Milliseconds. */
+  readonly nearMs: number;
   want: number;
   starting = 0;
   offered = 0;
@@ -105,6 +114,11 @@ export class Ask {
     const place = o.shape.scheduling;
     const fixed = place?.kind === "group" || (place?.kind === "node" && !place.soft);
     this.waitClass = fixed ? undefined : (needed.find((name) => name.startsWith("r:")) ?? needed[0]);
+    this.near = Object.entries(o.shape.near ?? {})
+      .map(([node, bytes]) => ({ node, bytes }))
+      .toSorted((a, b) => b.bytes - a.bytes);
+    const most = this.near[0]?.bytes ?? 0;
+    this.nearMs = Math.max(LEAST_NEAR_MS, Math.min(MOST_NEAR_MS, most / FETCHED_PER_MS));
   }
 
   /** A node promised some of it: those that waited long may be asked soon again. */
@@ -150,6 +164,11 @@ export class Ask {
     const { again, leases } = this.#given.nodeGone(node);
     this.want += again;
     for (const lease of leases) this.owner.coming?.(lease, false);
+  }
+
+  /** Bytes of its arguments that lie at a node. */
+  bytesAt(node: NodeId): number {
+    return this.shape.near?.[node] ?? 0;
   }
 
   /** Where to knock: at each in turn, so that all learn that it waits. */

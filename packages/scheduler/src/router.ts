@@ -82,6 +82,8 @@ export class Router {
         knock: (one, bids) => this.#knock(one, bids),
       });
     }
+    const near = this.#near(ask);
+    if (near !== undefined) return near;
     const here = this.local(ask);
     return here.to === "wait" ? this.#remote(ask, here) : here;
   }
@@ -177,6 +179,29 @@ export class Router {
     return this.#knock(ask, [ranked]) ?? wait(`node ${target} ${ranked.reason}`);
   }
 
+  /** Where its arguments lie, if there is room now or may be before they could have been fetched. */
+  #near(ask: Ask): Route | undefined {
+    if (ask.near.length === 0) return undefined;
+    const { node, view } = this.parts;
+    const busy: Ranked[] = [];
+    for (const { node: target } of ask.near) {
+      if (target === node) {
+        const here = this.local(ask);
+        if (here.to === "here") return here;
+        continue;
+      }
+      const bid = view.get(target as NodeId) ?? this.#strangers.get(target as NodeId);
+      const [ranked] = bid === undefined ? [] : rank(softened(ask), [bid], this.parts.effects);
+      if (bid === undefined || ranked === undefined || ranked.fit === "never") continue;
+      if (ranked.fit === "now" && !this.#isRefused(ask, bid)) return { to: "node", ...ranked };
+      busy.push(ranked);
+    }
+    if (busy.length === 0 || this.#waited(ask) >= ask.nearMs) return undefined;
+    return (
+      this.#knock(ask, busy) ?? wait(`waits a moment for the nodes with its arguments: ${reasons(busy)}`)
+    );
+  }
+
   #spread(ask: Ask): Route {
     const here = this.bid();
     const ranked = rank(ask.shape, [here, ...this.#others()], this.parts.effects);
@@ -198,7 +223,8 @@ export class Router {
     const nodes = this.#others();
     if (nodes.length === 0 && !this.#strangers.some())
       return here.for === "never" ? wait(`no node can run it: ${here.reason}`, "never") : here;
-    const ranked = rank(softened(ask), nodes, this.parts.effects);
+    const { random } = this.parts.effects;
+    const ranked = rank(softened(ask), nodes, { random, localBytes: (node) => ask.bytesAt(node) });
     const best = ranked.find((r) => r.fit === "now" && !this.#isRefusedAt(ask, r.node));
     if (best !== undefined) return { to: "node", node: best.node, agent: best.agent };
     return this.#unseen(ask) ?? this.#later(ask, ranked, here);

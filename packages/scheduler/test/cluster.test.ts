@@ -215,6 +215,30 @@ describe("LeaseSchedulers of several nodes", () => {
     expect(s.failures[0]).to.be.instanceOf(UnschedulableError);
   });
 
+  it("goes where its arguments lie, first of all; elsewhere when there is no room soon", async () => {
+    const [home, other, far] = [2, 2, 2].map((CPU) => world.node({ total: { CPU } })) as [
+      SimNode,
+      SimNode,
+      SimNode,
+    ];
+    await start(world.nodes);
+    const shape: Shape = { ...cpu, near: { [far.node]: 64 << 20 } };
+    const s = new Submitter(world, home, newJobId(), shape, 1_000);
+    s.submit(2);
+    await world.clock.until("done there", () => s.done === 2, 1_500);
+    expect(s.ran).to.deep.equal(new Map([[far, 2]]));
+    s.submit(6);
+    await world.clock.until("done", () => s.done === 8, 2_500);
+    expect(s.ran.get(far)).to.be.at.least(4);
+    expect(s.ran.get(home) ?? 0).to.be.greaterThan(0);
+    far.die();
+    await world.clock.advance(50);
+    const before = s.done;
+    s.submit(2);
+    await world.clock.until("done elsewhere", () => s.done === before + 2, 1_500);
+    expect(other.alive).to.equal(true);
+  });
+
   it("prefers a busy node for a while with soft affinity, then goes elsewhere", async () => {
     const [home, target] = [world.node({ total: { CPU: 1 } }), world.node({ total: { CPU: 1 } })];
     await start(world.nodes);

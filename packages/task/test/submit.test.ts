@@ -139,6 +139,7 @@ describe("the queue of a shape", () => {
       demand: (_key, _shape, want) => void host.wants.push(want),
       giveBack: (lease, usable) => void host.returned.push([lease.id, usable]),
       takeBack: (lease) => void host.askedBack.push(lease.id),
+      waits: () => {},
     });
     return { queue, host };
   }

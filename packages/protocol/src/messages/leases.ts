@@ -28,6 +28,8 @@ export interface Shape {
   priority?: number | undefined;
   /** The worker ends after this many tasks of this shape. */
   maxCalls?: number | undefined;
+  /** Bytes of large arguments by the node where they lie: it runs there if there is room soon, else anywhere. */
+  near?: Record<string, number> | undefined;
   /** No process with leases of others: its tasks may have their worker ended, or must not end with that of others. */
   alone?: boolean | undefined;
 }
@@ -75,6 +77,7 @@ export const shapeSpec = record<Shape>({
   labels: optional(mapOf(text)),
   priority: optional(number),
   maxCalls: optional(uint),
+  near: optional(mapOf(number)),
   alone: optional(bool),
 });
 

@@ -3,21 +3,27 @@
 /** A level that waits is said again so often: it could be lost with a channel, or with what its agent knew. Milliseconds. */
 const REPEAT_MS = 5_000;
 
+/** Demand that was not served for so long waits for something. Milliseconds. */
+const WAITS_MS = 20;
+
+export interface DemandHost {
+  /** How many more workers would be of use now. */
+  want(): number;
+  /** Tells the agent, and how many have come so far: it may have granted more, which are on their way. */
+  say(want: number, got: number): void;
+  /** It was told a while ago, and nothing has come. */
+  waits(): void;
+}
+
 export class DemandLevel {
   private said = 0;
   /** Leases that came, since ever. */
   private got = 0;
   private due = false;
   private timer: NodeJS.Timeout | undefined;
+  private waitTimer: NodeJS.Timeout | undefined;
 
-  /**
-   * @param want how many more workers would be of use now
-   * @param say tells the agent, and how many have come so far: it may have granted more, which are on their way
-   */
-  constructor(
-    private readonly want: () => number,
-    private readonly say: (want: number, got: number) => void,
-  ) {}
+  constructor(private readonly host: DemandHost) {}
 
   /** Once per turn, after everything that this turn submits or answers. */
   later(): void {
@@ -30,17 +36,29 @@ export class DemandLevel {
   }
 
   tell(): void {
-    const want = this.want();
+    const want = this.host.want();
     if (want === this.said) return;
     this.said = want;
-    this.say(want, this.got);
-    if (want > 0) this.repeatLater();
+    this.host.say(want, this.got);
+    if (want === 0) return;
+    this.repeatLater();
+    this.waitTimer ??= setTimeout(() => {
+      this.waitTimer = undefined;
+      if (this.said > 0) this.host.waits();
+    }, WAITS_MS).unref();
+  }
+
+  /** The agent was told that none is wanted. */
+  get isZero(): boolean {
+    return this.said === 0 && !this.due;
   }
 
   /** A worker came; the agent counts it off, too. */
   granted(): void {
     this.got++;
-    if (this.said > 0) this.said--;
+    if (this.said > 0 && --this.said > 0) return;
+    clearTimeout(this.waitTimer);
+    this.waitTimer = undefined;
   }
 
   /** The agent knows nothing of it, or has dropped it. */
@@ -59,6 +77,7 @@ export class DemandLevel {
 
   stop(): void {
     clearTimeout(this.timer);
-    this.timer = undefined;
+    clearTimeout(this.waitTimer);
+    this.timer = this.waitTimer = undefined;
   }
 }

@@ -20,6 +20,7 @@ import {
 import type { Channel, Endpoint } from "@stingray/broker";
 import type { Home } from "../home.js";
 import { Lease } from "./lease.js";
+import { NearNames } from "./near.js";
 import { ShapeQueue } from "./shape-queue.js";
 import type { PendingTask } from "./task.js";
 import { busyText, describeTasks, infeasibleText } from "./wait-text.js";
@@ -55,6 +56,7 @@ interface Held {
 export class LeasePool {
   private readonly shapes = new Map<string, ShapeQueue>();
   private readonly leases = new Map<string, Held>();
+  private readonly nearNames = new NearNames();
   private stopped = false;
 
   constructor(
@@ -95,10 +97,27 @@ export class LeasePool {
           this.links.home().send([Op.LeaseDemand, this.links.job().job, k, s, want, got]),
         giveBack: (lease, usable) => this.giveBack(lease, usable),
         takeBack: (lease) => lease.channel.send([Op.TaskTakeBack, lease.id]),
+        waits: (waiting) => {
+          for (const other of this.shapes.values()) if (other !== waiting) other.yieldIdle();
+        },
       });
       this.shapes.set(key, queue);
     }
     return queue;
+  }
+
+  /** The queue of those that are to run near these nodes; the one of the shape where there are too many such queues. */
+  near(key: string, shape: Shape, near: Record<NodeId, number>): ShapeQueue {
+    const name = this.nearNames.nameFor(key, near, (other) => this.forgetIdle(other));
+    return name === undefined ? this.queue(key, shape) : this.queue(name, { ...shape, near });
+  }
+
+  private forgetIdle(key: string): boolean {
+    const queue = this.shapes.get(key);
+    if (queue?.isIdle === false) return false;
+    queue?.stop();
+    this.shapes.delete(key);
+    return true;
   }
 
   /** What an agent that takes over must be told. */

@@ -25,6 +25,8 @@ export interface ShapeQueueHost {
   giveBack(lease: Lease, usable: boolean): void;
   /** Asks the worker for what it has not begun. */
   takeBack(lease: Lease): void;
+  /** Workers of others that have nothing to do may be what the queue waits for. */
+  waits(queue: ShapeQueue): void;
 }
 
 export interface PendingReason {
@@ -54,15 +56,21 @@ export class ShapeQueue {
     readonly shape: Shape,
     private readonly host: ShapeQueueHost,
   ) {
-    this.level = new DemandLevel(
-      () => this.want(),
-      (want, got) => this.host.demand(key, shape, want, got),
-    );
+    this.level = new DemandLevel({
+      want: () => this.want(),
+      say: (want, got) => this.host.demand(key, shape, want, got),
+      waits: () => this.host.waits(this),
+    });
     if (shape.scheduling?.kind === "spread") this.coming = new Announced(() => this.pump());
   }
 
   get length(): number {
     return this.queue.length;
+  }
+
+  /** Nothing waits or runs, and nothing is asked for. */
+  get isIdle(): boolean {
+    return this.queue.length === 0 && this.leases.size === 0 && this.level.isZero;
   }
 
   /** The tasks that wait for a place, the next one first. */
@@ -206,6 +214,12 @@ export class ShapeQueue {
     const { maxCalls } = this.shape;
     this.host.giveBack(lease, !lease.refused && (maxCalls === undefined || lease.sent < maxCalls));
     this.level.later();
+  }
+
+  /** Gives workers without work back before their time: another shape waits. */
+  yieldIdle(): void {
+    if (this.queue.length > 0) return;
+    for (const lease of this.leases) if (lease.inFlight.size === 0) this.giveBack(lease);
   }
 
   private watchIdle(): void {

@@ -22,6 +22,7 @@ import { markPath, removeMark, setMark } from "./cancel-mark.js";
 import { cancelled, sentBackTooOften, workerEnded } from "./failures.js";
 import type { Lease } from "./lease.js";
 import { LeasePool, type LeasePoolHost, type LeasePoolLinks } from "./lease-pool.js";
+import { nearOf } from "./near.js";
 import { shouldRetry, backoffMs } from "./retry.js";
 import type { ShapeQueue } from "./shape-queue.js";
 import { PendingTask, type TaskSettings } from "./task.js";
@@ -76,7 +77,7 @@ export class Submitter implements LeasePoolHost {
     this.links.calls.add(sequence, this.waitingCall(task));
     if (parent !== undefined) this.adopt(parent, task);
     if (this.stopped !== undefined) this.fail(task, this.stopped);
-    else if (args.slots === undefined) this.queueFor(task).add(task);
+    else if (args.slots === undefined) this.enqueue(task);
     else this.awaitArguments(task);
     return task;
   }
@@ -102,7 +103,7 @@ export class Submitter implements LeasePoolHost {
       if (--left > 0 || task.phase !== "waiting") return;
       const error = this.argumentError(task);
       if (error !== undefined) this.endWithError(task, error);
-      else this.queueFor(task).add(task);
+      else this.enqueue(task);
     };
     for (const slot of task.args.slots ?? []) {
       if (slot.kind !== "object" || slot.entry.ready) continue;
@@ -123,7 +124,16 @@ export class Submitter implements LeasePoolHost {
 
   /** Where it waits, or would. */
   queueFor(task: PendingTask): ShapeQueue {
-    return this.leases.queue(task.settings.shapeKey, task.settings.shape);
+    return task.queue ?? this.leases.queue(task.settings.shapeKey, task.settings.shape);
+  }
+
+  /** In the queue of its shape, and of the nodes where its arguments lie, if they are large. */
+  private enqueue(task: PendingTask, inFront = false): void {
+    const { shapeKey, shape } = task.settings;
+    const near = nearOf(task, this.links.home().node);
+    task.queue =
+      near === undefined ? this.leases.queue(shapeKey, shape) : this.leases.near(shapeKey, shape, near);
+    task.queue.add(task, inFront);
   }
 
   attemptLost(task: PendingTask, lease: Lease): void {
@@ -255,12 +265,12 @@ export class Submitter implements LeasePoolHost {
     if (!task.to("backoff")) return;
     const wait = backoffMs(task.attempt);
     task.nextAt = performance.now() + wait;
-    task.timer = setTimeout(() => this.queueFor(task).add(task), wait);
+    task.timer = setTimeout(() => this.enqueue(task), wait);
   }
 
   private requeue(task: PendingTask): void {
     task.lease = undefined;
-    this.queueFor(task).add(task, true);
+    this.enqueue(task, true);
   }
 
   fail(task: PendingTask, error: Error): void {

@@ -5,6 +5,7 @@ import type { EncodedArgs } from "../objects/args.js";
 import type { RemoteDefinition } from "../registry.js";
 import type { StreamState } from "../stream.js";
 import type { Lease } from "./lease.js";
+import type { ShapeQueue } from "./shape-queue.js";
 
 /**
  * - `waiting`: for the values of its arguments
@@ -51,6 +52,8 @@ export class PendingTask {
   /** When the next attempt begins, by `performance.now()`. */
   nextAt: number | undefined;
   lease: Lease | undefined;
+  /** Where it waits, or waited last. */
+  queue: ShapeQueue | undefined;
   cancelled = false;
   /** Its worker was asked to send it back if it has not begun. */
   askedBack = false;
