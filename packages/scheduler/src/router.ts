@@ -223,8 +223,9 @@ export class Router {
     const nodes = this.#others();
     if (nodes.length === 0 && !this.#strangers.some())
       return here.for === "never" ? wait(`no node can run it: ${here.reason}`, "never") : here;
-    const { random } = this.parts.effects;
-    const ranked = rank(softened(ask), nodes, { random, localBytes: (node) => ask.bytesAt(node) });
+    const { effects } = this.parts;
+    const options = { random: () => effects.random(), localBytes: (at: NodeId) => ask.bytesAt(at) };
+    const ranked = rank(softened(ask), nodes, options);
     const best = ranked.find((r) => r.fit === "now" && !this.#isRefusedAt(ask, r.node));
     if (best !== undefined) return { to: "node", node: best.node, agent: best.agent };
     return this.#unseen(ask) ?? this.#later(ask, ranked, here);
