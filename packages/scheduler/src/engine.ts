@@ -89,7 +89,8 @@ export class Engine {
       for (const ask of this.asks) ask.nodeGone(change.node);
       this.#offers.nodeGone(change.node);
     }
-    this.run();
+    // Most of what is heard of other nodes is of no use: nothing is waiting to go there.
+    if (change.kind === "gone" || this.#isAnyOpen()) this.run();
   }
 
   /** Serves what can be served. What arises meanwhile is served by the same run. */
@@ -137,6 +138,11 @@ export class Engine {
   callAgain(resourceClass: string): void {
     for (const ask of this.asks) if (ask.callClass === resourceClass) ask.callAfter = -Infinity;
     this.run();
+  }
+
+  #isAnyOpen(): boolean {
+    for (const ask of this.asks) if (ask.open > 0) return true;
+    return false;
   }
 
   #tellWaiting(): void {

@@ -25,10 +25,10 @@ export class Membership {
   }
 
   /**
-   * Takes in what is free of each class now. `everyChange`: whoever waits is told of any change, not only when there is
-   * room where there was none. First the subscription, then the news: who asks in between finds this node.
+   * Takes in what is free of each class now. `everyIncrease`: whoever waits is told whenever there is more room, not only
+   * when there is some where there was none. First the subscription, then the news: who asks in between finds this node.
    */
-  update(free: ReadonlyMap<string, number>, everyChange: boolean, bid: () => Bid): void {
+  update(free: ReadonlyMap<string, number>, everyIncrease: boolean, bid: () => Bid): void {
     if (this.nc.isClosed() || this.nc.isDraining()) return;
     for (const [name, { subscription }] of this.joined) {
       if ((free.get(name) ?? 0) > 0) continue;
@@ -47,8 +47,9 @@ export class Membership {
         this.joined.set(name, { subscription, free: amount });
         tell.push(name);
       } else if (member.free !== amount) {
+        const more = amount > member.free;
         member.free = amount;
-        if (everyChange) tell.push(name);
+        if (more && everyIncrease) tell.push(name);
       }
     }
     if (tell.length === 0) return;
