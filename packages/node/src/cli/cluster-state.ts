@@ -1,6 +1,6 @@
 /** Finding clusters for the commands that look at them, and what an agent says of its cluster. */
 import type { BrokerOptions } from "@stingray/broker/connect";
-import { Agent, ConnectionError, toError, type NodeView } from "@stingray/protocol";
+import { Agent, ConnectionError, toError, type GroupView, type NodeView } from "@stingray/protocol";
 import { listNodeFiles, type NodeFile } from "../runtime-files.js";
 import { AgentLink } from "./agent-link.js";
 import { brokerOptionsOf, withoutCredentials, type ConnectionFlags } from "./connection-options.js";
@@ -15,6 +15,8 @@ export interface ClusterFlags extends ConnectionFlags {
 export interface ClusterState {
   cluster: string;
   nodes: NodeView[];
+  /** Placement groups that are not removed; absent where the agent is of a version without them. */
+  groups?: GroupView[] | undefined;
 }
 
 /** A cluster, and how it was reached. */

@@ -1,7 +1,8 @@
 /** `stingray status`: the nodes, what they have free, and what waits for what. */
-import type { NodeView } from "@stingray/protocol";
+import type { GroupView, NodeView } from "@stingray/protocol";
 import { describeDemand, groupDemand } from "./demand-text.js";
 import { findClusters, type ClusterFlags } from "./cluster-state.js";
+import { describeGroups } from "./group-text.js";
 import { table, type Output } from "./output.js";
 import { describeStore, isBusyStore } from "./store-line.js";
 import { showBytes, showResources } from "./values.js";
@@ -14,19 +15,25 @@ export interface StatusFlags extends ClusterFlags {
 interface Shown {
   cluster: string;
   nodes: NodeView[];
+  groups: GroupView[];
   servers: string[];
 }
 
 /** @returns the exit code. @throws ConnectionError where nothing runs or nothing answers */
 export async function showStatus(flags: StatusFlags, runtimeDir: string, out: Output): Promise<number> {
   const found = await findClusters(flags, runtimeDir, out);
-  const shown = found.map(({ cluster, nodes, servers }): Shown => ({ cluster, nodes, servers }));
+  const shown = found.map(({ cluster, nodes, groups, servers }): Shown => ({
+    cluster,
+    nodes,
+    groups: groups ?? [],
+    servers,
+  }));
   if (flags.json === true) out.say(JSON.stringify({ clusters: shown }, undefined, 2));
   else out.say(shown.map(describeCluster).join("\n\n"));
   return 0;
 }
 
-function describeCluster({ cluster, servers, nodes }: Shown): string {
+function describeCluster({ cluster, servers, nodes, groups }: Shown): string {
   const rows = nodes.map((node) => [
     node.node,
     node.state,
@@ -50,6 +57,7 @@ function describeCluster({ cluster, servers, nodes }: Shown): string {
     `Cluster "${cluster}" on ${servers.join(", ")}: ${nodes.length} node${nodes.length === 1 ? "" : "s"}`,
     table([heading, ...rows]),
     ...stores,
+    ...(groups.length === 0 ? [] : ["Placement groups:", ...describeGroups(groups)]),
     demand.length === 0
       ? "No demand waits."
       : `Waiting demand ("stingray why" shows which tasks):\n${demand.join("\n")}`,

@@ -3,7 +3,7 @@
  * if all have, the row is written and what it names is the group's, else all is given back and planned again. A planner
  * that dies in between leaves reservations that end by their deadline, or a row that is true.
  */
-import { planBundles, Resources, type Bid, type ClusterView } from "@stingray/scheduler";
+import { planBundles, Resources, type Bid, type ClusterView, type PlanRequest } from "@stingray/scheduler";
 import {
   UnschedulableError,
   encodeError,
@@ -45,13 +45,13 @@ const LONGEST_PAUSE_MS = 500;
 /** A wait shorter than this is not worth a write; reasons that change are written no more often than that. Milliseconds. */
 const QUIET_MS = 200;
 const RETELL_MS = 2_000;
-/** New groups let those that lost bundles go first, for so long after the loss. Milliseconds. */
-const HEAD_START_MS = 1_000;
+/** New groups let those that lost bundles and could have them back go first, for so long. Milliseconds. */
+const HEAD_START_MS = 1_500;
 
 export class GroupPlanner {
   private readonly running = new Map<string, { entry: GroupEntry; abort: AbortController }>();
-  /** Groups that have lost bundles, and since when. */
-  private readonly mending = new Map<string, number>();
+  /** Groups that have lost bundles, and since when there has been room for those. */
+  private readonly mending = new Map<string, number | undefined>();
   private attempts = 0;
 
   constructor(
@@ -75,7 +75,7 @@ export class GroupPlanner {
 
   rowChanged(group: string, now: GroupEntry | undefined): void {
     if (now?.value.state !== "RESCHEDULING") this.mending.delete(group);
-    else if (!this.mending.has(group)) this.mending.set(group, performance.now());
+    else if (!this.mending.has(group)) this.mending.set(group, undefined);
     const run = this.running.get(group);
     if (run !== undefined && !this.isMine(now)) run.abort.abort();
   }
@@ -125,11 +125,21 @@ export class GroupPlanner {
   /** Resources are scarce where nodes have died: who lost some was there first. */
   private mustWait({ value }: GroupEntry): string | undefined {
     if (value.state !== "PENDING") return undefined;
-    const now = performance.now();
-    for (const [group, since] of this.mending) {
-      if (now - since < HEAD_START_MS) return `lets placement group ${group}, which lost bundles, go first`;
+    let reason: string | undefined;
+    for (const [group, before] of this.mending) {
+      const lost = this.book.get(group)?.value;
+      const hasRoom = lost !== undefined && planBundles(requestOf(lost), this.bids()).kind === "placed";
+      const since = hasRoom ? (before ?? performance.now()) : undefined;
+      this.mending.set(group, since);
+      if (since !== undefined && performance.now() - since < HEAD_START_MS) {
+        reason = `it lets placement group ${group}, which lost bundles, go first`;
+      }
     }
-    return undefined;
+    return reason;
+  }
+
+  private bids(): Bid[] {
+    return [this.hooks.ownBid(), ...this.view.nodes()];
   }
 
   /** Undefined when what was missing is reserved and written down, else why not. */
@@ -140,16 +150,15 @@ export class GroupPlanner {
   ): Promise<string | undefined> {
     const bids = [this.hooks.ownBid(), ...this.view.candidates(this.hooks.ownBid().node)];
     const willing = bids.filter((bid) => (refused.get(bid.node) ?? -1) < bid.sequence);
-    const placed = value.nodes.map((node) => (node === "" ? undefined : (node as NodeId)));
-    const plan = planBundles({ strategy: value.strategy, bundles: value.bundles, placed }, willing);
+    const request = requestOf(value);
+    const plan = planBundles(request, willing);
     if (plan.kind === "wait") {
       // With those that refused a moment ago there may be a better reason to tell.
-      const all = planBundles({ strategy: value.strategy, bundles: value.bundles, placed }, bids);
+      const all = planBundles(request, bids);
       return all.kind === "wait" ? all.reason : "the nodes that it needs refused it a moment ago";
     }
     const chosen = new Map<number, NodeId>();
-    for (const [index, node] of plan.nodes.entries())
-      if (placed[index] === undefined) chosen.set(index, node);
+    for (const [index, node] of plan.nodes.entries()) if (value.nodes[index] === "") chosen.set(index, node);
     const attempt = `${this.hooks.agent}.${++this.attempts}`;
     const targets = targetsOf(chosen, bids);
     const started = performance.now();
@@ -212,6 +221,10 @@ export class GroupPlanner {
       if (signal.aborted) done();
     });
   }
+}
+
+function requestOf({ strategy, bundles, nodes }: GroupEntry["value"]): PlanRequest {
+  return { strategy, bundles, placed: nodes.map((node) => (node === "" ? undefined : (node as NodeId))) };
 }
 
 /** The part of a plan that one node has. */
