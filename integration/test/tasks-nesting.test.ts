@@ -103,7 +103,7 @@ describe("nesting across nodes", function () {
   after(() => test.end());
 
   it("each task on another node than the one that waits for it, and back, with one processor each", async () => {
-    const visited = await get(nesting.acrossNodes.remote(6));
+    const visited = await get(nesting.acrossNodes.remote(4));
     expect(new Set(visited).size).to.equal(2);
     const sums = await get([1, 2, 3].map(() => nesting.tree.remote(5, 20)));
     expect(sums).to.deep.equal([100, 100, 100]);

@@ -145,6 +145,6 @@ async function lost(get: t.Get, actor: string, epoch: number, cause: WireError):
   const { agent } = get(t.CONFIG);
   const entry = await get(t.ACTOR_BOOK).apply(actor, { kind: "lost", epoch, agent, cause });
   if (entry === undefined) return;
-  if (entry.value.state === "RESTARTING") get(t.ACTOR_PLACER).place(entry);
+  if (entry.value.state === "RESTARTING") get(t.ACTOR_PLACER).placeAgain(entry);
   else await get(t.ACTOR_NAMES).release(entry.value.spec);
 }

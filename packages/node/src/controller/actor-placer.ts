@@ -24,6 +24,7 @@ import { groupCandidates } from "../groups/actor-candidates.js";
 import type { ActorEntry } from "./actor-book.js";
 import { describe } from "./actor-directory.js";
 import { PlacementWait, type ReasonToWait } from "./placement-wait.js";
+import { RestartPauses, type RestartPause } from "./restart-pauses.js";
 
 export interface PlacerHooks {
   ownBid(): Bid;
@@ -52,6 +53,7 @@ interface Search {
 
 export class ActorPlacer {
   private readonly running = new Map<string, Search>();
+  private readonly pauses = new RestartPauses();
 
   constructor(
     private readonly view: ClusterView,
@@ -59,14 +61,20 @@ export class ActorPlacer {
     private readonly hooks: PlacerHooks,
   ) {}
 
+  /** As `place`, for the next incarnation of one that has ended: after a pause, if that happened again and again. */
+  placeAgain(entry: ActorEntry): void {
+    this.place(entry, this.pauses.next(entry.key, performance.now()));
+  }
+
   /** Begins to look for a place, in the background. A later claim of the same actor replaces an earlier one. */
-  place(entry: ActorEntry): void {
+  place(entry: ActorEntry, pause?: RestartPause): void {
     this.running.get(entry.key)?.abort.abort();
     const { spec } = entry.value;
     const wait = new PlacementWait(spec, (why) => this.hooks.waitsFor(spec.actor, why));
     const run = { spec, revision: entry.revision, abort: new AbortController(), wait };
     this.running.set(entry.key, run);
-    this.search(entry, run.abort.signal, wait)
+    this.pause(pause, run)
+      .then(() => this.search(entry, run.abort.signal, wait))
       .catch((thrown: unknown) => {
         if (!run.abort.signal.aborted) this.hooks.giveUp(entry, asUnschedulable(entry, thrown));
       })
@@ -102,6 +110,17 @@ export class ActorPlacer {
 
   stop(): void {
     for (const { abort } of this.running.values()) abort.abort();
+  }
+
+  private async pause(pause: RestartPause | undefined, { wait, abort }: Search): Promise<void> {
+    if (pause === undefined || pause.ms === 0) return;
+    wait.because(
+      `its process ended ${pause.inARow} times in a row soon after its start; next in ${pause.ms} ms`,
+    );
+    await new Promise<void>((over) => {
+      const timer = setTimeout(over, pause.ms).unref();
+      abort.signal.addEventListener("abort", () => (clearTimeout(timer), over()), { once: true });
+    });
   }
 
   private async search(entry: ActorEntry, signal: AbortSignal, wait: PlacementWait): Promise<void> {
