@@ -21,6 +21,7 @@ import {
   ready,
 } from "stingray";
 import {
+  churn,
   member,
   useGroup,
   whereAmI,
@@ -102,6 +103,11 @@ describe("placement groups", function () {
       await first.remove();
       await waiting;
       expect(await availableResources()).to.include({ CPU: 2, GPU: 5 });
+    });
+
+    it("one after another where all want the same, whoever asks", async () => {
+      const rounds = await get(Array.from({ length: 6 }, (_, seed) => churn.remote(3, seed)));
+      expect(new Set(rounds).size).to.equal(3);
     });
 
     it("never where the cluster lacks something, and wait for it", async () => {

@@ -58,8 +58,10 @@ export class BundleHost {
 
   /** The row was written, its planner says. Whether it names this node, the row tells. */
   async commit(group: string): Promise<void> {
-    const row = await this.book.fetch(group);
-    this.rowChanged(group, row);
+    await this.book.fetch(group);
+    // What was fetched may be older by now than what the watch has told.
+    const newest = this.book.get(group);
+    if (newest !== undefined) this.rowChanged(group, newest);
   }
 
   /** What was only prepared by this attempt is given back. */
@@ -74,7 +76,7 @@ export class BundleHost {
   rowChanged(group: string, now: GroupEntry | undefined): void {
     const row = now?.value;
     if (row === undefined || row.state === "REMOVED") {
-      const why = row?.cause?.message ?? "its job is over";
+      const why = row?.cause?.message ?? "its row is gone, as when its job is over";
       this.close(
         (bundle) => bundle.group === group && (row !== undefined || bundle.state === "committed"),
         `placement group ${group} was removed: ${why}`,
@@ -116,6 +118,7 @@ export class BundleHost {
   /** The row says that these are here, and they are not: their reservation was too old when it was written. */
   private restore({ key: group, value }: GroupEntry, missing: readonly number[]): void {
     const { node, agent } = this.hooks;
+    if (!value.detached && this.hooks.isOver(value.job)) return;
     const attempt = `${agent}.restored.${missing.join(".")}`;
     const reserved = this.bundles.prepare({
       group,
