@@ -4,7 +4,7 @@ import { Sandbox } from "./support/sandbox.js";
 import { eventually } from "./support/eventually.js";
 import type { Program } from "./support/program.js";
 
-const START = ["start", "--cpus", "2", "--gpus", "0", "--object-store-memory", "64MiB"];
+const START = ["start", "--cpus", "2", "--gpus", "0", "--object-store-memory", "64MiB", "--drain", "0.5"];
 
 describe("stingray start", function () {
   this.timeout(40_000);

@@ -36,6 +36,18 @@ describe("what a caller knows of an actor", () => {
     expect(next(alive, seen("ALIVE", 3), "Counter")).to.equal(alive);
   });
 
+  it("hears the last of an incarnation that was ended in order, and sends it nothing more", () => {
+    const alive = after({ kind: "claimed" }, seen("ALIVE", 3));
+    const leaving = next(alive, seen("RESTARTING", 3, { moving: true }), "Counter");
+    expect(leaving).to.deep.equal({ kind: "leaving", epoch: 3, channel: channels.get(3) });
+    expect(next(leaving, seen("RESTARTING", 5, { moving: true }), "Counter")).to.equal(leaving);
+    expect(next(leaving, seen("ALIVE", 1), "Counter")).to.equal(leaving);
+    expect(next(leaving, seen("ALIVE", 5), "Counter")).to.include({ kind: "alive", epoch: 5 });
+    expect(next(leaving, { kind: "broken", epoch: 3 }, "Counter")).to.include({ kind: "waiting" });
+    // The view of a next claim may come in place of the first one that says so.
+    expect(next(alive, seen("RESTARTING", 5, { moving: true }), "Counter").kind).to.equal("leaving");
+  });
+
   it("does not go back to an incarnation that is over", () => {
     const alive = after({ kind: "claimed" }, seen("ALIVE", 5));
     for (const late of [

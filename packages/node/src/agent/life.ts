@@ -16,6 +16,7 @@ import { publishDeath, subscribeDeaths, subscribeObjectNews, type FeedHooks } fr
 import { GroupBook } from "../groups/group-book.js";
 import { trace } from "../trace.js";
 import { agentContainer } from "./container.js";
+import { describeOutcome } from "./drain/text.js";
 import { farewell } from "./farewell.js";
 import { followGroups } from "./group-parts.js";
 import { serveJoin } from "./join.js";
@@ -296,7 +297,11 @@ export class AgentLife {
           this.c.resolve(t.FAILED)("write down that this node is being drained", error),
         );
     });
-    drain.onLeft((reason) => this.hooks.drained(reason));
+    drain.onLeft((reason) => {
+      const { lines, lost } = describeOutcome(this.config.node, drain.view());
+      if (lost) for (const line of lines) this.config.log(line);
+      this.hooks.drained(reason);
+    });
     this.undo.push(() => drain.stop());
   }
 

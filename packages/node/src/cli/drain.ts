@@ -11,11 +11,11 @@ import {
   type ProcessId,
 } from "@stingray/protocol";
 import type { PeerAddress } from "@stingray/broker";
+import { describeLeft, describeOutcome } from "../agent/drain/text.js";
 import { isAlive } from "../process-info.js";
 import { AgentLink } from "./agent-link.js";
 import { findClusters, type ClusterFlags, type FoundCluster } from "./cluster-state.js";
 import { brokerOptionsOf, type ConnectionFlags } from "./connection-options.js";
-import { describeLeft, describeOutcome } from "./drain-text.js";
 import { progressOn, type Output } from "./output.js";
 
 export interface DrainFlags extends ClusterFlags {

@@ -110,8 +110,10 @@ export class ActorHost {
     try {
       inc.reservation = await pending;
     } catch (thrown) {
+      const over = isOver(inc);
       this.drop(inc);
-      await this.hooks.endActor(inc.spec.actor, asStingray(inc.spec, thrown));
+      // Given up meanwhile, as when the node leaves: the next incarnation is somebody else's.
+      if (!over) await this.hooks.endActor(inc.spec.actor, asStingray(inc.spec, thrown));
       return;
     }
     const worker = inc.reservation.worker;

@@ -47,6 +47,21 @@ describe("controller: states of an actor", () => {
     expect(nextActorRow(second, { kind: "claimed", agent: "g3" })).to.equal(undefined);
   });
 
+  it("moves in order without a restart, until the next incarnation lives", () => {
+    const lives = row({ state: "ALIVE", epoch: 3, process: "w1", node: "n1" }, 1);
+    const moved = { kind: "moved", epoch: 3, agent: "g1", cause } as const;
+    const moves = nextActorRow(lives, moved) as ActorRow;
+    expect(moves).to.deep.include({ state: "RESTARTING", epoch: 3, restarts: 0, agent: "g1", moving: true });
+    expect(viewOf(moves).moving).to.equal(true);
+    const hosted = nextActorRow(moves, { kind: "hosted", agent: "g2", node: "n2", epoch: 7 }) as ActorRow;
+    expect(hosted).to.deep.include({ state: "RESTARTING", moving: true });
+    expect(nextActorRow(hosted, alive))
+      .to.deep.include({ state: "ALIVE", restarts: 0 })
+      .and.not.have.property("moving");
+    for (const other of [moves, row({ state: "ALIVE", epoch: 5 }), row({ state: "DEAD", cause })])
+      expect(nextActorRow(other, moved)).to.equal(undefined);
+  });
+
   it("restarts as often as it may, then is dead with the cause", () => {
     let now: ActorRow | undefined = row({ state: "ALIVE", epoch: 3, process: "w1" }, 2);
     for (const restarts of [1, 2]) {

@@ -48,6 +48,7 @@ export class LeavingActors {
   /** Moved, and perhaps without a new place. */
   private readonly placeless = new Set<string>();
   private lastMovedAt = -Infinity;
+  private alone = false;
 
   constructor(private readonly hooks: LeavingActorHooks) {}
 
@@ -56,12 +57,13 @@ export class LeavingActors {
     for (const actor of this.placeless) if (!this.hooks.isPlaceless(actor)) this.placeless.delete(actor);
     let here = 0;
     for (const { state } of this.hooks.hosted()) if (state !== "over") here++;
-    const lingers = this.hooks.now() - this.lastMovedAt < LINGER_MS;
+    const lingers = !this.alone && this.hooks.now() - this.lastMovedAt < LINGER_MS;
     return here + Math.max(this.placeless.size, lingers ? 1 : 0);
   }
 
   step(now: ActorsStep): void {
     // At the deadline, what waits for a place waits in the table, and the controller finds one.
+    this.alone = now.alone;
     if (now.late || now.alone) this.placeless.clear();
     const others = this.hooks.others();
     for (const incarnation of this.hooks.hosted()) {

@@ -148,7 +148,8 @@ export class Drain {
     for (const worker of busy) this.hooks.endWorker(worker);
   }
 
-  private view(): DrainView {
+  /** How far it has come. @throws InvalidArgumentError where the node is not drained */
+  view(): DrainView {
     const { state, hooks } = this;
     if (state.kind === "alive") {
       throw new InvalidArgumentError("this node is not being drained; ask for it with stingray drain");

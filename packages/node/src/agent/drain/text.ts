@@ -1,6 +1,6 @@
 /** A drain in words. */
 import type { DrainView } from "@stingray/protocol";
-import { showBytes } from "./values.js";
+import { showBytes } from "../../cli/values.js";
 
 /** `2 running tasks, 1 actor, 12 objects (200 MiB) left, 28 s to go`. */
 export function describeLeft({ left, leftMs }: DrainView): string {

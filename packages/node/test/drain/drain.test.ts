@@ -1,0 +1,237 @@
+/** What a node waits for before it leaves, and what it tells of it. */
+import type { ActorSpec } from "@stingray/protocol";
+import type { Bid } from "@stingray/scheduler";
+import { expect } from "chai";
+import { LeavingActors } from "../../src/agent/drain/actors.js";
+import { Drain, type DrainHooks } from "../../src/agent/drain/drain.js";
+import { LeavingObjects, type LeavingObjectHooks } from "../../src/agent/drain/objects.js";
+import { nextDrainState, type DrainState } from "../../src/agent/drain/state.js";
+import { describeLeft, describeOutcome } from "../../src/agent/drain/text.js";
+import type { Incarnation } from "../../src/controller/actor-host.js";
+import { eventually } from "../support/eventually.js";
+
+const reason = "new disk";
+const node = "n000000000000";
+
+/** A node with what a test puts on it. */
+class Stage {
+  readonly busy = new Set<string>();
+  readonly primaries = new Map<string, number>();
+  readonly hosted = new Map<string, Incarnation>();
+  others = true;
+  lenders = 0;
+  late = 0;
+  readonly kept: string[] = [];
+  readonly freed: string[] = [];
+  readonly told: string[] = [];
+  keep: LeavingObjectHooks["keep"] = (to, _agent, { object }) => {
+    this.kept.push(`${object} ${to}`);
+    return Promise.resolve();
+  };
+  outcome: "moved" | "pending" | "unknown" | Error = "moved";
+  readonly left: string[] = [];
+  readonly drain: Drain;
+  private clock = 0;
+
+  constructor() {
+    const now = (): number => performance.now() + this.clock;
+    const failed: DrainHooks["failed"] = (what, error) => {
+      throw new Error(what, { cause: error });
+    };
+    const views = [
+      ["n1", 10],
+      ["n2", 1_000],
+    ].map(([name, storeCapacity]) => ({
+      node: name,
+      agent: `g${String(name)}`,
+      state: "ALIVE",
+      storeUsed: 0,
+      storeCapacity,
+    }));
+    const objects = new LeavingObjects({
+      node,
+      agent: "g0",
+      nodes: () => (this.others ? (views as never) : []),
+      keep: (...args) => this.keep(...args),
+      free: (to, _agent, object) => void this.freed.push(`${object} ${to}`),
+      primaries: () => [...this.primaries].map(([object, size]) => ({ object, size })),
+      ownedHere: (object) => object.startsWith("own"),
+      tellOwner: ({ object }, [to]) => {
+        this.told.push(`${object} ${to}`);
+        return this.outcome instanceof Error ? Promise.reject(this.outcome) : Promise.resolve(this.outcome);
+      },
+      hasOthers: () => this.others,
+      now,
+    });
+    const actors = new LeavingActors({
+      node,
+      hosted: () => this.hosted.values(),
+      leave: (incarnation, { again }) => {
+        this.left.push(`${incarnation.spec.actor} ${again ? "again" : "for good"}`);
+        incarnation.state = "over";
+        this.hosted.delete(incarnation.spec.actor);
+        return Promise.resolve(again ? "moved" : "ended");
+      },
+      isPlaceless: () => false,
+      others: () =>
+        this.others
+          ? [
+              {
+                node: "n1",
+                agent: "g1",
+                available: { CPU: 1 },
+                total: { CPU: 1 },
+                labels: {},
+              } as unknown as Bid,
+            ]
+          : [],
+      failed,
+      now,
+    });
+    this.drain = new Drain({
+      actors,
+      objects,
+      refuseWork: () => undefined,
+      busyWorkers: () => [...this.busy],
+      promised: () => false,
+      endWorker: (worker) => void this.busy.delete(worker),
+      lenders: () => Promise.resolve(this.lenders),
+      hasOthers: () => this.others,
+      failed,
+      now,
+    });
+  }
+
+  pass(ms: number): void {
+    this.clock += ms;
+  }
+  actor(name: string, maxRestarts: number, cpus = 1): void {
+    const spec = { actor: name, className: "Counter", maxRestarts, placement: { resources: { CPU: cpus } } };
+    this.hosted.set(name, { spec: spec as unknown as ActorSpec, epoch: 1, state: "alive" });
+  }
+  order(deadlineMs = 60_000): ReturnType<Drain["order"]> {
+    return this.drain.order({ reason, deadlineMs });
+  }
+  async ends(): Promise<ReturnType<Drain["view"]>> {
+    const view = await this.drain.whenLeft(5_000);
+    expect(view.state).to.equal("left");
+    return view;
+  }
+}
+
+describe("draining a node", () => {
+  let stage: Stage;
+  beforeEach(() => (stage = new Stage()));
+  afterEach(() => stage.drain.stop());
+
+  it("goes one way, and its deadline only comes closer", () => {
+    const alive: DrainState = { kind: "alive" };
+    expect(nextDrainState(alive, { on: "time", at: 9 })).to.equal(alive);
+    expect(nextDrainState(alive, { on: "empty" })).to.equal(alive);
+    const first = nextDrainState(alive, { on: "drain", reason, deadline: 50 });
+    expect(nextDrainState(first, { on: "drain", reason: "other", deadline: 60 })).to.equal(first);
+    expect(nextDrainState(first, { on: "drain", reason: "other", deadline: 40 })).to.deep.equal({
+      ...first,
+      deadline: 40,
+    });
+    expect(nextDrainState(first, { on: "time", at: 49 })).to.equal(first);
+    const late = nextDrainState(first, { on: "time", at: 50 });
+    expect(late.kind).to.equal("late");
+    expect(nextDrainState(late, { on: "drain", reason, deadline: 99 })).to.equal(late);
+    const left = nextDrainState(late, { on: "empty" });
+    expect(left.kind).to.equal("left");
+    expect(nextDrainState(left, { on: "time", at: 999 })).to.equal(left);
+  });
+
+  it("is over at once where nothing is there, and tells nobody that it began", async () => {
+    let began = 0;
+    stage.drain.onBegin(() => began++);
+    stage.order();
+    const { left, done } = await stage.ends();
+    expect(left).to.deep.equal({ tasks: 0, actors: 0, owners: 0, objects: 0, bytes: 0 });
+    expect(Object.values(done).every((count) => count === 0)).to.equal(true);
+    expect(began).to.equal(0);
+  });
+
+  it("waits for tasks until the deadline, which a second order brings closer", async () => {
+    stage.busy.add("w1").add("w2");
+    expect(stage.order().state).to.equal("draining");
+    await eventually(() => stage.drain.view().left.tasks === 2, "they are seen");
+    expect(describeLeft(stage.drain.view())).to.contain("2 workers with running tasks left, 60 s");
+    stage.busy.delete("w1");
+    stage.order(0);
+    const { done } = await stage.ends();
+    expect(done.endedTasks).to.equal(1);
+    expect(stage.busy.size).to.equal(0);
+  });
+
+  it("moves actors that may be made again where there is room, and ends the others at the deadline", async () => {
+    stage.actor("a", 3);
+    stage.actor("b", 0);
+    stage.actor("c", 3, 8);
+    stage.order();
+    await eventually(() => stage.left.length === 1, "one has moved");
+    expect(stage.left).to.deep.equal(["a again"]);
+    stage.order(0);
+    const view = await stage.ends();
+    expect(stage.left).to.deep.equal(["a again", "b for good", "c again"]);
+    expect(view.done).to.deep.include({ movedActors: 2, endedActors: 1 });
+    const { lines, lost } = describeOutcome(node, view);
+    expect(lost).to.equal(true);
+    expect(lines.join("\n"))
+      .to.contain("2 actors moved")
+      .and.to.contain("lost with it: 1 actor that could not move");
+  });
+
+  it("has other nodes keep its objects, the one with the most room first, and tells their owners", async () => {
+    stage.primaries.set("d1.1.0", 5).set("own.1.0", 7);
+    stage.order();
+    const { done } = await stage.ends();
+    expect(done).to.deep.include({ movedObjects: 1, movedBytes: 5, lostObjects: 0 });
+    expect(stage.kept).to.deep.equal(["d1.1.0 n2"]);
+    expect(stage.told).to.deep.equal(["d1.1.0 n2"]);
+  });
+
+  it("asks an owner again that does not know the value yet, and drops what it never had", async () => {
+    stage.primaries.set("d1.1.0", 5);
+    stage.outcome = "pending";
+    stage.order();
+    await eventually(() => stage.told.length >= 2, "it is asked again");
+    expect(stage.kept.length).to.equal(1);
+    stage.outcome = "unknown";
+    const asked = stage.told.length;
+    await eventually(() => stage.told.length > asked, "it says that it does not know it");
+    stage.pass(3_000);
+    const { done } = await stage.ends();
+    expect(done).to.deep.include({ movedObjects: 0, lostObjects: 0 });
+    expect(stage.freed).to.deep.equal(["d1.1.0 n2"]);
+  });
+
+  it("says what is lost where no node takes it", async () => {
+    stage.primaries.set("d1.1.0", 5);
+    stage.keep = () => Promise.reject(new Error("its store is full"));
+    stage.order();
+    await eventually(() => stage.freed.length >= 2, "both were asked");
+    stage.pass(70_000);
+    const view = await stage.ends();
+    expect(view.done).to.deep.include({ lostObjects: 1, lostBytes: 5 });
+    expect(view.notes.join()).to.contain("its store is full");
+    expect(describeOutcome(node, view).lost).to.equal(true);
+  });
+
+  it("waits for nobody to take what is on the last node", async () => {
+    stage.others = false;
+    stage.primaries.set("d1.1.0", 5);
+    stage.lenders = 1;
+    stage.actor("a", 3);
+    stage.busy.add("w1");
+    stage.order();
+    await eventually(() => stage.drain.view().left.tasks === 1, "the task is seen");
+    expect(stage.left).to.deep.equal([]);
+    stage.busy.clear();
+    const { done, notes } = await stage.ends();
+    expect(stage.left).to.deep.equal(["a again"]);
+    expect(done).to.deep.include({ lostObjects: 1, endedOwners: 1 });
+    expect(notes.join()).to.contain("no other node is there");
+  });
+});
