@@ -8,6 +8,7 @@ import {
   type ProcessId,
   type Shape,
 } from "@stingray/protocol";
+import type { Reservation } from "../src/mod.js";
 import { Submitter } from "./support/submitter.js";
 import { EXIT, World, type SimNode } from "./support/world.js";
 
@@ -17,7 +18,8 @@ const atRest = (node: SimNode): void => {
   expect(node.scheduler.snapshot()).to.deep.include({ leases: [], demands: [] });
 };
 
-describe("LeaseScheduler on one node", () => {
+describe("LeaseScheduler on one node", function () {
+  this.timeout(20_000); // a lot of computing, in virtual time
   let world: World;
   beforeEach(() => (world = new World()));
   afterEach(() => world.stop());
@@ -140,6 +142,32 @@ describe("LeaseScheduler on one node", () => {
     const envs = ["a", "b", "c"].map((setup): Shape => ({ ...cpu, runtimeEnv: { setup } }));
     const node = await recursion((level) => envs[level % 3] as Shape, 1_000);
     expect(node.mostWorkers).to.be.at.most(9);
+  });
+
+  it("starts no more at a time than there are CPUs, and has no more than the limits, over environments and actors", async () => {
+    world.startMs = 50;
+    const node = world.node({ total: { CPU: 4 }, limits: { maxWorkers: 6 } });
+    const job = newJobId();
+    const submitters = ["a", "b", "c"].map(
+      (setup) => new Submitter(world, node, job, { resources: { CPU: 0.1 }, runtimeEnv: { setup } }, 20),
+    );
+    for (const s of submitters) s.submit(200);
+    const what = "an actor";
+    const actors: Reservation[] = [];
+    for (let i = 0; i < 3; i++) {
+      const reserved = node.scheduler.reserve({ job, shape: { resources: { CPU: 0.1 } }, what });
+      void reserved.then((actor) => actors.push(actor));
+    }
+    await world.clock.until("all done", () => {
+      const { busy, blocked, reserved } = node.scheduler.snapshot().workers;
+      expect(busy).to.be.at.most(6);
+      expect([blocked, reserved]).to.deep.equal([0, actors.length]);
+      return actors.length === 3 && submitters.every((s) => s.done === 200);
+    });
+    expect(node.mostStarting).to.equal(4);
+    for (const actor of actors) actor.release();
+    await world.clock.advance(100);
+    atRest(node);
   });
 
   it("retires a worker: its leases are asked back, and nobody is given it again", async () => {

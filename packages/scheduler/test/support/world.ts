@@ -53,10 +53,12 @@ export class SimNode {
   readonly workers = new Map<ProcessId, string>();
   readonly assigned = new Set<string>();
   started = 0;
+  mostStarting = 0;
   mostWorkers = 0;
   failStart: StingrayError | undefined;
   alive = true;
   #sequence = 0;
+  #starting = 0;
   #saidAt = 0;
   #told = "";
 
@@ -191,8 +193,10 @@ export class SimNode {
     const idle = this.idle.get(env)?.pop();
     if (idle !== undefined) return idle;
     this.started++;
+    this.mostStarting = Math.max(this.mostStarting, ++this.#starting);
     const { startMs, random } = this.world;
     await this.world.pause(startMs * (0.5 + random() / 2));
+    this.#starting--;
     if (this.failStart !== undefined) throw this.failStart;
     const worker = newWorkerId();
     this.workers.set(worker, env);
