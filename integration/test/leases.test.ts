@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { expect } from "chai";
 import { availableResources, clusterResources, get, type ObjectRef } from "stingray";
-import { work, workOfHalf, type Work } from "./fixtures/leases.js";
+import { pidOf, work, workOfHalf, type Work } from "./fixtures/leases.js";
 import { TestCluster, eventually } from "./support/actor-cluster.js";
 
 describe("leases", function () {
@@ -42,9 +42,19 @@ describe("leases", function () {
     await allIsFree();
   });
 
+  it("go to all workers after the first that keeps its processor, when those before were short", async () => {
+    const log = test.file("burns");
+    let id = 0;
+    for (let i = 0; i < 5; i++) await get(Array.from({ length: 100 }, () => pidOf.remote({ id: id++, log })));
+    const pids = await get(Array.from({ length: 12 }, () => pidOf.remote({ id: id++, log, burnMs: 100 })));
+    ranOnce(log, id);
+    expect(new Set(pids).size).to.equal(3);
+    await allIsFree();
+  });
+
   it("run every task once, however long each takes and whoever else needs the workers", async () => {
     const log = test.file("random");
-    const tasks = Array.from({ length: 1_500 }, (_, id) => {
+    const tasks = Array.from({ length: 900 }, (_, id) => {
       const roll = Math.random();
       const task: Work = { id, log };
       if (roll < 0.01) task.burnMs = 30;

@@ -19,47 +19,25 @@ import {
 } from "@stingray/protocol";
 import type { Channel, Endpoint } from "@stingray/broker";
 import { Fifo } from "../fifo.js";
-import {
-  findDefinition,
-  findLoaded,
-  type Callable,
-  type DefinitionKey,
-  type RemoteDefinition,
-} from "../registry.js";
+import { findDefinition, findLoaded, type Callable, type RemoteDefinition } from "../registry.js";
 import { encodeThrown } from "../objects/thrown.js";
 import type { Home } from "../home.js";
 import { markPath } from "../submit/cancel-mark.js";
 import { progressOf } from "../why/running.js";
 import { CallLimits } from "./call-limits.js";
 import { IncomingCall, type CallHost } from "./call.js";
+import { LeaseTable, type Loaded, type Unbegun } from "./lease-table.js";
 import type { CallRunner } from "./runner.js";
 
 /** After this long without a turn of the event loop, answers are flushed and messages let in. Milliseconds. */
 const TURN_MS = 1;
 /** After a task that held up the event loop for so long, messages are read before the next one. Milliseconds. */
 const LONG_MS = 5;
-/** Leases that a worker remembers. */
-const MAX_LEASES = 1_000;
-/** A task whose lease the agent has not announced is sent back after this. Milliseconds. */
-const ASSIGN_WAIT_MS = 10_000;
-
-interface LeaseState {
-  readonly resources: Record<string, number>;
-  readonly gpus: readonly number[];
-  /** CUDA_VISIBLE_DEVICES; undefined: as it is. */
-  readonly visible: string | undefined;
-  queued: number;
-  active: number;
-  waiting: number;
-  /** The agent was told that all of it waits. */
-  told: boolean;
-}
-
-type Loaded = { readonly key: DefinitionKey; definition: RemoteDefinition | undefined };
-
 export interface ExecutorLinks {
   readonly runner: CallRunner;
   readonly socketDir: string;
+  /** How long a task waits for its lease to be assigned, in milliseconds. @defaultValue 10,000 */
+  readonly assignWaitMs?: number | undefined;
   job(): JobSpec;
   home(): Home;
   /** Cancels what a task has submitted from here. */
@@ -70,18 +48,21 @@ export interface ExecutorLinks {
 
 export class Executor implements CallHost {
   private readonly functions = new WeakMap<Channel, Loaded[]>();
-  private readonly leases = new Map<string, LeaseState>();
-  private readonly unassigned = new Map<string, { calls: [IncomingCall, Loaded][]; timer: NodeJS.Timeout }>();
-  private readonly queue = new Fifo<[IncomingCall, Loaded]>();
+  private readonly leases: LeaseTable;
+  private readonly queue = new Fifo<Unbegun>();
   private readonly calls = new Map<Channel, Map<number, IncomingCall>>();
   private running = 0;
   private pumpDue = false;
   private leaving = false;
-
   private readonly limits: CallLimits;
 
   constructor(private readonly links: ExecutorLinks) {
     this.limits = new CallLimits(() => links.home());
+    this.leases = new LeaseTable(
+      () => links.home(),
+      (call) => this.drop(call),
+      links.assignWaitMs,
+    );
   }
 
   serve(inbox: Endpoint): void {
@@ -102,30 +83,10 @@ export class Executor implements CallHost {
       call.consumed = count;
       call.consumedWaiter?.();
     });
-    inbox.on(Op.WorkerAssign, workerAssign, ([, lease, , resources, gpus, visible]) =>
-      this.assigned(lease, { resources, gpus, visible }),
-    );
+    inbox.on(Op.WorkerAssign, workerAssign, ([, lease, , resources, gpus, visible]) => {
+      for (const unbegun of this.leases.assigned(lease, { resources, gpus, visible })) this.enqueue(unbegun);
+    });
     inbox.onChannelClosed((channel) => this.submitterGone(channel));
-  }
-
-  private assigned(lease: string, what: Pick<LeaseState, "resources" | "gpus" | "visible">): void {
-    this.forgetOldLeases();
-    this.leases.set(lease, { ...what, queued: 0, active: 0, waiting: 0, told: false });
-    const held = this.unassigned.get(lease);
-    if (held === undefined) return;
-    clearTimeout(held.timer);
-    this.unassigned.delete(lease);
-    for (const [call, loaded] of held.calls) this.enqueue(call, loaded);
-  }
-
-  /** Nobody tells a worker that a lease is over; those without work go, oldest first, when there are many. */
-  private forgetOldLeases(): void {
-    if (this.leases.size < MAX_LEASES) return;
-    for (const [id, lease] of this.leases) {
-      if (lease.queued + lease.active + lease.waiting > 0) continue;
-      this.leases.delete(id);
-      if (this.leases.size < MAX_LEASES / 2) return;
-    }
   }
 
   private accept(message: TaskRun, channel: Channel): void {
@@ -140,21 +101,8 @@ export class Executor implements CallHost {
     let calls = this.calls.get(channel);
     if (calls === undefined) this.calls.set(channel, (calls = new Map()));
     calls.set(sequence, call);
-    if (this.leases.has(lease)) this.enqueue(call, loaded);
-    else this.hold(call, loaded);
-  }
-
-  /** The agent's announcement of a lease and the submitter's first task come on different channels. */
-  private hold(call: IncomingCall, loaded: Loaded): void {
-    const held = this.unassigned.get(call.lease);
-    if (held !== undefined) held.calls.push([call, loaded]);
-    else {
-      const timer = setTimeout(() => {
-        for (const [late] of this.unassigned.get(call.lease)?.calls ?? []) this.drop(late);
-        this.unassigned.delete(call.lease);
-      }, ASSIGN_WAIT_MS).unref();
-      this.unassigned.set(call.lease, { calls: [[call, loaded]], timer });
-    }
+    if (this.leases.get(lease) === undefined) this.leases.hold([call, loaded]);
+    else this.enqueue([call, loaded]);
   }
 
   /** Sent back unstarted, at no cost to its retries. */
@@ -165,12 +113,7 @@ export class Executor implements CallHost {
 
   /** Its submitter has a better place for what has not begun. */
   private takeBack(id: string, channel: Channel): void {
-    const held = this.unassigned.get(id);
-    if (held !== undefined) {
-      const [taken, kept] = partition(held.calls, ([call]) => call.channel === channel);
-      held.calls = kept;
-      for (const [call] of taken) this.drop(call);
-    }
+    for (const call of this.leases.takeHeld(id, channel)) this.drop(call);
     const lease = this.leases.get(id);
     if (lease === undefined || lease.queued === 0) return;
     for (const entry of this.queue.drain()) {
@@ -181,14 +124,14 @@ export class Executor implements CallHost {
         this.drop(call);
       }
     }
-    this.tellIfBlocked(id, lease);
+    this.leases.tellIfBlocked(id, lease);
   }
 
-  private enqueue(call: IncomingCall, loaded: Loaded): void {
-    const lease = this.leases.get(call.lease);
+  private enqueue(unbegun: Unbegun): void {
+    const lease = this.leases.get(unbegun[0].lease);
     if (lease === undefined) return;
     lease.queued++;
-    this.queue.push([call, loaded]);
+    this.queue.push(unbegun);
     if (!this.pumpDue) this.pump();
   }
 
@@ -224,11 +167,11 @@ export class Executor implements CallHost {
     lease.queued--;
     if (!this.limits.admits(loaded.key, call.options?.maxCalls)) {
       this.drop(call);
-      this.tellIfBlocked(call.lease, lease);
+      this.leases.tellIfBlocked(call.lease, lease);
       return;
     }
     lease.active++;
-    if (lease.told) this.tellResumed(call.lease, lease);
+    this.leases.tellResumed(call.lease, lease);
     call.taken = true;
     call.resources = lease.resources;
     call.gpuIds = lease.gpus;
@@ -250,9 +193,8 @@ export class Executor implements CallHost {
   }
 
   private run(call: IncomingCall, definition: RemoteDefinition): void {
-    this.links.runner.run(call, definition.target as Callable as (...args: unknown[]) => unknown, () =>
-      this.finished(call),
-    );
+    const body = definition.target as Callable as (...args: unknown[]) => unknown;
+    this.links.runner.run(call, body, (tookUs) => this.finished(call, tookUs));
   }
 
   private failed(call: IncomingCall, error: Error): void {
@@ -260,7 +202,7 @@ export class Executor implements CallHost {
     this.finished(call);
   }
 
-  private finished(call: IncomingCall): void {
+  private finished(call: IncomingCall, tookUs = 0): void {
     this.running--;
     const calls = this.calls.get(call.channel);
     calls?.delete(call.sequence);
@@ -268,10 +210,10 @@ export class Executor implements CallHost {
     const lease = this.leases.get(call.lease);
     if (lease !== undefined) {
       lease.active--;
-      this.tellIfBlocked(call.lease, lease);
+      this.leases.tellIfBlocked(call.lease, lease);
     }
     // Inside pump() the loop goes on by itself; after an asynchronous end it must be started again.
-    if (this.queue.length > 0) this.pumpLater();
+    if (this.queue.length > 0) this.pumpLater(tookUs > LONG_MS * 1000);
   }
 
   // -- waiting for values ---------------------------------------------------------------------------------------
@@ -282,7 +224,7 @@ export class Executor implements CallHost {
     this.running--;
     lease.active--;
     lease.waiting++;
-    this.tellIfBlocked(call.lease, lease);
+    this.leases.tellIfBlocked(call.lease, lease);
     this.pumpLater();
   }
 
@@ -292,18 +234,7 @@ export class Executor implements CallHost {
     this.running++;
     lease.active++;
     lease.waiting--;
-    if (lease.told) this.tellResumed(call.lease, lease);
-  }
-
-  private tellIfBlocked(id: string, lease: LeaseState): void {
-    if (lease.told || lease.active > 0 || lease.queued > 0 || lease.waiting === 0) return;
-    lease.told = true;
-    this.links.home().send([Op.WorkerBlocked, id]);
-  }
-
-  private tellResumed(id: string, lease: LeaseState): void {
-    lease.told = false;
-    this.links.home().send([Op.WorkerUnblocked, id]);
+    this.leases.tellResumed(call.lease, lease);
   }
 
   // -- cancellation ---------------------------------------------------------------------------------------------
@@ -360,10 +291,4 @@ export class Executor implements CallHost {
     const end = performance.now() + deadlineMs;
     while (this.calls.size > 0 && performance.now() < end) await new Promise((turn) => setTimeout(turn, 5));
   }
-}
-
-function partition<T>(items: readonly T[], test: (item: T) => boolean): [yes: T[], no: T[]] {
-  const [yes, no]: [T[], T[]] = [[], []];
-  for (const item of items) (test(item) ? yes : no).push(item);
-  return [yes, no];
 }
