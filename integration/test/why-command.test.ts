@@ -1,5 +1,5 @@
 /** `stingray why`, `stingray status`, and what a program is told of what waits. */
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { runCommand } from "@stingray/node/cli";
 import { expect } from "chai";
@@ -125,6 +125,7 @@ describe("why something waits", function () {
     expect(steps[0]?.task).to.deep.include({ phase: "queued", name: "square" });
     expect(steps[0]?.demand.infeasible).to.equal(false);
     expect(steps[0]?.demand.reason).to.contain("CPU: 2");
+    await eventually(() => readFileSync(mark, "utf8") !== "", "the loop has begun");
     expect(await why(looping.id)).to.match(/^Task \S+ \(spin\) is in process w\w+ .* which does not answer/);
     const [process = ""] = busy.id.split(".");
     const never = await stingray("why", `${process}.999999`);

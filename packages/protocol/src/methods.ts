@@ -255,7 +255,7 @@ export const Agent = {
 
   /**
    * Why something has not ended: a task (or a value, by its object's id) that `process` owns or runs (by default its
-   * owner), or an actor. An agent that knows nothing of it answers with nothing.
+   * owner), an actor or a placement group. An agent that knows nothing of it answers with nothing.
    */
   why: method<{ about: string; process?: string | undefined }, AgentWhy>(
     "agent.why",

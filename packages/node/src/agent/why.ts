@@ -5,6 +5,7 @@ import {
   InvalidArgumentError,
   Process,
   isActorId,
+  isGroupId,
   isObjectId,
   isTaskId,
   ownerOf,
@@ -13,7 +14,10 @@ import {
   type AgentWaits,
   type AgentWhy,
   type DemandWhy,
+  type GroupView,
   type NodeFit,
+  type NodeId,
+  type NodeView,
   type ProcessId,
   type ProcessWhy,
   type Shape,
@@ -38,9 +42,12 @@ export interface WhyParts {
   askWaits(process: ProcessId, timeoutMs: number): Promise<WaitingTasks[]>;
   readonly scheduler: Pick<LeaseScheduler, "snapshot">;
   readonly placer: Pick<ActorPlacer, "waiting">;
-  /** The bids of all known nodes, this one's own among them. */
-  bids(): Bid[];
+  /** All nodes that live, as they are now. */
+  nodes(): Promise<NodeView[]>;
   actor(id: string): Promise<ActorEntry | undefined>;
+  group(id: string): Promise<GroupView | undefined>;
+  /** As `LeaseEffects.now`. */
+  now(): number;
 }
 
 export function serveWhy(get: t.Get): void {
@@ -51,7 +58,6 @@ export function serveWhy(get: t.Get): void {
 }
 
 function partsOf(get: t.Get): WhyParts {
-  const own = get(t.CONFIG).node;
   return {
     processes: () => [
       ...get(t.POOL)
@@ -70,29 +76,30 @@ function partsOf(get: t.Get): WhyParts {
     },
     scheduler: get(t.SCHEDULER),
     placer: get(t.ACTOR_PLACER),
-    bids: () => [
-      get(t.HEARTBEATS).ownBid(),
-      ...get(t.VIEW)
-        .nodes()
-        .filter(({ node }) => node !== own),
-    ],
+    nodes: async () => (await get(t.HEARTBEATS).nodes()).filter(({ state }) => state !== "DEAD"),
     actor: async (id) => get(t.ACTOR_BOOK).get(id) ?? (await get(t.ACTOR_BOOK).fetch(id)),
+    group: async (id) => (await get(t.GROUP_DIRECTORY).state(id, -1, 0)).view,
+    now: () => performance.now(),
   };
 }
 
 /**
- * @param about a task, an object or an actor
+ * @param about a task, an object, an actor or a placement group
  * @param process whom to ask about a task, by default its owner
  * @throws InvalidArgumentError where it is none of them
  */
 export async function whyHere(parts: WhyParts, about: string, process?: ProcessId): Promise<AgentWhy> {
   if (isActorId(about)) {
     const entry = await parts.actor(about);
-    return entry === undefined ? {} : { actor: actorWhy(parts, entry) };
+    return entry === undefined ? {} : { actor: await actorWhy(parts, entry) };
+  }
+  if (isGroupId(about)) {
+    const group = await parts.group(about);
+    return group === undefined ? {} : { group };
   }
   const task = isObjectId(about) ? taskOf(about) : isTaskId(about) ? about : undefined;
   if (task === undefined)
-    throw new InvalidArgumentError(`${about} is no id of a task, an object or an actor`);
+    throw new InvalidArgumentError(`${about} is no id of a task, an object, an actor or a placement group`);
   const asked = process ?? ownerOf(task);
   const here = parts.processes().find(({ id }) => id === asked);
   if (here === undefined) return {};
@@ -106,7 +113,7 @@ export async function whyHere(parts: WhyParts, about: string, process?: ProcessI
     return state("silent");
   }
   const key = answer.task?.queue?.key;
-  const demand = key === undefined ? undefined : demandWhy(parts, asked, key);
+  const demand = key === undefined ? undefined : await demandWhy(parts, asked, key);
   return { ...state("here"), ...answer, ...(demand === undefined ? {} : { demand }) };
 }
 
@@ -138,16 +145,24 @@ export async function waitsHere(parts: WhyParts): Promise<AgentWaits> {
   return waits;
 }
 
-function demandWhy(parts: WhyParts, submitter: ProcessId, key: string): DemandWhy | undefined {
+async function demandWhy(parts: WhyParts, submitter: ProcessId, key: string): Promise<DemandWhy | undefined> {
   const found = parts.scheduler
     .snapshot()
     .demands.find((demand) => demand.submitter === submitter && demand.key === key);
   if (found === undefined) return undefined;
   const { want, waitingMs, reason, waitsFor, shape } = found;
-  return { want, waitingMs, reason, infeasible: waitsFor === "never", trail: [], ...fitsOf(parts, shape) };
+  const now = parts.now();
+  const trail = found.trail.map(({ at, kind, node, class: name, answer, times }) => ({
+    agoMs: Math.max(0, now - at),
+    whom: node === undefined ? (name ?? "this node") : `node ${node}`,
+    kind,
+    answer: times > 1 ? `${answer} (${times} times)` : answer,
+  }));
+  const infeasible = waitsFor === "never";
+  return { want, waitingMs, reason, infeasible, trail, ...(await fitsOf(parts, shape)) };
 }
 
-function actorWhy(parts: WhyParts, { value }: ActorEntry): ActorWhy {
+async function actorWhy(parts: WhyParts, { value }: ActorEntry): Promise<ActorWhy> {
   const { spec, state, restarts, node, process, cause } = value;
   const why: ActorWhy = {
     actor: spec.actor,
@@ -166,14 +181,25 @@ function actorWhy(parts: WhyParts, { value }: ActorEntry): ActorWhy {
   const search = parts.placer.waiting().find((one) => one.spec.actor === spec.actor);
   if (search !== undefined) {
     const { why: reason, infeasible, ms } = search.wait;
-    why.wait = { want: 1, waitingMs: ms, reason, infeasible, trail: [], ...fitsOf(parts, spec.placement) };
+    const fits = await fitsOf(parts, spec.placement);
+    why.wait = { want: 1, waitingMs: ms, reason, infeasible, trail: [], ...fits };
   }
   return why;
 }
 
-/** What every known node has to say to it. */
-function fitsOf(parts: WhyParts, shape: Shape): { nodes: NodeFit[]; more: number } {
-  const ranked = rank(shape, parts.bids(), { random: () => 0 });
+/** What every node has to say to it. In a group it is not up to the nodes. */
+async function fitsOf(parts: WhyParts, shape: Shape): Promise<{ nodes: NodeFit[]; more: number }> {
+  if (shape.scheduling?.kind === "group") return { nodes: [], more: 0 };
+  const bids = (await parts.nodes()).map((view): Bid => ({
+    ...view,
+    node: view.node as NodeId,
+    agent: view.agent as ProcessId,
+    queued: 0,
+    idleWorkers: 0,
+    draining: view.state === "DRAINING",
+    sequence: 0,
+  }));
+  const ranked = rank(shape, bids, { random: () => 0 });
   const nodes = ranked.slice(0, MOST_NODES).map(({ node, fit, reason }) => ({ node, fit, reason }));
   return { nodes, more: ranked.length - nodes.length };
 }

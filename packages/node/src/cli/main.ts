@@ -200,12 +200,12 @@ function addStatus(command: Command, out: Output, done: (code: number) => void):
 function addWhy(command: Command, out: Output, done: (code: number) => void): Command {
   return addClusterOptions(addConnectionOptions(command))
     .description(
-      "Says why a task, or an actor, has not ended: what it waits for, since when, and why no node takes it. " +
+      "Says why a task, an actor or a placement group is not done: what it waits for, since when, and why no node takes it. " +
         "Without one: all that waits. Without an address: in what runs on this machine.",
     )
     .argument(
       "[id]",
-      "of a task, of an object that it makes (ObjectRef.id), or of an actor; warnings and stingray why show them",
+      "of a task, of an object that it makes (ObjectRef.id), of an actor or a group; warnings and stingray why show them",
     )
     .option("--json", "as JSON")
     .action(async (about: string | undefined, flags: WhyFlags) => {

@@ -1,10 +1,12 @@
 /** Why something waits, as text for people. The first line is the answer. */
 import {
+  describeResources,
   describeShape,
   describeTask,
   startOptions,
   type ActorWhy,
   type DemandWhy,
+  type GroupView,
   type NodeFit,
   type Shape,
 } from "@stingray/protocol";
@@ -29,7 +31,8 @@ export function describeTrace({ steps, silent }: WhyTrace): string {
 }
 
 function describeStep(step: WhyStep): string {
-  const { about, actor, task } = step;
+  const { about, actor, group, task } = step;
+  if (group !== undefined) return describeGroup(group);
   if (actor !== undefined) return describeActor(actor);
   if (task === undefined) return describeUnknown(step);
   const facts: [string, string][] = [];
@@ -132,6 +135,27 @@ function describeActor(actor: ActorWhy): string {
   else head = `${who} is ${state}: no agent says that it looks for a place for it`;
   if (cause !== undefined && state !== "DEAD") facts.push(["lost", cause]);
   return [`${head}.`, indented(table(facts)), ...places].join("\n");
+}
+
+function describeGroup({ group, name, state, strategy, bundles, nodes, cause }: GroupView): string {
+  const who = `Placement group ${group}${name === undefined ? "" : ` "${name}"`}`;
+  const why = cause === undefined ? "" : `: ${cause.message}`;
+  const head: Record<GroupView["state"], string> = {
+    PENDING: `${who} is PENDING, as its bundles have no places yet${why}`,
+    CREATED: `${who} is CREATED: all its bundles have their places`,
+    RESCHEDULING: `${who} is RESCHEDULING, as bundles were lost with their nodes${why}`,
+    REMOVED: `${who} was removed${why}`,
+  };
+  const rows = bundles
+    .slice(0, MOST_NODES)
+    .map((resources, i) => [
+      `bundle ${i}`,
+      describeResources(resources),
+      nodes[i] ? `on node ${nodes[i]}` : "no node",
+    ]);
+  const more = bundles.length - rows.length;
+  const lines = [`${head[state]}.`, `  strategy ${strategy}`, indented(table(rows))];
+  return [...lines, ...(more > 0 ? [`  and ${showCount(more, "more bundle")}`] : [])].join("\n");
 }
 
 function describeDemand({ want, waitingMs, infeasible }: DemandWhy): string {

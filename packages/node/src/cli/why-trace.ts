@@ -1,12 +1,14 @@
 /** Follows what a task or an actor waits for, from process to process. */
 import {
   isActorId,
+  isGroupId,
   isObjectId,
   ownerOf,
   taskOf,
   type ActorWhy,
   type AgentWhy,
   type DemandWhy,
+  type GroupView,
   type NodeView,
   type ObjectId,
   type ProcessId,
@@ -41,6 +43,7 @@ export interface WhyStep {
   running?: RunningWhy | undefined;
   demand?: DemandWhy | undefined;
   actor?: ActorWhy | undefined;
+  group?: GroupView | undefined;
 }
 
 export interface WhyTrace {
@@ -53,14 +56,18 @@ export interface WhyTrace {
 /** A chain may go in a circle, or be of any length. */
 const MOST_STEPS = 12;
 
-/** `about`: a task, an object or an actor. */
+/** `about`: a task, an object, an actor or a placement group. */
 export async function traceWhy(about: string, ask: AskWhy): Promise<WhyTrace> {
   const trace: WhyTrace = { steps: [], silent: [] };
   let next: string | undefined = isObjectId(about) ? taskOf(about) : about;
   while (next !== undefined && trace.steps.length < MOST_STEPS) {
     const answers = await ask(next);
     trace.silent = silentOf(answers);
-    const step: WhyStep = isActorId(next) ? actorStep(next, answers) : await taskStep(next, answers, ask);
+    const step: WhyStep = isActorId(next)
+      ? actorStep(next, answers)
+      : isGroupId(next)
+        ? groupStep(next, answers)
+        : await taskStep(next, answers, ask);
     trace.steps.push(step);
     const following = waitedFor(step);
     next = trace.steps.some((one) => one.about === following) ? undefined : following;
@@ -69,13 +76,19 @@ export async function traceWhy(about: string, ask: AskWhy): Promise<WhyTrace> {
 }
 
 /** Whether anybody knows what was asked about. */
-export function isKnown({ task, actor, owner }: WhyStep): boolean {
-  return task !== undefined || actor !== undefined || owner?.state === "silent";
+export function isKnown({ task, actor, group, owner }: WhyStep): boolean {
+  return task !== undefined || actor !== undefined || group !== undefined || owner?.state === "silent";
 }
 
 function actorStep(about: string, answers: readonly Asked<AgentWhy>[]): WhyStep {
   const found = answered(answers).flatMap(({ answer }) => answer.actor ?? []);
   return { about, actor: found.find(({ wait }) => wait !== undefined) ?? found[0] };
+}
+
+/** The newest of what the agents have of it. */
+function groupStep(about: string, answers: readonly Asked<AgentWhy>[]): WhyStep {
+  const found = answered(answers).flatMap(({ answer }) => answer.group ?? []);
+  return { about, group: found.toSorted((a, b) => b.revision - a.revision)[0] };
 }
 
 async function taskStep(about: string, answers: readonly Asked<AgentWhy>[], ask: AskWhy): Promise<WhyStep> {
@@ -95,7 +108,9 @@ async function taskStep(about: string, answers: readonly Asked<AgentWhy>[], ask:
 }
 
 /** What it waits for in turn, where that can be asked about. */
-function waitedFor({ task, running }: WhyStep): string | undefined {
+function waitedFor({ task, running, actor }: WhyStep): string | undefined {
+  const shape = task?.queue?.shape ?? (actor?.wait === undefined ? undefined : actor.placement);
+  if (shape?.scheduling?.kind === "group") return shape.scheduling.group;
   if (running?.awaits !== undefined) return running.awaits;
   if (task?.phase === "waiting") {
     const object = task.missing?.[0]?.object;

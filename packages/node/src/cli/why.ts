@@ -1,5 +1,5 @@
 /** `stingray why`: why a task or an actor has not ended, or, without one, what waits at all. */
-import { Agent, InvalidOptionError, isActorId, isObjectId, isTaskId } from "@stingray/protocol";
+import { Agent, InvalidOptionError, isActorId, isGroupId, isObjectId, isTaskId } from "@stingray/protocol";
 import { askNodes } from "./ask-nodes.js";
 import { findClusters, type ClusterFlags, type FoundCluster } from "./cluster-state.js";
 import type { Output } from "./output.js";
@@ -12,7 +12,7 @@ export interface WhyFlags extends ClusterFlags {
 }
 
 /**
- * @param about a task, an object or an actor; undefined: all that waits
+ * @param about a task, an object, an actor or a placement group; undefined: all that waits
  * @returns the exit code: 1 where nobody knows what was asked about
  * @throws ConnectionError where nothing runs or nothing answers; InvalidOptionError for what is no id
  */
@@ -22,9 +22,9 @@ export async function showWhy(
   runtimeDir: string,
   out: Output,
 ): Promise<number> {
-  if (about !== undefined && !isTaskId(about) && !isObjectId(about) && !isActorId(about)) {
+  if (about !== undefined && ![isTaskId, isObjectId, isActorId, isGroupId].some((is) => is(about))) {
     throw new InvalidOptionError(
-      `"${about}" is no id of a task (d….17), an object (d….17.0: ObjectRef.id) or an actor (a…); ` +
+      `"${about}" is no id of a task (d….17), an object (d….17.0: ObjectRef.id), an actor (a…) or a placement group (b…); ` +
         `stingray why without one shows what waits`,
     );
   }

@@ -1,5 +1,6 @@
 /** Why something has not ended: what processes and agents answer to `stingray why`. Times are ages, in milliseconds. */
 import { bool, list, number, oneOf, optional, record, text, uint } from "../check.js";
+import { groupView, type GroupView } from "./groups.js";
 import { actorId, jobId, nodeId, objectId, processId, taskId } from "./id-checks.js";
 import { shapeSpec, type Shape } from "./leases.js";
 
@@ -244,6 +245,7 @@ export interface AgentWhy {
   running?: RunningWhy | undefined;
   demand?: DemandWhy | undefined;
   actor?: ActorWhy | undefined;
+  group?: GroupView | undefined;
 }
 export const agentWhy = record<AgentWhy>({
   process: optional(
@@ -257,6 +259,7 @@ export const agentWhy = record<AgentWhy>({
   running: optional(runningWhy),
   demand: optional(demandWhy),
   actor: optional(actorWhy),
+  group: optional(groupView),
 });
 
 /** What waits in the processes of one agent. */
