@@ -2,6 +2,7 @@ import {
   agentWhy,
   newActorId,
   newDriverId,
+  newGroupId,
   newJobId,
   newNodeId,
   newWorkerId,
@@ -9,6 +10,7 @@ import {
   taskIdOf,
   objectIdOf,
   type AgentWhy,
+  type GroupView,
   type TaskWhy,
 } from "@stingray/protocol";
 import { expect } from "chai";
@@ -161,6 +163,43 @@ describe("stingray why", () => {
     );
     expect(say({ state: "DEAD", cause: "kill() was called" })).to.contain("is dead: kill() was called.");
     expect(say({ state: "ALIVE", node: second.node, process: worker })).to.contain("it waits for nothing");
+  });
+
+  it("says what a placement group waits for, also for the tasks in it", async () => {
+    const group = newGroupId();
+    const view: GroupView = {
+      group,
+      job: newJobId(),
+      detached: false,
+      namespace: "n",
+      strategy: "STRICT_SPREAD",
+      bundles: [{ CPU: 1 }, { CPU: 1, GPU: 1 }],
+      state: "RESCHEDULING",
+      nodes: [first.node, ""],
+      revision: 7,
+      cause: { code: "UNSCHEDULABLE", message: "no node has GPU: 1" },
+    };
+    const shape = {
+      resources: { CPU: 1 },
+      scheduling: { kind: "group" as const, group, bundle: 1, capture: false },
+    };
+    const queue = { key: "k", shape, ahead: 0, length: 1, leases: 0, reason: "bundle 1 was lost" };
+    const text = await textOf(taskIdOf(driver, 1), (about, process) =>
+      about === group
+        ? Promise.resolve([
+            { node: first, kind: "answered", answer: { group: { ...view, state: "PENDING", revision: 3 } } },
+            { node: second, kind: "answered", answer: { group: view } },
+          ])
+        : cluster([task(1, { queue })])(about, process),
+    );
+    const at = text.indexOf("and that: ");
+    expect(text.slice(0, at)).to.contain("waits for a worker with { CPU: 1 }: bundle 1 was lost.");
+    expect(text.slice(at).split("\n")).to.deep.equal([
+      `and that: Placement group ${group} is RESCHEDULING, as bundles were lost with their nodes: no node has GPU: 1.`,
+      "  strategy STRICT_SPREAD",
+      `  bundle 0  { CPU: 1 }          on node ${first.node}`,
+      "  bundle 1  { CPU: 1, GPU: 1 }  no node",
+    ]);
   });
 
   it("lists all that waits, the longest first, and who does not answer", () => {

@@ -42,16 +42,8 @@ import {
   type StoreSpan,
   type StoreWanted,
 } from "./messages/store.js";
-import {
-  agentWaits,
-  agentWhy,
-  processWhy,
-  waitingTasks,
-  type AgentWaits,
-  type AgentWhy,
-  type ProcessWhy,
-  type WaitingTasks,
-} from "./messages/why.js";
+import { agentWaits, agentWhy, type AgentWaits, type AgentWhy } from "./messages/why-agent.js";
+import { processWhy, waitingTasks, type ProcessWhy, type WaitingTasks } from "./messages/why.js";
 import { leaseAnswer, leaseAsk, type LeaseAnswer, type LeaseAsk } from "./messages/bids.js";
 import { valueDesc, type ValueDesc } from "./messages/values.js";
 import { runtimeEnvSpec, type RuntimeEnvSpec } from "./messages/leases.js";

@@ -186,21 +186,17 @@ export {
 export type { WorkerAssign, Logs } from "./messages/workers.js";
 export { ACTOR_STATES, actorView, actorState, actorExited } from "./messages/actors.js";
 export type { ActorStateName, ActorView, ActorExited } from "./messages/actors.js";
-export { TASK_PHASES, agentWaits, agentWhy, processWhy } from "./messages/why.js";
+export { TASK_PHASES, processWhy } from "./messages/why.js";
 export type {
-  ActorWhy,
-  AgentWaits,
-  AgentWhy,
-  Attempted,
-  DemandWhy,
   MissingArgument,
-  NodeFit,
   ProcessWhy,
   RunningWhy,
   TaskPhaseName,
   TaskWhy,
   WaitingTasks,
 } from "./messages/why.js";
+export { agentWaits, agentWhy } from "./messages/why-agent.js";
+export type { ActorWhy, AgentWaits, AgentWhy, Attempted, DemandWhy, NodeFit } from "./messages/why-agent.js";
 export { describeTask } from "./why-text.js";
 export {
   GROUP_STATES,

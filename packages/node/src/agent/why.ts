@@ -46,6 +46,7 @@ export interface WhyParts {
   nodes(): Promise<NodeView[]>;
   actor(id: string): Promise<ActorEntry | undefined>;
   group(id: string): Promise<GroupView | undefined>;
+  readonly node: NodeId;
   /** As `LeaseEffects.now`. */
   now(): number;
 }
@@ -79,6 +80,7 @@ function partsOf(get: t.Get): WhyParts {
     nodes: async () => (await get(t.HEARTBEATS).nodes()).filter(({ state }) => state !== "DEAD"),
     actor: async (id) => get(t.ACTOR_BOOK).get(id) ?? (await get(t.ACTOR_BOOK).fetch(id)),
     group: async (id) => (await get(t.GROUP_DIRECTORY).state(id, -1, 0)).view,
+    node: get(t.CONFIG).node,
     now: () => performance.now(),
   };
 }
@@ -154,7 +156,7 @@ async function demandWhy(parts: WhyParts, submitter: ProcessId, key: string): Pr
   const now = parts.now();
   const trail = found.trail.map(({ at, kind, node, class: name, answer, times }) => ({
     agoMs: Math.max(0, now - at),
-    whom: node === undefined ? (name ?? "this node") : `node ${node}`,
+    whom: node ?? (name === undefined ? parts.node : `class ${name}`),
     kind,
     answer: times > 1 ? `${answer} (${times} times)` : answer,
   }));

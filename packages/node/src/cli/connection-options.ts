@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import type { BrokerAuth, BrokerOptions, BrokerTls } from "@stingray/broker/connect";
-import { InvalidOptionError, toError } from "@stingray/protocol";
+import { DEFAULT_CLUSTER, DEFAULT_SUBJECT_ROOT, InvalidOptionError, toError } from "@stingray/protocol";
 import { Option, type Command } from "commander";
 import { parseUrls } from "./values.js";
 
@@ -34,6 +34,21 @@ export function addConnectionOptions(command: Command): Command {
     .addOption(new Option("--tls-ca <file>", "certificates to trust (PEM)").env("STINGRAY_TLS_CA"))
     .addOption(new Option("--tls-cert <file>", "own certificate (PEM)").env("STINGRAY_TLS_CERT"))
     .addOption(new Option("--tls-key <file>", "its key (PEM)").env("STINGRAY_TLS_KEY"));
+}
+
+/** Which of the clusters on a broker is meant. */
+export function addClusterOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option("--cluster <name>", "several may share one broker")
+        .env("STINGRAY_CLUSTER")
+        .default(DEFAULT_CLUSTER),
+    )
+    .addOption(
+      new Option("--subject-root <root>", "first token of every NATS subject")
+        .env("STINGRAY_SUBJECT_ROOT")
+        .default(DEFAULT_SUBJECT_ROOT),
+    );
 }
 
 /**

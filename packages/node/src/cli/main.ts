@@ -1,17 +1,15 @@
 /** The `stingray` command: its options and its exit codes. Each command's own code is loaded when it is asked for. */
 import { readFileSync } from "node:fs";
-import { DEFAULT_CLUSTER, DEFAULT_SUBJECT_ROOT, ErrorCode, StingrayError, toError } from "@stingray/protocol";
+import { ErrorCode, StingrayError, toError } from "@stingray/protocol";
 import { Command, CommanderError, Option } from "commander";
 import { runtimeRoot } from "../runtime-files.js";
 import type { ClusterFlags } from "./cluster-state.js";
-import { addConnectionOptions } from "./connection-options.js";
+import { addClusterOptions, addConnectionOptions } from "./connection-options.js";
+import { addMemory, addStatus, addWhy } from "./look-commands.js";
 import type { DrainFlags } from "./drain.js";
-import type { MemoryFlags } from "./memory.js";
 import { terminal, type Output } from "./output.js";
 import type { StartFlags } from "./start-plan.js";
-import type { StatusFlags } from "./status.js";
 import type { StopFlags } from "./stop.js";
-import type { WhyFlags } from "./why.js";
 import { parseAmount, parseBytes, parseLabels, parseResources, parseWhole } from "./values.js";
 
 const OK = 0;
@@ -22,8 +20,6 @@ const DEFAULT_PORT = 4222;
 const DRAIN_SECONDS = 8;
 /** Of stingray drain. */
 const DEADLINE_SECONDS = 30;
-/** Objects of one node that can be shown. */
-const MAX_LISTED = 100_000;
 
 /**
  * Runs the command line.
@@ -185,66 +181,6 @@ function addDrain(command: Command, out: Output, done: (code: number) => void): 
     });
 }
 
-function addStatus(command: Command, out: Output, done: (code: number) => void): Command {
-  return addClusterOptions(addConnectionOptions(command))
-    .description(
-      "Shows the nodes, what they have free and what waits. Without an address: what runs on this machine.",
-    )
-    .option("--json", "as JSON")
-    .action(async (flags: StatusFlags) => {
-      const { showStatus } = await import("./status.js");
-      done(await showStatus(flags, runtimeRoot(), out));
-    });
-}
-
-function addWhy(command: Command, out: Output, done: (code: number) => void): Command {
-  return addClusterOptions(addConnectionOptions(command))
-    .description(
-      "Says why a task, an actor or a placement group is not done: what it waits for, since when, and why no node takes it. " +
-        "Without one: all that waits. Without an address: in what runs on this machine.",
-    )
-    .argument(
-      "[id]",
-      "of a task, of an object that it makes (ObjectRef.id), of an actor or a group; warnings and stingray why show them",
-    )
-    .option("--json", "as JSON")
-    .action(async (about: string | undefined, flags: WhyFlags) => {
-      const { showWhy } = await import("./why.js");
-      done(await showWhy(about, flags, runtimeRoot(), out));
-    });
-}
-
-function addMemory(command: Command, out: Output, done: (code: number) => void): Command {
-  return addClusterOptions(addConnectionOptions(command))
-    .description(
-      "Shows what is in the object stores: whose it is, who needs it, where it was made. " +
-        "Without an address: what runs on this machine.",
-    )
-    .addOption(
-      new Option("--limit <n>", "objects to show of each node, owner or place")
-        .argParser(parseWhole(0, MAX_LISTED))
-        .default(50),
-    )
-    .addOption(
-      new Option("--sort <by>", "size: largest first; age: oldest first")
-        .choices(["size", "age"])
-        .default("size"),
-    )
-    .addOption(
-      new Option("--group-by <what>", "a table for each of them")
-        .choices(["node", "owner", "origin"])
-        .default("node"),
-    )
-    .option("--node <id>", "only objects on this node")
-    .option("--owner <id>", "only objects of this process")
-    .option("--stats-only", "no objects, only the figures of each node")
-    .option("--json", "as JSON; bytes and milliseconds")
-    .action(async (flags: MemoryFlags) => {
-      const { showMemory } = await import("./memory.js");
-      done(await showMemory(flags, runtimeRoot(), out));
-    });
-}
-
 function addResources(command: Command, out: Output, done: (code: number) => void): Command {
   command.description("Changes what a running node has, until it ends. What is in use stays in use.");
   const add = (name: string): Command => {
@@ -270,20 +206,6 @@ function addResources(command: Command, out: Output, done: (code: number) => voi
       done(await setResources(flags, runtimeRoot(), out, node, amounts));
     });
   return command;
-}
-
-function addClusterOptions(command: Command): Command {
-  return command
-    .addOption(
-      new Option("--cluster <name>", "several may share one broker")
-        .env("STINGRAY_CLUSTER")
-        .default(DEFAULT_CLUSTER),
-    )
-    .addOption(
-      new Option("--subject-root <root>", "first token of every NATS subject")
-        .env("STINGRAY_SUBJECT_ROOT")
-        .default(DEFAULT_SUBJECT_ROOT),
-    );
 }
 
 function version(): string {

@@ -172,7 +172,8 @@ function describePlaces(demand: DemandWhy, shape: Shape): string[] {
     const more = demand.nodes.length - shown.length + demand.more;
     if (more > 0) lines.push(`  and ${showCount(more, "more node")}`);
   }
-  const tried = demand.trail.slice(-MOST_TRIED);
+  // What this node found where no node can do it is what the nodes say above.
+  const tried = demand.trail.filter(({ kind }) => !demand.infeasible || kind !== "local").slice(-MOST_TRIED);
   if (tried.length > 0) {
     const rows = tried.map(({ agoMs, whom, kind, answer }) => [`${showAge(agoMs)} ago`, kind, whom, answer]);
     lines.push("Last decisions:", indented(table(rows)));
