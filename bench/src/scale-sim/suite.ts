@@ -17,7 +17,6 @@ type ScaleOptions = Pick<BenchOptions, "only" | "rounds" | "small" | "nodes" | "
 const IDLE_AGENT_TARGET = 1;
 const IDLE_SECONDS = 10;
 const IDLE_AGENT_SECONDS = 20;
-const SMALL_IDLE_SECONDS = 1;
 
 /** Names of all rows of the suite. */
 export function scaleCaseNames({ nodes }: Pick<BenchOptions, "nodes">): string[] {
@@ -74,7 +73,7 @@ async function measureRounds(
       requests: o.requests,
       rate: o.rate,
       seed: round + 1,
-      idleSeconds: o.small ? SMALL_IDLE_SECONDS : IDLE_SECONDS,
+      idleSeconds: Math.min(IDLE_SECONDS, Math.max(1, o.requests / o.rate / 3)),
     };
     try {
       rounds.push(await measureSize(size, progress, signal));
