@@ -288,6 +288,7 @@ export class Router {
   }
 
   #isRefusedAt(ask: Ask, node: NodeId): boolean {
+    if (!ask.refused.has(node)) return false;
     const bid = this.parts.view.get(node);
     return bid !== undefined && this.#isRefused(ask, bid);
   }

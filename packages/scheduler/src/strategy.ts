@@ -30,9 +30,21 @@ export interface RankOptions {
   topShare?: number;
 }
 
-interface Scored extends Ranked {
-  readonly bytes: number;
-  readonly tie: number;
+/** Its reason is a text for people, so it is only made when somebody reads it. */
+class Scored implements Ranked {
+  constructor(
+    readonly node: NodeId,
+    readonly agent: ProcessId,
+    readonly fit: Fit,
+    readonly score: number,
+    readonly bytes: number,
+    readonly tie: number,
+    private readonly why: () => string,
+  ) {}
+
+  get reason(): string {
+    return this.why();
+  }
 }
 
 const ORDER: Record<Fit, number> = { now: 0, later: 1, never: 2 };
@@ -55,55 +67,47 @@ export function rank(shape: Shape, candidates: readonly Bid[], o: RankOptions): 
       a.tie - b.tie ||
       (a.node < b.node ? -1 : 1),
   );
-  return shuffleBest(scored, shape, o).map(({ node, agent, fit, score: points, reason }) => ({
-    node,
-    agent,
-    fit,
-    score: points,
-    reason,
-  }));
+  return shuffleBest(scored, shape, o);
+}
+
+/** A bid is ranked for many requests: what it says is read once. */
+const read = new WeakMap<Record<string, number>, Resources>();
+
+function resourcesOf(amounts: Record<string, number>): Resources {
+  let resources = read.get(amounts);
+  if (resources === undefined) read.set(amounts, (resources = Resources.from(amounts)));
+  return resources;
 }
 
 function score(shape: Shape, request: Resources, selector: LabelSelector, bid: Bid, o: RankOptions): Scored {
   const { node, agent } = bid;
-  const never = (reason: string): Scored => ({
-    node,
-    agent,
-    fit: "never",
-    score: Infinity,
-    reason,
-    bytes: 0,
-    tie: 0,
-  });
+  const never = (why: () => string): Scored => new Scored(node, agent, "never", Infinity, 0, 0, why);
   const wanted = shape.scheduling?.kind === "node" ? shape.scheduling : undefined;
-  if (wanted !== undefined && !wanted.soft && wanted.node !== node) return never(`is not ${wanted.node}`);
-  if (bid.draining) return never("is draining");
+  if (wanted !== undefined && !wanted.soft && wanted.node !== node)
+    return never(() => `is not ${wanted.node}`);
+  if (bid.draining) return never(() => "is draining");
   const mismatch = selector.mismatch(bid.labels);
-  if (mismatch !== undefined) return never(mismatch);
-  const total = Resources.from(bid.total);
-  const free = Resources.from(bid.available);
-  const short = shortage(request, total, free);
+  if (mismatch !== undefined) return never(() => mismatch);
+  const total = resourcesOf(bid.total);
+  const free = resourcesOf(bid.available);
+  const short = (): string => shortage(request, total, free);
   if (!total.fits(request) || !GpuPool.isPossible(request.units("GPU"))) return never(short);
 
   const use = utilization(request, total, free);
-  const packUntil = o.packUntil ?? 0.5;
+  const used = (): string => `${percent(use)} used with it`;
   let points: number;
-  let why: string;
-  if (wanted !== undefined && wanted.node === node) [points, why] = [0, "the node that was asked for"];
-  else if (shape.scheduling?.kind === "spread") [points, why] = [1 + use, `${percent(use)} used with it`];
+  let why: () => string;
+  if (wanted !== undefined && wanted.node === node) [points, why] = [0, () => "the node that was asked for"];
+  else if (shape.scheduling?.kind === "spread") [points, why] = [1 + use, used];
   // Below the mark a fuller node is better, by less than any step above the mark.
-  else if (use <= packUntil) [points, why] = [1 + (1 - use) / STEP, `${percent(use)} used with it, packed`];
-  else [points, why] = [1 + use, `${percent(use)} used with it`];
-  return {
-    node,
-    agent,
-    fit: short === "" ? "now" : "later",
-    score: points,
-    reason: short === "" ? why : short,
-    bytes:
-      shape.scheduling === undefined || shape.scheduling.kind === "default" ? (o.localBytes?.(node) ?? 0) : 0,
-    tie: bid.queued - Math.min(bid.idleWorkers, 1) / 2,
-  };
+  else if (use <= (o.packUntil ?? 0.5)) [points, why] = [1 + (1 - use) / STEP, () => `${used()}, packed`];
+  else [points, why] = [1 + use, used];
+  const movable = shape.scheduling === undefined || shape.scheduling.kind === "default";
+  const bytes = movable ? (o.localBytes?.(node) ?? 0) : 0;
+  const tie = bid.queued - Math.min(bid.idleWorkers, 1) / 2;
+  return free.fits(request)
+    ? new Scored(node, agent, "now", points, bytes, tie, why)
+    : new Scored(node, agent, "later", points, bytes, tie, short);
 }
 
 /** The largest used share of any resource that is asked for (of CPUs when none is), with the request added. */

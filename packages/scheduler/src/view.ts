@@ -3,7 +3,7 @@
  * free (standing bids). In large clusters few bids are known; a node without one is a stranger.
  */
 import type { NodeId, ProcessId } from "@stingray/protocol";
-import { Resources } from "./amounts.js";
+import { Resources, UNITS } from "./amounts.js";
 import { classesOf } from "./classes.js";
 
 /** One node's standing offer. Amounts in the user's units. */
@@ -38,7 +38,6 @@ export interface ViewChange {
 
 interface Fact {
   readonly facts: NodeFacts;
-  readonly text: string;
   readonly classes: readonly string[];
 }
 
@@ -48,6 +47,8 @@ interface Entry {
   charged: Resources;
   /** Leases sent there since its last bid. */
   sent: number;
+  /** The bid with all that taken off, once somebody has asked for it. */
+  left?: Bid | undefined;
 }
 
 /** How many removed nodes are remembered, so that a late bid does not bring one back. */
@@ -81,13 +82,13 @@ export class ClusterView {
 
   /** Takes in who a node is. The same again changes nothing. */
   fact(facts: NodeFacts): void {
-    const text = JSON.stringify(facts);
-    if (this.#facts.get(facts.node)?.text === text) return;
+    const known = this.#facts.get(facts.node)?.facts;
+    if (known === facts || (known !== undefined && JSON.stringify(known) === JSON.stringify(facts))) return;
     this.#dropFact(facts.node);
     this.#gone.delete(facts.node);
-    const classes = facts.draining ? [] : [...classesOf(facts.total, facts.labels).keys()];
+    const classes = ownedClasses(facts);
     for (const name of classes) this.#owners.set(name, (this.#owners.get(name) ?? 0) + 1);
-    this.#facts.set(facts.node, { facts, text, classes });
+    this.#facts.set(facts.node, { facts, classes });
     this.factsVersion++;
     this.#tell({ kind: "fact", node: facts.node });
   }
@@ -191,6 +192,7 @@ export class ClusterView {
     const amount = resources instanceof Resources ? resources : Resources.from(resources);
     entry.charged = entry.charged.add(amount);
     entry.sent += 1;
+    entry.left = undefined;
   }
 
   /** The node itself answered what it has free now: fresher than its bid and our charges. Tells nobody. */
@@ -250,11 +252,25 @@ export class ClusterView {
   }
 }
 
+/** Several views may be told the same facts. */
+const classesOfFacts = new WeakMap<NodeFacts, readonly string[]>();
+
+function ownedClasses(facts: NodeFacts): readonly string[] {
+  let classes = classesOfFacts.get(facts);
+  if (classes === undefined) {
+    classes = facts.draining ? [] : [...classesOf(facts.total, facts.labels).keys()];
+    classesOfFacts.set(facts, classes);
+  }
+  return classes;
+}
+
 function charged(entry: Entry): Bid {
   if (entry.sent === 0) return entry.bid;
+  if (entry.left !== undefined) return entry.left;
   const available = { ...entry.bid.available };
-  for (const [name, amount] of Object.entries(entry.charged.toRecord())) {
-    available[name] = Math.max(0, (available[name] ?? 0) - amount);
+  for (const [name, units] of entry.charged.entries()) {
+    available[name] = Math.max(0, (available[name] ?? 0) - units / UNITS);
   }
-  return { ...entry.bid, available, queued: entry.bid.queued + entry.sent };
+  entry.left = { ...entry.bid, available, queued: entry.bid.queued + entry.sent };
+  return entry.left;
 }
