@@ -22,6 +22,8 @@ import { WAIT_RULES, type WaitOptions } from "../wait-options.js";
 import { orAborted, retried } from "./waits.js";
 
 const GROUP_TAG = "group";
+/** Who waits longer than this is told why, once. Milliseconds. */
+const WARN_MS = 3_000;
 /** An agent answers after this at the latest, changed or not. Milliseconds. */
 const LOOK_MS = 10_000;
 /** A group of another process may be used before its row has come to us. Milliseconds. */
@@ -106,19 +108,28 @@ export class PlacementGroup implements PlacementGroupHandle, AsyncDisposable {
     const limit = timerMs(options.timeoutMs);
     const ended = new AbortController();
     let waitsFor = "it has not been written down yet";
-    const late = (): void =>
-      ended.abort(new TimeoutError(`${this.toString()} was not ready within ${limit} ms: ${waitsFor}`));
+    const late = (): TimeoutError =>
+      new TimeoutError(`${this.toString()} was not ready within ${limit} ms: ${waitsFor}`);
     const onAbort = (): void => ended.abort(options.signal?.reason);
-    const timer = limit === undefined ? undefined : setTimeout(late, limit);
+    // With 0 it is asked once.
+    const timer = limit ? setTimeout(() => ended.abort(late()), limit) : undefined;
+    const warnAt = performance.now() + WARN_MS;
+    let warned = false;
     options.signal?.addEventListener("abort", onAbort, { once: true });
     if (options.signal?.aborted === true) onAbort();
     try {
       await orAborted(this.claimed, ended.signal);
       for (let after = 0; ;) {
-        const view = await orAborted(this.look(runtime, after, LOOK_MS, ended.signal), ended.signal);
+        const waitMs = limit === 0 ? 0 : warned ? LOOK_MS : WARN_MS;
+        const view = await orAborted(this.look(runtime, after, waitMs, ended.signal), ended.signal);
         if (view?.state === "CREATED") return;
         waitsFor = view?.cause?.message ?? "its bundles are being reserved";
+        if (limit === 0) throw late();
         after = view?.revision ?? 0;
+        if (!warned && performance.now() >= warnAt) {
+          warned = true;
+          runtime.warn(`${this.toString()} waits: ${waitsFor}`);
+        }
       }
     } finally {
       clearTimeout(timer);
