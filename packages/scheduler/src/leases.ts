@@ -210,10 +210,15 @@ export class LeaseScheduler {
     this.#drop((ask) => ask.job === job && ask.kind !== "reserve");
   }
 
-  /** Resources were added to the account or taken from it. What is in use beyond them is asked back. */
-  capacityChanged(): void {
+  /**
+   * Resources were added to the account or taken from it.
+   * @param name of the one whose total was changed: what is in use beyond it is asked back
+   */
+  capacityChanged(name?: string): void {
     const { book } = this.#engine;
-    for (const lease of leasesToShed(book.all(), this.#o.account)) book.revoke(lease);
+    if (name !== undefined) {
+      for (const lease of leasesToShed(book.all(), this.#o.account, name)) book.revoke(lease);
+    }
     this.#engine.run();
   }
 

@@ -1,10 +1,8 @@
 /** What a node has to offer when it starts. */
+import { ACCELERATOR_TYPE } from "@stingray/scheduler";
 import { findGpus } from "../gpu/find.js";
 import { NodeGpus, type FoundGpus } from "../gpu/node-gpus.js";
 import type { AgentConfig } from "./options.js";
-
-/** How the type of its GPUs is known to those who choose nodes by labels. */
-export const ACCELERATOR_TYPE = "accelerator-type";
 
 export interface NodeOffer {
   /** Resources in the user's units, `GPU` among them. */

@@ -37,7 +37,7 @@ export function setResource(p: ResourceParts, name: string, amount: number): voi
     );
   }
   p.account.setTotal(name, amount);
-  p.scheduler.capacityChanged();
+  p.scheduler.capacityChanged(name);
   p.changed();
   // Nobody decides by the row: it is for people, and may come later.
   writeRow(p).catch((error: unknown) => p.failed("write down what this node has", error));
