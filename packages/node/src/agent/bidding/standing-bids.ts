@@ -26,9 +26,8 @@ export interface StandingLimits {
 }
 export const STANDING_LIMITS: StandingLimits = { hearAllUpTo: 32, sample: 8 };
 
-/** Changes within this time go out together, in milliseconds; in a large cluster. */
+/** Changes within this time go out together, in milliseconds. */
 const SETTLE_MS = 50;
-const SETTLE_LARGE_MS = 250;
 /** A bid of a node that is not followed is forgotten after so many heartbeat periods. */
 const STALE_PERIODS = 2;
 
@@ -115,11 +114,13 @@ export class StandingBids {
     return { ...this.hooks.state(), sequence: this.sequence };
   }
 
-  /** Something changed: say so, but not too often. */
+  /**
+   * Something changed: say so, but not too often. In a large cluster the next beat is soon enough: few of those who ask
+   * know this node by its standing bid, and messages for each change would grow with the number of nodes.
+   */
   changed(): void {
-    if (this.soon !== undefined || this.census === undefined) return;
-    const settle = this.isLarge ? SETTLE_LARGE_MS : SETTLE_MS;
-    const wait = Math.max(1, this.lastSent + settle - performance.now());
+    if (this.soon !== undefined || this.census === undefined || this.isLarge) return;
+    const wait = Math.max(1, this.lastSent + SETTLE_MS - performance.now());
     this.soon = setTimeout(() => {
       this.soon = undefined;
       this.send();
