@@ -159,7 +159,10 @@ describe("stingray why", () => {
       `Actor ${actor} (Model) is PENDING: it waits for a place with { GPU: 2 }: node ${first.node} is full.`,
     );
     expect(say({ node: second.node, name: "m" })).to.contain(
-      `(Model "m") is PENDING: node ${second.node} has a place for it, and starts its process or runs its constructor.`,
+      `(Model "m") is PENDING: node ${second.node} has a place for it, and starts a process.`,
+    );
+    expect(say({ hosted: { node: second.node, state: "starting", process: worker } })).to.contain(
+      `its constructor run, in process ${worker} on node ${second.node}.`,
     );
     expect(say({ state: "DEAD", cause: "kill() was called" })).to.contain("is dead: kill() was called.");
     expect(say({ state: "ALIVE", node: second.node, process: worker })).to.contain("it waits for nothing");

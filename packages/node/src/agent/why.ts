@@ -26,6 +26,7 @@ import {
 } from "@stingray/protocol";
 import type { ActorEntry } from "../controller/actor-book.js";
 import { describe } from "../controller/actor-directory.js";
+import type { Incarnation } from "../controller/actor-host.js";
 import type { ActorPlacer } from "../controller/actor-placer.js";
 import * as t from "./tokens.js";
 
@@ -45,6 +46,7 @@ export interface WhyParts {
   /** All nodes that live, as they are now. */
   nodes(): Promise<NodeView[]>;
   actor(id: string): Promise<ActorEntry | undefined>;
+  hosted(actor: string): Pick<Incarnation, "state" | "worker"> | undefined;
   group(id: string): Promise<GroupView | undefined>;
   readonly node: NodeId;
   /** As `LeaseEffects.now`. */
@@ -79,6 +81,7 @@ function partsOf(get: t.Get): WhyParts {
     placer: get(t.ACTOR_PLACER),
     nodes: async () => (await get(t.HEARTBEATS).nodes()).filter(({ state }) => state !== "DEAD"),
     actor: async (id) => get(t.ACTOR_BOOK).get(id) ?? (await get(t.ACTOR_BOOK).fetch(id)),
+    hosted: (actor) => get(t.ACTOR_HOST).find(actor),
     group: async (id) => (await get(t.GROUP_DIRECTORY).state(id, -1, 0)).view,
     node: get(t.CONFIG).node,
     now: () => performance.now(),
@@ -180,6 +183,11 @@ async function actorWhy(parts: WhyParts, { value }: ActorEntry): Promise<ActorWh
   if (node !== undefined) why.node = node;
   if (process !== undefined) why.process = process;
   if (cause !== undefined) why.cause = cause.message;
+  const here = parts.hosted(spec.actor);
+  if (here !== undefined && here.state !== "over") {
+    const process = here.worker === undefined ? {} : { process: here.worker };
+    why.hosted = { node: parts.node, state: here.state, ...process };
+  }
   const search = parts.placer.waiting().find((one) => one.spec.actor === spec.actor);
   if (search !== undefined) {
     const { why: reason, infeasible, ms } = search.wait;

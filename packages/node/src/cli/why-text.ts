@@ -115,7 +115,8 @@ function describeUnknown({ about, owner }: WhyStep): string {
 }
 
 function describeActor(actor: ActorWhy): string {
-  const { className, name, state, wait, placement, node, process, cause, restarts, maxRestarts } = actor;
+  const { className, name, state, wait, placement, hosted, node, process, cause, restarts, maxRestarts } =
+    actor;
   const who = `Actor ${actor.actor} (${className}${name === undefined ? "" : ` "${name}"`})`;
   const facts: [string, string][] = [["creator", actor.creator]];
   if (maxRestarts !== 0)
@@ -130,8 +131,10 @@ function describeActor(actor: ActorWhy): string {
   } else if (state === "ALIVE")
     head = `${who} is alive in process ${process ?? "?"} on node ${node ?? "?"}: it waits for nothing`;
   else if (state === "DEAD") head = `${who} is dead: ${cause ?? "no reason is known"}`;
-  else if (node !== undefined)
-    head = `${who} is ${state}: node ${node} has a place for it, and starts its process or runs its constructor`;
+  else if (hosted?.process !== undefined)
+    head = `${who} is ${state}: its class is being loaded and its constructor run, in process ${hosted.process} on node ${hosted.node}`;
+  else if (hosted !== undefined || node !== undefined)
+    head = `${who} is ${state}: node ${hosted?.node ?? node ?? "?"} has a place for it, and starts a process`;
   else head = `${who} is ${state}: no agent says that it looks for a place for it`;
   if (cause !== undefined && state !== "DEAD") facts.push(["lost", cause]);
   return [`${head}.`, indented(table(facts)), ...places].join("\n");

@@ -82,7 +82,7 @@ export function isKnown({ task, actor, group, owner }: WhyStep): boolean {
 
 function actorStep(about: string, answers: readonly Asked<AgentWhy>[]): WhyStep {
   const found = answered(answers).flatMap(({ answer }) => answer.actor ?? []);
-  return { about, actor: found.find(({ wait }) => wait !== undefined) ?? found[0] };
+  return { about, actor: found.find(({ wait, hosted }) => (wait ?? hosted) !== undefined) ?? found[0] };
 }
 
 /** The newest of what the agents have of it. */

@@ -66,6 +66,10 @@ export class ActorHost {
   get size(): number {
     return this.hosted.size;
   }
+  /** The incarnation of an actor that is here, or is being made here. */
+  find(actor: string): Incarnation | undefined {
+    return this.hosted.get(actor);
+  }
   on(worker: ProcessId): Incarnation | undefined {
     return this.byWorker.get(worker);
   }

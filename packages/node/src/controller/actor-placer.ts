@@ -37,7 +37,8 @@ export interface PlacerHooks {
   offer(to: { node: NodeId; agent: ProcessId }, spec: ActorSpec, epoch: number): Promise<string | undefined>;
   /** It will never have a place. */
   giveUp(entry: ActorEntry, error: StingrayError): void;
-  waitsFor(actor: string, why: ReasonToWait): void;
+  /** Undefined: it does not wait for a place any more. */
+  waitsFor(actor: string, why: ReasonToWait | undefined): void;
 }
 
 /** How often the bundles of a placement group are looked at again at least, in milliseconds. */
@@ -81,7 +82,9 @@ export class ActorPlacer {
       .finally(() => {
         run.wait.end();
         run.abort.abort();
-        if (this.running.get(entry.key) === run) this.running.delete(entry.key);
+        if (this.running.get(entry.key) !== run) return;
+        this.running.delete(entry.key);
+        this.hooks.waitsFor(spec.actor, undefined);
       });
   }
 

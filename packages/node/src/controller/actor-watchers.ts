@@ -36,8 +36,9 @@ export class ActorWatchers {
   }
 
   /** Says what a PENDING or RESTARTING actor waits for. */
-  waitsFor(actor: string, why: ReasonToWait): void {
-    this.waiting.set(actor, why);
+  waitsFor(actor: string, why: ReasonToWait | undefined): void {
+    if (why !== undefined) this.waiting.set(actor, why);
+    else if (!this.waiting.delete(actor)) return;
     this.tell(actor, this.book.get(actor));
   }
 

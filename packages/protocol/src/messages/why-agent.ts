@@ -70,6 +70,10 @@ export interface ActorWhy {
   cause?: string | undefined;
   /** At the agent that looks for a place for it. */
   wait?: DemandWhy | undefined;
+  /** At the agent that has a place for it: waits for a process, or its constructor runs. */
+  hosted?:
+    | { node: string; state: "reserving" | "starting" | "alive" | "leaving"; process?: string | undefined }
+    | undefined;
 }
 export const actorWhy = record<ActorWhy>({
   actor: actorId,
@@ -85,6 +89,13 @@ export const actorWhy = record<ActorWhy>({
   process: optional(processId),
   cause: optional(text),
   wait: optional(demandWhy),
+  hosted: optional(
+    record<NonNullable<ActorWhy["hosted"]>>({
+      node: nodeId,
+      state: oneOf("reserving", "starting", "alive", "leaving"),
+      process: optional(processId),
+    }),
+  ),
 });
 
 /** The answer of an agent. Everything absent: what was asked about is not here. */
