@@ -1,8 +1,8 @@
 /** What becomes of leases: tasks that change workers before they begin, and workers that come back. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { expect } from "chai";
-import { availableResources, clusterResources, get, type ObjectRef } from "stingray";
-import { pidOf, work, workOfHalf, type Work } from "./fixtures/leases.js";
+import { availableResources, cancel, clusterResources, get, type ObjectRef } from "stingray";
+import { pidAfter, pidOf, work, workOfHalf, type Work } from "./fixtures/leases.js";
 import { TestCluster, eventually } from "./support/actor-cluster.js";
 
 describe("leases", function () {
@@ -49,6 +49,18 @@ describe("leases", function () {
     const pids = await get(Array.from({ length: 12 }, () => pidOf.remote({ id: id++, log, burnMs: 100 })));
     ranOnce(log, id);
     expect(new Set(pids).size).to.equal(3);
+    await allIsFree();
+  });
+
+  it("go to tasks of a higher priority first, after what runs", async () => {
+    const log = test.file("low");
+    const low = Array.from({ length: 400 }, (_, id) => work.remote({ id, log, waitMs: 20 }));
+    await eventually(() => existsSync(log), "the first of them runs");
+    const high = Array.from({ length: 10 }, () => pidAfter.options({ priority: 1 }).remote(20));
+    await get(high);
+    expect(readFileSync(log, "utf8").split("\n").length, "so many ran before").to.be.lessThan(300);
+    await Promise.all(low.map((ref) => cancel(ref)));
+    await Promise.allSettled(low.map((ref) => get(ref)));
     await allIsFree();
   });
 

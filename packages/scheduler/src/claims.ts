@@ -23,6 +23,10 @@ export class Claims {
     private readonly roomMs: number,
   ) {}
 
+  get size(): number {
+    return this.#claims.size;
+  }
+
   /** An offer was refused for want of room. The first refusal in a row sets since when it waits. */
   refused(ask: Ask, waitsFor: Ask["waitsFor"], now: number): void {
     const known = this.#claims.get(nameOf(ask));
@@ -59,7 +63,7 @@ export class Claims {
     ask: Ask,
     { free, now, goesFirst }: { free: Resources; now: number; goesFirst: (claim: Ask, ask: Ask) => boolean },
   ): boolean {
-    if (this.#claims.size === 0 || ask.kind === "reserve") return false;
+    if (ask.kind === "reserve") return false;
     let yes = false;
     for (const [name, claim] of this.#claims) {
       if (claim.until <= now || claim.ask.bound) continue;

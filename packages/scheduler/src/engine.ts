@@ -194,7 +194,7 @@ export class Engine {
 
   /** What is free is kept for a claim of another node that comes first by priority or share. */
   #yields(ask: Ask): boolean {
-    if (ask.bound) return false;
+    if (ask.bound || this.claims.size === 0) return false;
     return this.claims.precedes(ask, {
       free: this.parts.account.free,
       now: this.parts.effects.now(),
