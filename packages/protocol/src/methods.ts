@@ -44,7 +44,14 @@ import {
 } from "./messages/store.js";
 import { agentWaits, agentWhy, type AgentWaits, type AgentWhy } from "./messages/why-agent.js";
 import { processWhy, waitingTasks, type ProcessWhy, type WaitingTasks } from "./messages/why.js";
-import { leaseAnswer, leaseAsk, type LeaseAnswer, type LeaseAsk } from "./messages/bids.js";
+import {
+  leaseAnswer,
+  leaseAsk,
+  roomNews,
+  type LeaseAnswer,
+  type LeaseAsk,
+  type RoomNews,
+} from "./messages/bids.js";
 import { valueDesc, type ValueDesc } from "./messages/values.js";
 import { runtimeEnvSpec, type RuntimeEnvSpec } from "./messages/leases.js";
 import { actorSpec, jobSpec, nodeView, type ActorSpec, type JobSpec, type NodeView } from "./specs.js";
@@ -297,6 +304,8 @@ export const Bids = {
   offer: method<LeaseAsk, LeaseAnswer>("lease.offer", leaseAsk, leaseAnswer),
   /** To whoever has some of a resource class free, on its capability subject. */
   call: method<LeaseAsk, LeaseAnswer>("lease.call", leaseAsk, leaseAnswer),
+  /** To a node that was refused for want of room: there is some now. Not answered where no answer is asked for. */
+  room: method<RoomNews, object>("lease.room", roomNews, empty),
 } as const;
 
 /** Served by every worker, for its own agent only. */

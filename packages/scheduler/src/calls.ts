@@ -67,7 +67,7 @@ export class Calls {
     else this.#open.delete(ask);
     ask.offered -= count;
     const now = this.effects.now();
-    const granted = answer === undefined || answer === "nobody" ? 0 : this.#book(ask, answer, count, now);
+    const granted = answer === undefined || answer === "nobody" ? 0 : this.#book(ask, answer, { count, now });
     for (const standIn of names) ask.owner.coming?.(standIn, false);
     if (granted === 0) this.#missed(ask, answer, name, now);
     ask.trail.add({ at: now, kind: "call", class: name, ...said(answer, count, name) });
@@ -75,7 +75,7 @@ export class Calls {
   }
 
   /** What it brings. */
-  #book(ask: Ask, answer: CallAnswer, count: number, now: number): number {
+  #book(ask: Ask, answer: CallAnswer, { count, now }: { count: number; now: number }): number {
     const { bid, passed, others, leases } = answer;
     this.view.observe(bid, now);
     for (const other of others ?? []) if (other.node !== this.node) this.view.observe(other, now);

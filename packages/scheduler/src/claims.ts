@@ -2,6 +2,7 @@
  * Offers that were refused lately. Nothing queues for other nodes, but their demand counts when leases are revoked, and what
  * becomes free by that is kept for them until they ask again.
  */
+import type { NodeId } from "@stingray/protocol";
 import type { Ask } from "./ask.js";
 import type { Resources } from "./amounts.js";
 
@@ -10,6 +11,10 @@ interface Claim {
   until: number;
   /** Since when there has been room for it. */
   roomSince: number | undefined;
+  /** Where it waits; undefined where that is not known. */
+  readonly from: NodeId | undefined;
+  /** It was told of room since it was refused last. */
+  invited: boolean;
 }
 
 const nameOf = (ask: Ask): string => `${ask.submitter}/${ask.key}`;
@@ -28,12 +33,13 @@ export class Claims {
   }
 
   /** An offer was refused for want of room. The first refusal in a row sets since when it waits. */
-  refused(ask: Ask, waitsFor: Ask["waitsFor"], now: number): void {
+  refused(ask: Ask, waitsFor: Ask["waitsFor"], now: number, from?: NodeId): void {
     const known = this.#claims.get(nameOf(ask));
     const since = known !== undefined && known.until > now ? known.ask.waitingSince : undefined;
     ask.waitingSince = since ?? now;
     ask.waitsFor = waitsFor;
-    this.#claims.set(nameOf(ask), { ask, until: now + this.keepMs, roomSince: known?.roomSince });
+    const until = now + this.keepMs;
+    this.#claims.set(nameOf(ask), { ask, until, roomSince: known?.roomSince, from, invited: false });
   }
 
   /** It got some, and may want more: whoever waited once goes on until it has not come for what was kept for it. */
@@ -43,6 +49,28 @@ export class Claims {
     known.ask.waitingSince = now;
     known.until = now + this.keepMs;
     known.roomSince = undefined;
+    known.invited = false;
+  }
+
+  /**
+   * The nodes that may ask again now: there is room for what they were refused, for each of them beside those before it.
+   * Each is named once per refusal.
+   */
+  invite(free: Resources, now: number, goesFirst: (claim: Ask, ask: Ask) => boolean): Set<NodeId> {
+    const nodes = new Set<NodeId>();
+    if (this.#claims.size === 0) return nodes;
+    let left = free;
+    const claims = [...this.#claims.values()].sort((a, b) =>
+      goesFirst(a.ask, b.ask) ? -1 : goesFirst(b.ask, a.ask) ? 1 : 0,
+    );
+    for (const claim of claims) {
+      if (claim.until <= now || claim.ask.bound || !left.fits(claim.ask.need)) continue;
+      left = left.subtract(claim.ask.need);
+      if (claim.invited || claim.from === undefined) continue;
+      claim.invited = true;
+      nodes.add(claim.from);
+    }
+    return nodes;
   }
 
   drop(concerns: (ask: Ask) => boolean): void {

@@ -202,6 +202,12 @@ export class Engine {
     });
   }
 
+  /** Nodes that were refused and may ask again, in the order in which they would be served. */
+  invitations(): Set<NodeId> {
+    const { account, effects } = this.parts;
+    return this.claims.invite(account.free, effects.now(), (a, b) => this.asks.goesFirst(a, b));
+  }
+
   /** One unit of an ask. False when it has to wait. */
   #serve(ask: Ask): boolean {
     const route = this.router.route(ask);

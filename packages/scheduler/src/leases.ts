@@ -100,7 +100,7 @@ export class LeaseScheduler {
       if (route.to === "wait") {
         reason = route.reason;
         if (leases.length === 0 && route.for !== "never")
-          this.#engine.claims.refused(ask, route.for, effects.now());
+          this.#engine.claims.refused(ask, route.for, effects.now(), d.askerNode);
         break;
       }
       leases.push(this.#engine.book.begin(ask, route.allocation));
@@ -134,6 +134,11 @@ export class LeaseScheduler {
   roomAt(bid: Bid): boolean {
     this.#o.view.observe(bid, this.#o.effects.now());
     return this.#engine.roomAt(bid.node);
+  }
+
+  /** Nodes that were refused for want of room, and for which there is some now. Each is named once per refusal. */
+  invitations(): Set<NodeId> {
+    return this.draining ? new Set() : this.#engine.invitations();
   }
 
   /** Whoever waits for this class calls again at once. */

@@ -57,34 +57,46 @@ export class Answering {
 
   /** Takes in one message of the node's own subject or of a capability subject. */
   readonly take = (error: Error | null, message: Msg): void => {
-    // A permission error: the connection's watcher reports it.
-    if (error === null) void this.respond(message);
+    if (error !== null) return; // a permission error: the connection's watcher reports it
+    try {
+      // Answered before the promise of a worker can settle, so that the answer is ahead of the grants.
+      const answer = this.answer(message);
+      if (answer instanceof Promise) void this.respondLater(message, answer);
+      else respond(message, encodeAnswer(answer));
+    } catch (thrown) {
+      this.refuse(message, thrown);
+    }
   };
 
-  private async respond(message: Msg): Promise<void> {
-    let data: Uint8Array;
+  private async respondLater(message: Msg, answer: Promise<LeaseAnswer>): Promise<void> {
     try {
-      data = encodeAnswer(await this.answer(message));
+      respond(message, encodeAnswer(await answer));
     } catch (thrown) {
-      this.counters.errors++;
-      if (thrown instanceof ProtocolError) this.parts.onMalformed(message.subject, thrown);
-      data = encodeRefusal(toError(thrown));
+      this.refuse(message, thrown);
     }
-    // Nobody can be told of what has no reply subject.
-    if (message.reply !== undefined && message.reply !== "") message.respond(data);
   }
 
-  private async answer(message: Msg): Promise<LeaseAnswer> {
+  private refuse(message: Msg, thrown: unknown): void {
+    this.counters.errors++;
+    if (thrown instanceof ProtocolError) this.parts.onMalformed(message.subject, thrown);
+    respond(message, encodeRefusal(toError(thrown)));
+  }
+
+  private answer(message: Msg): LeaseAnswer | Promise<LeaseAnswer> | object {
     const { kind, ask } = decodeAsk(message.data);
     if (kind === Bids.offer.name) {
       this.counters.offers++;
       const offer = Bids.offer.ask(ask, kind);
-      return this.book.once(offer.offer, () => Promise.resolve(this.offer(offer)));
+      return this.book.once(offer.offer, () => this.offer(offer));
     }
     if (kind === Bids.call.name) {
       this.counters.calls++;
       const call = Bids.call.ask(ask, kind);
       return this.book.once(call.offer, () => this.call(call));
+    }
+    if (kind === Bids.room.name) {
+      this.parts.scheduler.roomAt(Bids.room.ask(ask, kind).bid as Bid);
+      return {};
     }
     throw new ProtocolError(
       `a node knows no request "${kind.slice(0, 100)}"; run the same version on all nodes`,
@@ -95,13 +107,23 @@ export class Answering {
     return this.refusal(ask) ?? this.counted(this.parts.scheduler.offered(demandOf(ask)), ask);
   }
 
-  private async call(ask: LeaseAsk): Promise<LeaseAnswer> {
+  private call(ask: LeaseAsk): LeaseAnswer | Promise<LeaseAnswer> {
     const refused = this.refusal(ask);
     if (refused !== undefined) return refused;
     const { answer, better } = this.parts.scheduler.called(demandOf(ask));
+    if (answer.granted >= ask.count || better.length === 0) return this.counted(answer, ask);
+    return this.callFurther(ask, answer, better);
+  }
+
+  /** The best of those that have room gets what is left; the others are named. */
+  private async callFurther(
+    ask: LeaseAsk,
+    answer: LeaseAnswer,
+    better: readonly Bid[],
+  ): Promise<LeaseAnswer> {
     const left = ask.count - answer.granted;
     const [best] = better;
-    if (left === 0 || best === undefined) return this.counted(answer, ask);
+    if (best === undefined) return answer;
     const passed = await this.passOn(ask, best, left);
     const others = better.filter(({ node }) => node !== best.node).slice(0, MOST_OTHERS);
     const whole: LeaseAnswer = {
@@ -149,6 +171,11 @@ export class Answering {
     if (ask.count > 0 && answer.granted + (answer.passed?.granted ?? 0) === 0) this.counters.rejections++;
     return answer;
   }
+}
+
+/** Nobody can be told of what has no reply subject. */
+function respond(message: Msg, data: Uint8Array): void {
+  if (message.reply !== undefined && message.reply !== "") message.respond(data);
 }
 
 function demandOf(ask: LeaseAsk): OfferedDemand {

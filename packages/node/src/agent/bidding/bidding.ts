@@ -27,6 +27,7 @@ import {
 } from "@stingray/scheduler";
 import type { FeedHooks, Heartbeat } from "../../feed/mod.js";
 import { Answering, type AnsweringCounters } from "./answering.js";
+import { encodeAsk } from "./envelope.js";
 import { Membership } from "./membership.js";
 import { PlainRequests, type RequestCounters } from "./requests.js";
 import { STANDING_LIMITS, StandingBids, type StandingLimits } from "./standing-bids.js";
@@ -135,7 +136,7 @@ export class Bidding {
       onMalformed,
     });
     this.membership = new Membership(connection, subjects, this.answering);
-    this.waiting = new Waiting(connection, subjects, node, this.scheduler, onMalformed);
+    this.waiting = new Waiting(connection, subjects, node, view, this.scheduler, onMalformed);
     this.standing = new StandingBids(
       connection,
       subjects,
@@ -296,11 +297,17 @@ export class Bidding {
     const free = this.scheduler.draining
       ? new Map<string, number>()
       : classesOf(account.total, labels, account.available);
-    this.membership.update(free, this.standing.isLarge, () => {
-      // Newer than whatever was said of it before, refusals too.
-      this.standing.sequence++;
-      return this.bid();
-    });
+    this.membership.update(free, this.standing.isLarge, () => this.freshBid());
+    const invited = this.scheduler.invitations();
+    if (invited.size === 0 || this.o.connection.isClosed()) return;
+    const news = encodeAsk(Bids.room, { bid: this.freshBid(), hops: 0 });
+    for (const node of invited) this.o.connection.publish(this.o.subjects.node(node), news);
+  }
+
+  /** Newer than whatever was said of it before, refusals too. */
+  private freshBid(): Bid {
+    this.standing.sequence++;
+    return this.bid();
   }
 }
 

@@ -7,7 +7,7 @@ import { InvalidArgumentError } from "@stingray/protocol";
 interface Seen<A> {
   readonly asker: string;
   readonly number: number;
-  readonly answer: Promise<A>;
+  readonly answer: A | Promise<A>;
   readonly until: number;
 }
 
@@ -29,7 +29,7 @@ export class OfferBook<A> {
    * The answer to the offer: what `make` gives, once.
    * @throws InvalidArgumentError for a stale or malformed id
    */
-  once(offer: string, make: () => Promise<A>): Promise<A> {
+  once(offer: string, make: () => A | Promise<A>): A | Promise<A> {
     this.forget();
     const known = this.seen.get(offer);
     if (known !== undefined) return known.answer;

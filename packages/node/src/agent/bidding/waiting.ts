@@ -13,7 +13,7 @@ import {
   type NodeId,
   type Subjects,
 } from "@stingray/protocol";
-import type { Bid, LeaseScheduler } from "@stingray/scheduler";
+import { classesOf, type Bid, type ClusterView, type LeaseScheduler } from "@stingray/scheduler";
 import { encodeRoom } from "./membership.js";
 
 /** News that so many had no use for are dropped; the knocks of those who wait are the net below. */
@@ -35,6 +35,7 @@ export class Waiting {
     private readonly nc: NatsConnection,
     private readonly subjects: Subjects,
     private readonly own: NodeId,
+    private readonly view: ClusterView,
     private readonly scheduler: Pick<LeaseScheduler, "roomAt" | "callAgain">,
     private readonly onMalformed: (where: string, error: Error) => void,
   ) {}
@@ -75,13 +76,23 @@ export class Waiting {
     if (!known.subscription.isClosed()) known.subscription.unsubscribe();
   }
 
+  /** What the node has left of the class when it has granted what was just asked of it; undefined: nothing. */
+  private leftOf(name: string, bid: Bid): Bid | undefined {
+    const { available } = this.view.get(bid.node) ?? bid;
+    const left = classesOf(bid.total, bid.labels, available).get(name) ?? 0;
+    return left > 0 && !this.nc.isClosed() ? { ...bid, available } : undefined;
+  }
+
   private heard(name: string, data: Uint8Array): void {
     this.counters.news++;
     try {
       const news = roomNews(decodeVersioned(data), "room");
       const used = news.bid.node !== this.own && this.scheduler.roomAt(news.bid as Bid);
+      const left = used ? this.leftOf(name, news.bid as Bid) : undefined;
       if (used) this.counters.used++;
-      else if (news.hops < MOST_HOPS && !this.nc.isClosed()) {
+      // Whoever takes a part hands the rest on, to others who wait.
+      if (left !== undefined) this.nc.publish(this.subjects.demand(name), encodeRoom({ ...news, bid: left }));
+      else if (!used && news.hops < MOST_HOPS && !this.nc.isClosed()) {
         // Not to be heard here again, if nothing waits here any more.
         if (this.listening.get(name)?.leaving !== undefined) this.leave(name);
         this.nc.publish(this.subjects.demand(name), encodeRoom({ bid: news.bid, hops: news.hops + 1 }));
