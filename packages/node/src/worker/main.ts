@@ -67,10 +67,12 @@ async function main(): Promise<void> {
   inbox.serve(Worker.leaveActor, async ({ reason, deadlineMs }) => ({
     running: (await actor?.leave(reason, deadlineMs)) ?? 0,
   }));
-  inbox.serve(Worker.mayEnd, () => ({
-    may: runtime.table.counts.owned === 0,
-    lent: runtime.table.lent,
-  }));
+  inbox.serve(Worker.mayEnd, async () => {
+    const { table } = runtime;
+    // Whoever is at rest allocates nothing, so what it does not need any more may stay for good.
+    if (table.counts.owned > 0) await table.collect();
+    return { may: table.counts.owned === 0, lent: table.lent };
+  });
   let leaving = false;
   const leave = async (reason: string): Promise<void> => {
     if (leaving) return;

@@ -79,6 +79,12 @@ export class Collector {
     }
   }
 
+  /** Collects, and resolves when what was found has let go: the last of what a process used is often found late. */
+  async now(): Promise<void> {
+    this.collect();
+    await new Promise((finalized) => setTimeout(finalized, FINALIZED_MS));
+  }
+
   /** @returns how long it took, in milliseconds */
   private collect(): number {
     const begin = performance.now();

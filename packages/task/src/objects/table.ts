@@ -346,6 +346,11 @@ export class ObjectTable {
     }
   }
 
+  /** Lets go of what handles that nobody can reach any more have held. */
+  collect(): Promise<void> {
+    return this.collector.now();
+  }
+
   /** The process leaves. */
   stop(): void {
     this.collector.stop();
