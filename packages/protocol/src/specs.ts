@@ -141,6 +141,8 @@ export interface NodeView {
 export interface PendingDemand {
   /** Resources of each, in the user's units. */
   shape: Record<string, number>;
+  /** Labels that a node must have, as they were asked for. */
+  labels?: Record<string, string> | undefined;
   /** Workers that are asked for, or 1 for an actor. */
   count: number;
   /** Why it waits, for people. */
@@ -156,6 +158,7 @@ export interface PendingDemand {
 }
 export const pendingDemand = record<PendingDemand>({
   shape: mapOf(number),
+  labels: optional(mapOf(text)),
   count: uint,
   reason: text,
   waitingMs: optional(number),

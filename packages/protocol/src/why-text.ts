@@ -13,7 +13,7 @@ export function describeTask(why: TaskWhy): string {
     case "sent":
       return `${name} ${describeSent(why)}`;
     case "backoff":
-      return `${name} is tried again in ${Math.ceil(why.nextMs ?? 0)} ms${describeFailure(why)}`;
+      return `${name} is tried again in ${age(why.nextMs ?? 0)}${describeFailure(why)}`;
     case "ended":
       return `${name} has ended: ${why.outcome ?? "its result is known"}`;
   }
@@ -49,7 +49,7 @@ function describeActor({ actor }: TaskWhy): string {
 }
 
 function describeSent({ at, phaseMs, actor }: TaskWhy): string {
-  const since = phaseMs > 0 ? ` ${Math.round(phaseMs)} ms ago` : "";
+  const since = phaseMs > 0 ? ` ${age(phaseMs)} ago` : "";
   const to = actor === undefined ? "" : ` to actor ${actor.className} (${actor.actor})`;
   if (at === undefined) return `was sent${to}${since} and has not ended`;
   const where = actor === undefined ? `to worker ${at.process}` : `in ${at.process}`;
@@ -61,3 +61,5 @@ function describeFailure({ failures }: TaskWhy): string {
   const last = failures.at(-1);
   return last === undefined ? "" : `, after: ${last.message}`;
 }
+
+const age = (ms: number): string => (ms < 1_000 ? `${Math.ceil(ms)} ms` : `${Math.round(ms / 100) / 10} s`);

@@ -18,6 +18,7 @@ export function pendingOf(
     .filter(({ what }) => what === undefined || !placed.has(what))
     .map(({ shape, want, reason, waitingMs, job, waitsFor }): PendingDemand => ({
       shape: shape.resources,
+      ...(shape.labels === undefined ? {} : { labels: shape.labels }),
       count: want,
       reason,
       waitingMs: Math.round(waitingMs),
@@ -27,6 +28,7 @@ export function pendingOf(
   for (const { spec, wait } of actors) {
     all.push({
       shape: spec.placement.resources,
+      ...(spec.placement.labels === undefined ? {} : { labels: spec.placement.labels }),
       count: 1,
       reason: wait.why,
       waitingMs: Math.round(wait.ms),

@@ -1,5 +1,5 @@
 /** Waiting demand as text for people. */
-import { describeResources, startOptions, type PendingDemand } from "@stingray/protocol";
+import { describeShape, startOptions, type PendingDemand } from "@stingray/protocol";
 import { showAge } from "./values.js";
 
 /** Demand of one shape, one job and one kind of wait, of however many processes. */
@@ -11,9 +11,8 @@ export interface DemandGroup extends PendingDemand {
 export function groupDemand(pending: readonly PendingDemand[]): DemandGroup[] {
   const groups = new Map<string, DemandGroup>();
   for (const one of pending) {
-    const { shape, job, infeasible = false, actor, reason } = one;
-    const resources = Object.entries(shape).toSorted(([a], [b]) => (a < b ? -1 : 1));
-    const key = JSON.stringify([resources, job, infeasible, actor]);
+    const { shape, labels = {}, job, infeasible = false, actor, reason } = one;
+    const key = JSON.stringify([sorted(shape), sorted(labels), job, infeasible, actor]);
     const waitingMs = one.waitingMs ?? 0;
     const known = groups.get(key);
     if (known === undefined) groups.set(key, { ...one, waitingMs });
@@ -27,14 +26,15 @@ export function groupDemand(pending: readonly PendingDemand[]): DemandGroup[] {
 
 /** Two lines: how much of what, for how long, whose; and why. */
 export function describeDemand(group: DemandGroup): string {
-  const { shape, count, reason, waitingMs, job, infeasible, actor } = group;
+  const { shape: resources, labels, count, reason, waitingMs, job, infeasible, actor } = group;
+  const shape = { resources, labels };
   const what =
     actor === undefined
-      ? `${count} x ${describeResources(shape)}`
-      : `${actor}, which asks for ${describeResources(shape)}`;
+      ? `${count} x ${describeShape(shape)}`
+      : `${actor}, which asks for ${describeShape(shape)}`;
   const state =
     infeasible === true
-      ? `INFEASIBLE: waits for a node that can (stingray start ${startOptions({ resources: shape })})`
+      ? `INFEASIBLE: waits for a node that can (stingray start ${startOptions(shape)})`
       : waitingMs > 0
         ? "busy"
         : "under way";
@@ -42,3 +42,6 @@ export function describeDemand(group: DemandGroup): string {
   const whose = job === undefined ? "" : `, job ${job}`;
   return `  ${what}${since}${whose}: ${state}${reason === "" ? "" : `\n      ${reason}`}`;
 }
+
+const sorted = (map: Record<string, unknown>): [string, unknown][] =>
+  Object.entries(map).toSorted(([a], [b]) => (a < b ? -1 : 1));

@@ -77,8 +77,12 @@ function describeHead({ task, demand, runner, running }: WhyStep, about: string)
       return `${what} has begun ${showAge(running.ms)} ago in process ${where} and awaits values${running.awaits === undefined ? "" : `, among them of task ${running.awaits}`}`;
     case "arguments":
       return `${what} is about to run in process ${where}, which fetches its arguments or loads its module`;
-    case "queued":
-      return `${what} is in process ${where}, behind ${showCount(running.ahead, "call")} that ${running.ahead === 1 ? "has" : "have"} not begun`;
+    case "queued": {
+      const { ahead } = running;
+      const behind =
+        ahead === 0 ? "" : ` and ${showCount(ahead, "call")} that ${ahead === 1 ? "has" : "have"} not begun`;
+      return `${what} is in process ${where}, behind what runs there${behind}`;
+    }
     case undefined:
       return `${what} was sent to process ${where}, which does not know it (any more)`;
   }
