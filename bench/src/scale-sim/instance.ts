@@ -106,8 +106,9 @@ export class Instance {
     return this.o.plan.index;
   }
 
+  /** Equal to all others of which this is true: it has nothing special, and no program that is served here first. */
   get isPlain(): boolean {
-    return this.o.plan.kind === "plain";
+    return this.o.plan.kind === "plain" && this.requester === undefined;
   }
 
   /** Whether all that the node has is free, and nothing is out. */

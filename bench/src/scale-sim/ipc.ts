@@ -66,7 +66,7 @@ export interface HostRequest {
 export interface Pulse {
   placed: number;
   open: number;
-  /** Share of the CPUs that is lent, of the plain nodes of this process. */
+  /** Share of the CPUs that is lent, of the plain nodes without programs of this process. */
   plainUse: number[];
 }
 

@@ -44,7 +44,7 @@ export interface SizeResult {
   forgotten: number;
   reasons: string[];
   end: EndResult;
-  /** Of the use of CPUs over plain nodes, in the second half of the run: means over moments, each from 0. */
+  /** Of the use of CPUs over plain nodes without programs, in the second half of the run: means over moments, each from 0. */
   evenness: { mean: number; variation: number; maxToMean: number };
   broker: BrokerFigures;
   /** Resident, in bytes, of all processes with schedulers together. */

@@ -44,6 +44,10 @@ export interface RouterParts {
 /** A demand knocks at full nodes only after it has waited this long, in milliseconds. */
 const KNOCK_AFTER_MS = 100;
 const MOST_REASONS = 4;
+/** Of a node that is more than half full; see `rank`. */
+const BUSY_SCORE = 1.5;
+/** So many of the requests that would go to such a node look for one that is not heard of. */
+const EXPLORED_SHARE = 0.25;
 /** Nodes of which nothing is known but what they own are asked so many at a time. */
 const MOST_PROBES = 3;
 
@@ -227,8 +231,11 @@ export class Router {
     const options = { random: () => effects.random(), localBytes: (at: NodeId) => ask.bytesAt(at) };
     const ranked = rank(softened(ask), nodes, options);
     const best = ranked.find((r) => r.fit === "now" && !this.#isRefusedAt(ask, r.node));
-    if (best !== undefined) return { to: "node", node: best.node, agent: best.agent };
-    return this.#unseen(ask) ?? this.#later(ask, ranked, here);
+    if (best === undefined) return this.#unseen(ask) ?? this.#later(ask, ranked, here);
+    // Where all that are heard of are busy, others may be less so; else the same few would be filled to the brim.
+    const busy = best.score > BUSY_SCORE && ask.bytesAt(best.node) === 0;
+    const other = busy && effects.random() < EXPLORED_SHARE ? this.#unseen(ask) : undefined;
+    return other ?? { to: "node", node: best.node, agent: best.agent };
   }
 
   /** Nodes whose bids are not known here: by a call where one subject reaches just the right ones, else one by one. */
