@@ -97,9 +97,17 @@ describe("the stingray command", function () {
       .and.to.match(/No demand waits/);
     expect(status.stdout).not.to.contain(new URL(address).username);
 
+    const [server, other] = [first, second].map(({ stdout }) => /Node (\w+) is up/.exec(stdout)?.[1] ?? "");
+    const refused = await look("drain", server ?? "");
+    expect(refused.code).to.equal(1);
+    expect(refused.stderr).to.contain("nats-server of its own");
+    const drained = await look("drain", other ?? "", "--address", address);
+    expect(drained.stdout + drained.stderr).to.contain(`node ${other} was drained and has left`);
+    expect(drained.code).to.equal(0);
+
     const stopped = await look("stop");
     expect(stopped.code, stopped.stderr).to.equal(0);
-    for (const { node } of files) expect(stopped.stdout).to.match(new RegExp(`ended node ${node}`));
+    expect(stopped.stdout).to.match(new RegExp(`ended node ${server}`));
     await nothingLeft(files);
     expect((await look("stop")).stdout).to.match(/nothing to stop/);
   });

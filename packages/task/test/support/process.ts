@@ -214,12 +214,17 @@ export class PlayedCluster {
     return worker;
   }
 
-  /** The worker's lease is lost, and not granted again; its links stay open. */
-  lose(worker: PlayedWorker): void {
+  /** The worker's lease is lost, and not granted again; its links stay open. `reason`: why the agent ended it. */
+  lose(worker: PlayedWorker, reason?: string): void {
     for (const [id, leased] of this.leased) {
       if (leased !== worker) continue;
       this.leased.delete(id);
-      this.demand?.channel.send([Op.LeaseLost, id, worker.process, { pid: 1, stderr: [] }]);
+      this.demand?.channel.send([
+        Op.LeaseLost,
+        id,
+        worker.process,
+        { pid: 1, stderr: [], ...(reason === undefined ? {} : { reason }) },
+      ]);
     }
   }
 
