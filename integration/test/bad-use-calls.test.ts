@@ -106,7 +106,7 @@ describe("without a cluster", function () {
       [{ numberOfThings: 2 }, /unknown option "numberOfThings"; the options are cpus, gpus, memory/],
       [{ cpus: "2" }, /option "cpus" must be a number from 0, got "2"/],
       [{ cpus: Number.NaN }, /option "cpus" must be a number from 0, got NaN/],
-      [{ gpus: 1.5 }, /option "gpus" must be a fraction below 1 or a whole number, got 1\.5/],
+      [{ gpus: 0.5 }, /option "gpus" must be a whole number from 0, got 0\.5/],
       [{ address: "" }, /option "address" must be a text or a list of texts/],
       [{ address: [] }, /option "address" must be a text or a list of texts/],
       [{ auth: { password: "x" } }, /option "auth" must be \{ token \}, \{ user, password \}/],

@@ -7,7 +7,6 @@ import {
   amounts,
   checkOptions,
   choice,
-  gpuAmount,
   nested,
   optionBool,
   optionText,
@@ -65,7 +64,7 @@ export interface InitOptions extends NodeOptions {
 
 const nodeRules: OptionRules = {
   cpus: amount,
-  gpus: gpuAmount,
+  gpus: wholeNumber,
   memory: amount,
   resources: amounts,
   labels: texts,
