@@ -50,6 +50,7 @@ export function provideGroups(provide: t.Provide, get: t.Get): void {
         get(t.HEARTBEATS).changed();
       },
       isOver: (job) => get(t.JOBS).isOver(job),
+      isDraining: () => get(t.SCHEDULER).draining,
       failed: of(t.FAILED),
     });
   });

@@ -288,6 +288,7 @@ export class AgentLife {
     drain.onBegin((reason) => {
       takeNoDrivers();
       this.reigning.abort();
+      this.c.resolve(t.BUNDLE_HOST).drain();
       const row = nodeCache.get(this.config.node);
       if (this.own === undefined || row === undefined || row.value.state !== "ALIVE") return;
       this.own = { ...this.own, state: "DRAINING", reason };

@@ -138,7 +138,8 @@ export class ActorPlacer {
         const change = this.nextChange(spec, signal);
         const ownBid = this.hooks.ownBid();
         const others = this.view.nodes();
-        const nodes = { own: ownBid, others, refused };
+        // The nodes of bundles are known, whether their bids are or not.
+        const nodes = { own: ownBid, others: this.view.candidates(ownBid.node), refused };
         const bound = groupCandidates(spec, describe(spec), nodes, this.hooks.groups, wait.ms);
         if (bound !== undefined && "waitsFor" in bound) {
           wait.because(bound.waitsFor);
@@ -156,7 +157,7 @@ export class ActorPlacer {
             return;
           }
           if (bound === undefined) this.view.charge(candidate.node, spec.placement.resources);
-          const bid = others.find(({ node }) => node === candidate.node);
+          const bid = nodes.others.find(({ node }) => node === candidate.node);
           const refusal = await this.hooks.offer(candidate, spec, entry.revision);
           if (refusal === undefined || signal.aborted) return;
           refused.set(candidate.node, bid?.sequence ?? 0);

@@ -37,7 +37,7 @@ export function groupCandidates(
   const ranked = [own, ...others]
     .filter((bid) => target.nodes.includes(bid.node))
     .map((bid): Ranked => {
-      const full = bid.node !== own.node && (refused.get(bid.node) ?? -1) >= bid.sequence;
+      const full = bid.node !== own.node && (refused.get(bid.node) ?? -Infinity) >= bid.sequence;
       const fit = full ? "later" : "now";
       return { node: bid.node, agent: bid.agent, fit, score: 0, reason: "has no room in its bundle" };
     });

@@ -27,11 +27,19 @@ export interface BundleHostHooks {
   /** What is free here has changed. */
   changed(): void;
   isOver(job: string): boolean;
+  /** The node takes on nothing new: it is about to leave. */
+  isDraining(): boolean;
   failed(what: string, error: unknown): void;
 }
 
+/** How often it is looked for bundles that nobody uses any more, while the node drains. Milliseconds. */
+const DRAIN_LOOK_MS = 100;
+
 export class BundleHost {
   private readonly timers = new Set<NodeJS.Timeout>();
+  private draining: NodeJS.Timeout | undefined;
+  /** Groups whose bundles are being given up. */
+  private readonly leaving = new Set<string>();
 
   constructor(
     private readonly bundles: BundleBook,
@@ -43,6 +51,7 @@ export class BundleHost {
   prepare(reservation: BundleReservation): string | undefined {
     const { group, job, detached, attempt, deadlineMs } = reservation;
     if (!detached && this.hooks.isOver(job)) return `job ${job} is over`;
+    if (this.hooks.isDraining()) return "it is draining";
     const answer = this.bundles.prepare(reservation);
     if (!answer.reserved) return answer.reason;
     const timer = setTimeout(() => {
@@ -98,6 +107,11 @@ export class BundleHost {
     if (missing.length > 0 && now !== undefined) this.restore(now, missing);
   }
 
+  /** The node is leaving: bundles are given up as soon as nothing runs in them, so that they come back elsewhere. */
+  drain(): void {
+    this.draining ??= setInterval(() => this.giveUpIdle(), DRAIN_LOOK_MS).unref();
+  }
+
   /** The job is over: its bundles go, unless their group is detached. */
   endJob(job: string): void {
     const reason = `its placement group ended with job ${job}`;
@@ -111,6 +125,7 @@ export class BundleHost {
   }
 
   stop(): void {
+    clearInterval(this.draining);
     for (const timer of this.timers) clearTimeout(timer);
     this.timers.clear();
   }
@@ -133,14 +148,37 @@ export class BundleHost {
       this.hooks.changed();
       return;
     }
-    const cause = encodeError(
-      new UnschedulableError(`node ${node} no longer has room for its bundles: ${reserved.reason}`),
-    );
-    const isLost = (at: string, index: number): boolean => at === node && missing.includes(index);
-    this.book.apply(group, { kind: "lost", agent, isLost, cause }).then(
-      (entry) => entry !== undefined && this.hooks.plan(entry),
-      (thrown: unknown) => this.hooks.failed(`write down what ${describeGroup(value)} has lost`, thrown),
-    );
+    void this.lose(group, missing, `node ${node} no longer has room for its bundles: ${reserved.reason}`);
+  }
+
+  private giveUpIdle(): void {
+    const groups = new Set(this.bundles.all().map(({ group }) => group));
+    for (const group of groups) {
+      const row = this.book.get(group)?.value;
+      const here = this.bundles.of(group).filter(({ state }) => state === "committed");
+      const idle = here.filter(({ account }) => !account.inUse);
+      // What must be on one node goes as a whole.
+      if (idle.length === 0 || (row?.strategy === "STRICT_PACK" && idle.length < here.length)) continue;
+      if (this.leaving.has(group)) continue;
+      this.leaving.add(group);
+      const indices = idle.map(({ index }) => index);
+      void this.lose(group, indices, `node ${this.hooks.node}, where its bundles were, is draining`).finally(
+        () => this.leaving.delete(group),
+      );
+    }
+  }
+
+  /** Writes down that these bundles have no place here, and has another one found. Never rejects. */
+  private async lose(group: string, indices: readonly number[], why: string): Promise<void> {
+    const { node, agent } = this.hooks;
+    const cause = encodeError(new UnschedulableError(why));
+    const isLost = (at: string, index: number): boolean => at === node && indices.includes(index);
+    try {
+      const entry = await this.book.apply(group, { kind: "lost", agent, isLost, cause });
+      if (entry !== undefined) this.hooks.plan(entry);
+    } catch (thrown) {
+      this.hooks.failed(`write down what placement group ${group} has lost`, thrown);
+    }
   }
 
   private async expired(group: string, attempt: string): Promise<void> {

@@ -139,7 +139,8 @@ export class GroupPlanner {
   }
 
   private bids(): Bid[] {
-    return [this.hooks.ownBid(), ...this.view.nodes()];
+    const own = this.hooks.ownBid();
+    return [own, ...this.view.candidates(own.node)];
   }
 
   /** Undefined when what was missing is reserved and written down, else why not. */
@@ -148,8 +149,8 @@ export class GroupPlanner {
     refused: Map<NodeId, number>,
     signal: AbortSignal,
   ): Promise<string | undefined> {
-    const bids = [this.hooks.ownBid(), ...this.view.candidates(this.hooks.ownBid().node)];
-    const willing = bids.filter((bid) => (refused.get(bid.node) ?? -1) < bid.sequence);
+    const bids = this.bids();
+    const willing = bids.filter((bid) => (refused.get(bid.node) ?? -Infinity) < bid.sequence);
     const request = requestOf(value);
     const plan = planBundles(request, willing);
     if (plan.kind === "wait") {

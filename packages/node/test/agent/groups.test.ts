@@ -10,7 +10,7 @@ import {
 import { expect } from "chai";
 import type { Agent, AgentIdentity } from "../../src/agent/agent.js";
 import type { AgentOptions } from "../../src/agent/options.js";
-import type { FakeDriver } from "../fixtures/fake-driver.js";
+import type { FakeDriver, Grant } from "../fixtures/fake-driver.js";
 import { TestCluster } from "../fixtures/test-cluster.js";
 import { eventually, rejection } from "../support/eventually.js";
 
@@ -128,6 +128,29 @@ describe("agent: placement groups", function () {
       expect((await view(newcomer)).state).to.equal("PENDING");
       await remove(packed);
       await inState(newcomer, "CREATED");
+    } finally {
+      await Promise.all(killables.map((k) => k.process.stop(5_000)));
+    }
+  });
+
+  it("leave a node that is drained, once nothing runs in them there", async () => {
+    const killables = await others(2, { resources: { odd: 1 } });
+    try {
+      const group = spec("PACK", 1, { bundles: [{ CPU: 1, odd: 1 }] });
+      await create(group);
+      const [at] = (await inState(group, "CREATED")).nodes;
+      driver.demand("inside", 1, inBundle(group, 0));
+      const [lease] = await driver.granted("inside");
+      const leaving = killables.find((k) => k.node === at) as Killable;
+      await driver.agent(leaving).request(AgentMethods.nodeDrain, { reason: "test", deadlineMs: 20_000 });
+      await eventually(() => driver.revoked.includes(lease?.lease ?? ""), "the lease is asked back");
+      expect((await view(group)).nodes).to.deep.equal([at]);
+      driver.giveBack(lease as Grant);
+      const after = await eventually(async () => {
+        const seen = await view(group);
+        return seen.state === "CREATED" && seen.nodes[0] !== at ? seen : undefined;
+      }, "the bundle is elsewhere");
+      expect(after.nodes[0]).to.equal(killables.find((k) => k !== leaving)?.node);
     } finally {
       await Promise.all(killables.map((k) => k.process.stop(5_000)));
     }

@@ -36,6 +36,7 @@ describe("placement groups: bundles of a node", () => {
       plan: (entry) => void planned.push(entry),
       changed: () => undefined,
       isOver: () => false,
+      isDraining: () => false,
       failed: (what, error) => {
         throw new Error(what, { cause: error });
       },
