@@ -105,8 +105,13 @@ class Stage {
   pass(ms: number): void {
     this.clock += ms;
   }
-  actor(name: string, maxRestarts: number, cpus = 1): void {
-    const spec = { actor: name, className: "Counter", maxRestarts, placement: { resources: { CPU: cpus } } };
+  actor(name: string, maxRestarts: number, cpus = 1, group = false): void {
+    const spec = {
+      actor: name,
+      className: "Counter",
+      maxRestarts,
+      placement: { resources: { CPU: cpus }, ...(group ? { scheduling: { kind: "group" } } : {}) },
+    };
     this.hosted.set(name, { spec: spec as unknown as ActorSpec, epoch: 1, state: "alive" });
   }
   order(deadlineMs = 60_000): ReturnType<Drain["order"]> {
@@ -181,6 +186,17 @@ describe("draining a node", () => {
     expect(lines.join("\n"))
       .to.contain("2 actors moved")
       .and.to.contain("lost with it: 1 actor that could not move");
+  });
+
+  it("keeps actors of a placement group until nothing else is left: their bundle comes back when it has gone", async () => {
+    stage.actor("a", 3, 1, true);
+    stage.busy.add("w1");
+    stage.order();
+    await eventually(() => stage.drain.view().left.tasks === 1, "the task is seen");
+    expect(stage.left).to.deep.equal([]);
+    stage.busy.clear();
+    await stage.ends();
+    expect(stage.left).to.deep.equal(["a again"]);
   });
 
   it("has other nodes keep its objects, the one with the most room first, and tells their owners", async () => {

@@ -71,11 +71,18 @@ export class LeavingActors {
       if (state !== "alive" || this.underWay.has(spec.actor)) continue;
       if (this.underWay.size >= AT_ONCE) return;
       const again = this.mayMove(spec);
-      const goes = now.late || (now.alone ? now.idle : again && hasRoom(spec, others));
-      if (!goes) continue;
+      if (!now.late && !this.isTime(spec, now, again && others)) continue;
       const deadlineMs = Math.max(LAST_MS, now.deadline - this.hooks.now());
       void this.leave(incarnation, { reason: now.reason, deadlineMs, again });
     }
+  }
+
+  /** @param others that it may move to; false: none */
+  private isTime(spec: ActorSpec, { alone, idle }: ActorsStep, others: Bid[] | false): boolean {
+    if (alone) return idle;
+    if (others === false) return false;
+    // Its bundle is made again elsewhere when this node has left: until then it is best off here.
+    return isBundled(spec) ? idle : hasRoom(spec, others);
   }
 
   private mayMove({ maxRestarts, placement: { scheduling } }: ActorSpec): boolean {
@@ -94,7 +101,7 @@ export class LeavingActors {
       if (outcome === "moved") {
         this.moved++;
         this.lastMovedAt = this.hooks.now();
-        this.placeless.add(spec.actor);
+        if (!isBundled(spec)) this.placeless.add(spec.actor);
       } else if (outcome === "ended") {
         this.ended++;
         this.notes.push(`${describe(spec)} ended: it may not be made again elsewhere`);
@@ -105,6 +112,11 @@ export class LeavingActors {
       this.underWay.delete(spec.actor);
     }
   }
+}
+
+/** It lives in a bundle of a placement group. */
+function isBundled({ placement }: ActorSpec): boolean {
+  return placement.scheduling?.kind === "group";
 }
 
 function hasRoom(spec: ActorSpec, others: Bid[]): boolean {
