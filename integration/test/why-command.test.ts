@@ -5,6 +5,7 @@ import { runCommand } from "@stingray/node/cli";
 import { expect } from "chai";
 import { cancel, type ObjectRef } from "stingray";
 import { rest, spin, square } from "./fixtures/life-tasks.js";
+import { outer } from "./fixtures/why-tasks.js";
 import { ClusterByHand } from "./support/by-hand.js";
 import { eventually } from "./support/eventually.js";
 
@@ -125,6 +126,14 @@ describe("why something waits", function () {
     expect(steps[0]?.task).to.deep.include({ phase: "queued", name: "square" });
     expect(steps[0]?.demand.infeasible).to.equal(false);
     expect(steps[0]?.demand.reason).to.contain("CPU: 2");
+    const nested = outer.options({ cpus: 0 }).remote(3);
+    const inner = await eventually(async () => {
+      const text = await why(nested.id);
+      return text.includes("and that:") && text;
+    }, "the inner task is followed");
+    expect(inner)
+      .to.match(/^Task \S+ \(outer\) has begun .* awaits values, among them of task w/)
+      .and.to.match(/and that: Task w\S+ \(square\) waits for a worker with { CPU: 1, rare: 1 }: no node of/);
     await eventually(() => readFileSync(mark, "utf8") !== "", "the loop has begun");
     expect(await why(looping.id)).to.match(/^Task \S+ \(spin\) is in process w\w+ .* which does not answer/);
     const [process = ""] = busy.id.split(".");
@@ -137,6 +146,6 @@ describe("why something waits", function () {
     expect(bad.code).to.equal(2);
     expect(bad.stderr).to.contain("is no id of a task");
     await cancel(looping, { force: true });
-    for (const ref of [busy, follows, queued]) await cancel(ref);
+    for (const ref of [busy, follows, queued, nested]) await cancel(ref);
   });
 });
