@@ -53,7 +53,13 @@ describe("why a task waits", () => {
 
   beforeEach(() => {
     tasks = new Map();
-    const host = { send: () => true, demand: () => {}, giveBack: () => {}, takeBack: () => {}, waits: () => {} };
+    const host = {
+      send: () => true,
+      demand: () => {},
+      giveBack: () => {},
+      takeBack: () => {},
+      waits: () => {},
+    };
     queue = new ShapeQueue("key", shape, host);
     view = { process: driver, find: (sequence) => tasks.get(sequence), queueOf: () => queue };
   });
