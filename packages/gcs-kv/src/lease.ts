@@ -180,12 +180,14 @@ export class Lease {
   /** Renews until `done`, or ends `lost`: at the end of the term at the latest, whatever the broker does. */
   async #keep(epoch: number, lost: AbortController, done: AbortSignal): Promise<void> {
     const ours = (): boolean => this.state.kind === "held" && this.epoch === epoch;
-    const watchdog = setInterval(
-      () => {
-        if (!ours()) lost.abort(new Error(`lease ${this.name} is lost`));
-      },
-      Math.max(5, this.ttlMs / 20),
-    );
+    let watchdog: NodeJS.Timeout | undefined;
+    // Looks when the term ends, which each renewal puts off: a holder that is idle should not be woken for nothing.
+    const watch = (): void => {
+      const { state } = this;
+      if (state.kind !== "held" || !ours()) lost.abort(new Error(`lease ${this.name} is lost`));
+      else watchdog = setTimeout(watch, Math.max(1, state.until - performance.now()));
+    };
+    watch();
     const ended = aborted(AbortSignal.any([done, lost.signal]));
     try {
       while (!done.aborted && ours()) {
@@ -193,7 +195,7 @@ export class Lease {
         if (!done.aborted && ours()) await Promise.race([this.renew().catch(() => {}), ended]);
       }
     } finally {
-      clearInterval(watchdog);
+      clearTimeout(watchdog);
     }
     if (!done.aborted) lost.abort(new Error(`lease ${this.name} is lost`));
   }
