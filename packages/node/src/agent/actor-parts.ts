@@ -51,6 +51,7 @@ export function provideActors(provide: t.Provide, get: t.Get): void {
     const peers = of(t.PEERS);
     return new ActorPlacer(of(t.VIEW), of(t.SCHEDULER), {
       ownBid: () => get(t.HEARTBEATS).ownBid(),
+      look: (shape) => get(t.BIDDING).look(shape),
       groups: (group) => get(t.GROUP_BOOK).placement(group),
       onGroupChange: (listener) => get(t.GROUP_BOOK).onChange(listener),
       host: (entry, reservation) => get(t.ACTOR_HOST).host(entry, entry.revision, reservation),

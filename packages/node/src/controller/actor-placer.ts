@@ -18,9 +18,11 @@ import {
   type JobId,
   type NodeId,
   type ProcessId,
+  type Shape,
   type StingrayError,
 } from "@stingray/protocol";
 import { groupCandidates } from "../groups/actor-candidates.js";
+import { otherNodes } from "./other-nodes.js";
 import type { ActorEntry } from "./actor-book.js";
 import { describe } from "./actor-directory.js";
 import { PlacementWait, type ReasonToWait } from "./placement-wait.js";
@@ -28,6 +30,8 @@ import { RestartPauses, type RestartPause } from "./restart-pauses.js";
 
 export interface PlacerHooks {
   ownBid(): Bid;
+  /** Learns of a node with room for it, where not all are heard. Never rejects. */
+  look(shape: Shape): Promise<void>;
   /** What is known of placement groups, and how to hear when that changes. */
   readonly groups: GroupLookup;
   onGroupChange(listener: () => void): () => void;
@@ -43,6 +47,8 @@ export interface PlacerHooks {
 
 /** How often the bundles of a placement group are looked at again at least, in milliseconds. */
 const LOOK_AGAIN_MS = 250;
+/** The same for other nodes, where their bids are not all heard. */
+const UNHEARD_AGAIN_MS = 1_000;
 
 /** The search for a place for one claim. */
 interface Search {
@@ -137,9 +143,9 @@ export class ActorPlacer {
       while (!signal.aborted) {
         const change = this.nextChange(spec, signal);
         const ownBid = this.hooks.ownBid();
-        const others = this.view.nodes();
-        // The nodes of bundles are known, whether their bids are or not.
-        const nodes = { own: ownBid, others: this.view.candidates(ownBid.node), refused };
+        if (this.view.unheard(ownBid.node) > 0) await this.hooks.look(spec.placement);
+        const others = otherNodes(this.view, ownBid.node, spec.placement, Math.random);
+        const nodes = { own: ownBid, others, refused };
         const bound = groupCandidates(spec, describe(spec), nodes, this.hooks.groups, wait.ms);
         if (bound !== undefined && "waitsFor" in bound) {
           wait.because(bound.waitsFor);
@@ -206,7 +212,7 @@ export class ActorPlacer {
 
   /**
    * Resolves with the next bid or departure of another node, or when the search is over; for an actor that is bound to
-   * a placement group also when one of those changed, and after a while.
+   * a placement group also when one of those changed, and after a while; after a while, too, where not all are heard.
    */
   private nextChange(spec: ActorSpec, signal: AbortSignal): Promise<undefined> {
     return new Promise((resolve) => {
@@ -220,7 +226,12 @@ export class ActorPlacer {
       };
       const stop = this.view.onChange(done);
       const stopGroups = bound ? this.hooks.onGroupChange(done) : undefined;
-      const timer = bound ? setTimeout(done, LOOK_AGAIN_MS).unref() : undefined;
+      const again = bound
+        ? LOOK_AGAIN_MS
+        : this.view.unheard(this.hooks.ownBid().node) > 0
+          ? UNHEARD_AGAIN_MS
+          : undefined;
+      const timer = again === undefined ? undefined : setTimeout(done, again).unref();
       signal.addEventListener("abort", done, { once: true });
       if (signal.aborted) done();
     });

@@ -6,6 +6,7 @@ import type { NatsConnection } from "@nats-io/nats-core";
 import {
   Bids,
   ConnectionError,
+  newJobId,
   type LeaseAsk,
   type NodeId,
   type ProcessId,
@@ -14,6 +15,7 @@ import {
 } from "@stingray/protocol";
 import {
   LeaseScheduler,
+  callClass,
   classesOf,
   type Bid,
   type CallAnswer,
@@ -188,22 +190,21 @@ export class Bidding {
     return this.membership.classes;
   }
 
-  /** Learns of a node with room for the shape, if there is one, without taking any. */
-  async look(
-    resourceClass: string,
-    about: { submitter: ProcessId; job: string; shape: Shape },
-  ): Promise<Bid | undefined> {
-    const ask = this.ask({ ...about, key: "look" }, 0, CALL_MS);
-    const answer = await this.requests.request(
-      this.o.subjects.capability(resourceClass),
-      Bids.call,
-      ask,
-      CALL_MS,
-    );
-    if (answer === "nobody") return undefined;
-    for (const bid of [...(answer.others ?? []), answer.bid])
-      this.o.view.observe(bid as Bid, this.o.effects.now());
-    return answer.bid as Bid;
+  /** Has a node that has some of what the shape needs tell its bid, and those that it knows of, into the view. Never rejects. */
+  async look(shape: Shape): Promise<void> {
+    const name = callClass(shape);
+    if (name === undefined) return;
+    const { node, agent, subjects, view, effects } = this.o;
+    const about = { submitter: agent, job: newJobId(), key: "", shape };
+    try {
+      const ask = this.ask(about, 0, CALL_MS);
+      const answer = await this.requests.request(subjects.capability(name), Bids.call, ask, CALL_MS);
+      if (answer === "nobody") return;
+      for (const bid of [...(answer.others ?? []), answer.bid])
+        if (bid.node !== node) view.observe(bid as Bid, effects.now());
+    } catch {
+      // Whoever needs it looks again, and asks nodes by what they own meanwhile.
+    }
   }
 
   /** Heartbeats of all `expected` nodes, as many as answer in time. */
