@@ -4,8 +4,9 @@ import { Fifo } from "../fifo.js";
 import type { RemoteDefinition } from "../registry.js";
 import { Announced } from "./announced.js";
 import { DemandLevel } from "./demand.js";
-import { RunTime, type Lease } from "./lease.js";
+import type { Lease } from "./lease.js";
 import { leastLoaded, leastLoadedNode } from "./placing.js";
+import { RunTimes } from "./run-time.js";
 import { StallWatch } from "./stalls.js";
 import type { PendingTask } from "./task.js";
 
@@ -43,7 +44,7 @@ export class ShapeQueue {
   /** Why nothing was granted yet, as the agent said last, and what the user was told of it. */
   pending: PendingReason | undefined;
   private readonly queue = new Fifo<PendingTask>();
-  private readonly runTimes = new Map<RemoteDefinition, RunTime>();
+  private readonly runTimes = new RunTimes();
   private readonly level: DemandLevel;
   private readonly stalls = new StallWatch(this.leases, (lease, us) => this.stalled(lease, us));
   private idleTimer: NodeJS.Timeout | undefined;
@@ -98,13 +99,7 @@ export class ShapeQueue {
   }
 
   observe(definition: RemoteDefinition, us: number): void {
-    this.runTime(definition).observe(us);
-  }
-
-  private runTime(definition: RemoteDefinition): RunTime {
-    let time = this.runTimes.get(definition);
-    if (time === undefined) this.runTimes.set(definition, (time = new RunTime()));
-    return time;
+    this.runTimes.of(definition).observe(us);
   }
 
   /** A lease has its place somewhere, and gets a worker soon; or won't after all. */
@@ -152,9 +147,9 @@ export class ShapeQueue {
 
   private place(task: PendingTask): Lease | undefined {
     if (this.coming === undefined)
-      return leastLoaded(this.leases, task, this.runTime(task.settings.definition).depth);
+      return leastLoaded(this.leases, task, this.runTimes.of(task.settings.definition).depth);
     const waiting = this.queue.length;
-    const depth = waiting > MAX_WANT ? this.runTime(task.settings.definition).depth : 1;
+    const depth = waiting > MAX_WANT ? this.runTimes.of(task.settings.definition).depth : 1;
     return leastLoadedNode(this.leases, task, { waiting, coming: this.coming.size, depth });
   }
 
@@ -199,7 +194,7 @@ export class ShapeQueue {
   private stalled(lease: Lease, us: number): void {
     const [running] = lease.inFlight;
     if (running === undefined) return;
-    this.runTime(running.settings.definition).observeRunning(us);
+    this.runTimes.of(running.settings.definition).observeRunning(us);
     lease.stalled = true;
     this.takeBack(lease);
   }
@@ -252,7 +247,8 @@ export class ShapeQueue {
     let usable = 0;
     for (const lease of this.leases) if (lease.usable) usable++;
     const next = this.queue.peek();
-    const work = next === undefined ? undefined : this.runTime(next.settings.definition).estimate(waiting);
+    const work =
+      next === undefined ? undefined : this.runTimes.of(next.settings.definition).estimate(waiting);
     let want = waiting;
     if (work !== undefined) {
       const least = usable === 0 || this.overdue() ? 1 : 0;

@@ -22,10 +22,12 @@ import { markPath, removeMark, setMark } from "./cancel-mark.js";
 import { cancelled, sentBackTooOften, workerEnded } from "./failures.js";
 import type { Lease } from "./lease.js";
 import { LeasePool, type LeasePoolHost, type LeasePoolLinks } from "./lease-pool.js";
+import { keepForRebuild, letGo, type LineageHost } from "./lineage.js";
 import { nearOf } from "./near.js";
 import { shouldRetry, backoffMs } from "./retry.js";
 import type { ShapeQueue } from "./shape-queue.js";
 import { PendingTask, type TaskSettings } from "./task.js";
+import { TaskTree } from "./task-tree.js";
 import { TaskWire } from "./task-wire.js";
 
 /** Past its timeoutMs, a task has this long to end by its signal before its worker is ended. Milliseconds. */
@@ -43,9 +45,13 @@ export interface SubmitterLinks extends LeasePoolLinks {
 
 export class Submitter implements LeasePoolHost {
   private readonly tasks = new Map<number, PendingTask>();
-  private readonly children = new Map<string, Set<PendingTask>>();
+  private readonly tree = new TaskTree();
   private readonly leases: LeasePool;
   private readonly wire: TaskWire;
+  private readonly lineage: LineageHost = {
+    rebuild: (task) => this.rebuild(task),
+    release: (task) => this.links.values.release(task.args.pinned),
+  };
   private stopped: StingrayError | undefined;
 
   constructor(private readonly links: SubmitterLinks) {
@@ -75,7 +81,7 @@ export class Submitter implements LeasePoolHost {
     task = new PendingTask(sequence, settings, args, results, stream, parent);
     this.tasks.set(sequence, task);
     this.links.calls.add(sequence, this.waitingCall(task));
-    if (parent !== undefined) this.adopt(parent, task);
+    this.tree.add(task);
     if (this.stopped !== undefined) this.fail(task, this.stopped);
     else if (args.slots === undefined) this.enqueue(task);
     else this.awaitArguments(task);
@@ -89,12 +95,6 @@ export class Submitter implements LeasePoolHost {
       onYield: (message) => this.yielded(task, message),
       onStarted: () => this.started(task),
     };
-  }
-
-  private adopt(parent: string, task: PendingTask): void {
-    const set = this.children.get(parent);
-    if (set === undefined) this.children.set(parent, new Set([task]));
-    else set.add(task);
   }
 
   private awaitArguments(task: PendingTask): void {
@@ -297,33 +297,9 @@ export class Submitter implements LeasePoolHost {
     removeMark(task);
     this.links.calls.remove(task.sequence);
     task.stream?.end();
-    if (task.parent !== undefined) {
-      const siblings = this.children.get(task.parent);
-      siblings?.delete(task);
-      if (siblings?.size === 0) this.children.delete(task.parent);
-    }
-    if (lossy && task.settings.maxRetries > 0) this.keepForRebuild(task);
-    else {
-      // They may be of an earlier life, whose arguments were still pinned.
-      for (const entry of task.results) entry.rebuild = entry.onFree = undefined;
-      this.links.values.release(task.args.pinned);
-    }
-  }
-
-  /** Lineage in memory: the arguments stay pinned while a result that could be lost is referenced. */
-  private keepForRebuild(task: PendingTask): void {
-    let alive = task.results.filter((entry) => !entry.freed).length;
-    if (alive === 0) {
-      this.links.values.release(task.args.pinned);
-      return;
-    }
-    for (const entry of task.results) {
-      if (entry.freed) continue;
-      entry.rebuild = () => this.rebuild(task);
-      entry.onFree = () => {
-        if (--alive === 0 && task.phase === "ended") this.links.values.release(task.args.pinned);
-      };
-    }
+    this.tree.remove(task);
+    if (lossy && task.settings.maxRetries > 0) keepForRebuild(task, this.lineage);
+    else letGo(task, this.lineage);
   }
 
   private rebuild(task: PendingTask): boolean {
@@ -342,7 +318,7 @@ export class Submitter implements LeasePoolHost {
 
   /** What a task of this process has submitted first of what has not ended. */
   childOf(parent: string): PendingTask | undefined {
-    return this.children.get(parent)?.values().next().value;
+    return this.tree.first(parent);
   }
 
   /** All tasks that have not ended. */
@@ -373,9 +349,7 @@ export class Submitter implements LeasePoolHost {
   /** Cancels what a task of this process has submitted and what has not ended. */
   async cancelChildren(parent: string): Promise<void> {
     await Promise.all(
-      [...(this.children.get(parent) ?? [])].map((child) =>
-        this.cancel(child, { force: false, recursive: true }),
-      ),
+      this.tree.of(parent).map((child) => this.cancel(child, { force: false, recursive: true })),
     );
   }
 
