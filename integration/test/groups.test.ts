@@ -56,6 +56,15 @@ describe("placement groups", function () {
     }, "everything is free again");
   });
 
+  /** What others have free is known by their heartbeats. */
+  const free = (expected: Record<string, number>) =>
+    eventually(
+      async () => {
+        expect(await availableResources()).to.include(expected);
+        return true;
+      },
+      `free: ${JSON.stringify(expected)}`,
+    );
   const reasonOf = ({ id }: PlacementGroup) =>
     eventually(
       async () => (await listPlacementGroups()).find((group) => group.id === id)?.reason,
@@ -69,8 +78,7 @@ describe("placement groups", function () {
       await Promise.all([packed.ready(SOON), strict.ready(SOON)]);
       expect(new Set(await packed.nodes())).to.have.property("size", 2);
       expect(new Set(await strict.nodes())).to.have.property("size", 1);
-      const free = await availableResources();
-      expect(free).to.include({ CPU: 3, GPU: 4 });
+      await free({ CPU: 3, GPU: 4 });
     });
 
     it("on different nodes by SPREAD, as far as there are any; by STRICT_SPREAD or not at all", async () => {
@@ -98,11 +106,11 @@ describe("placement groups", function () {
       await first.ready(SOON);
       const second = placementGroup([{ cpus: 2 }, { cpus: 2 }, { gpus: 1 }]);
       expect(await reasonOf(second)).to.match(/not enough free now/);
-      expect(await availableResources()).to.include({ CPU: 2, GPU: 6 });
+      await free({ CPU: 2, GPU: 6 });
       const waiting = second.ready(SOON);
       await first.remove();
       await waiting;
-      expect(await availableResources()).to.include({ CPU: 2, GPU: 5 });
+      await free({ CPU: 2, GPU: 5 });
     });
 
     it("one after another where all want the same, whoever asks", async () => {
@@ -155,7 +163,7 @@ describe("placement groups", function () {
       expect((await run(0, 1)).gpus).to.deep.equal(first.gpus);
       const halves = await Promise.all([run(0, 0.5), run(0, 0.5)]);
       for (const half of halves) expect(half.gpus).to.deep.equal(first.gpus);
-      expect(await availableResources()).to.include({ CPU: 4, GPU: 3 });
+      await free({ CPU: 4, GPU: 3 });
     });
 
     it("many tasks, as many at a time as there is room for, also from a worker that was given the group", async () => {
