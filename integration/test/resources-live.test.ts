@@ -28,7 +28,7 @@ describe("resources of a running node", function () {
   let other: string;
   before(async () => {
     sandbox = new Sandbox();
-    leave = sandbox.enter({});
+    leave = sandbox.enter({ CUDA_VISIBLE_DEVICES: "-1" }); // GPUs are only numbers here
     const size = { cpus: 2, memory: 1_000 * MIB, objectStoreMemory: 64 * MIB };
     const { nodeId } = await init({ nodes: [{ gpus: 2 }, { gpus: 0 }], ...size, logToDriver: false });
     const ids = await eventually(async () => {

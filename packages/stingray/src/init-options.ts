@@ -22,13 +22,13 @@ import {
 export interface NodeOptions {
   /** @defaultValue the machine's processors */
   cpus?: number | undefined;
-  /** @defaultValue the machine's NVIDIA devices */
+  /** @defaultValue what `nvidia-smi` finds, within CUDA_VISIBLE_DEVICES; nodes of one program share them */
   gpus?: number | undefined;
   /** Bytes that tasks may reserve. @defaultValue half of the machine's memory */
   memory?: number | undefined;
   /** Further resources, by name. @defaultValue none */
   resources?: Record<string, number> | undefined;
-  /** What tasks and actors may ask for with `labels`. @defaultValue none */
+  /** What tasks and actors may ask for with `labels`. @defaultValue `accelerator-type`, by the name of the GPUs */
   labels?: Record<string, string> | undefined;
   /** Bytes. @defaultValue 30 % of the machine's memory, within what shared memory has */
   objectStoreMemory?: number | undefined;
