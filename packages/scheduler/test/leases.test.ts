@@ -228,6 +228,31 @@ describe("LeaseScheduler on one node", function () {
     await world.clock.until("done", () => s.done === 1, 1000);
   });
 
+  it("says that all is busy early to those who ask, and to the user every half minute", async () => {
+    const node = world.node({ total: { CPU: 1 } });
+    const job = newJobId();
+    const [first, second] = [1, 2].map(
+      () => new Submitter(world, node, job, { resources: { CPU: 1 } }, 80_000),
+    );
+    if (first === undefined || second === undefined) throw new Error("no submitters");
+    first.submit(1);
+    await world.clock.advance(100);
+    second.submit(1);
+    await world.clock.advance(600);
+    expect(second.notes[0]).to.include("needs CPU: 1, 0 of 1 free");
+    const [demand] = node.scheduler.snapshot().demands;
+    expect(demand?.waitsFor).to.equal("resources");
+    expect(demand?.trail.at(-1)).to.include({ kind: "local" });
+    await world.clock.advance(29_000);
+    expect(second.reasons).to.deep.equal([]);
+    await world.clock.advance(1_000);
+    expect(second.reasons).to.have.length(1);
+    await world.clock.advance(31_000);
+    expect(second.reasons).to.have.length(2);
+    await world.clock.until("done", () => second.done === 1, 200_000);
+    expect(second.reasons).to.have.length(2);
+  });
+
   it("ends the leases and workers of dead submitters and ended jobs", async () => {
     world.startMs = 20;
     const node = world.node({ total: { CPU: 4 } });

@@ -76,6 +76,7 @@ export type {
   LabelSelector,
   MethodOptions,
   NodeView,
+  PendingDemand,
   PlacementGroupHandle,
   PlacementGroupOptions,
   Resources,
