@@ -53,6 +53,9 @@ interface Held {
   readonly forget: () => void;
 }
 
+/** From so many shapes on, those of placement groups are looked through. */
+const MANY_SHAPES = 100;
+
 export class LeasePool {
   private readonly shapes = new Map<string, ShapeQueue>();
   private readonly leases = new Map<string, Held>();
@@ -101,9 +104,16 @@ export class LeasePool {
           for (const other of this.shapes.values()) if (other !== waiting) other.yieldIdle();
         },
       });
+      if (shape.scheduling?.kind === "group") this.forgetGroups();
       this.shapes.set(key, queue);
     }
     return queue;
+  }
+
+  /** Placement groups come and go, each with shapes of its own: those that nothing waits for are dropped now and then. */
+  private forgetGroups(): void {
+    if (this.shapes.size < MANY_SHAPES) return;
+    for (const [key, { shape }] of this.shapes) if (shape.scheduling?.kind === "group") this.forgetIdle(key);
   }
 
   /** The queue of those that are to run near these nodes; the one of the shape where there are too many such queues. */
