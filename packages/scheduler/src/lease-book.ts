@@ -3,10 +3,11 @@ import { RuntimeEnvError, StingrayError, WorkerCrashedError, toError } from "@st
 import type { JobId, NodeId, ProcessId } from "@stingray/protocol";
 import type { Allocation } from "./account.js";
 import type { Ask } from "./ask.js";
+import { crowded, joinable, type Crowd } from "./crowd.js";
 import { nextLeaseState, type LeaseEnd, type LeaseEvent, type LeaseState } from "./lease-state.js";
 import { Shares, shareOf } from "./shares.js";
 import type { LeaseEffects, LeaseLimits } from "./types.js";
-import { WorkerBook, wantsAlone } from "./workers.js";
+import { WorkerBook } from "./workers.js";
 
 /** One lease. Only the book changes it. */
 export interface Lease {
@@ -67,15 +68,7 @@ export class LeaseBook {
 
   /** Why no worker may be added for this ask now; undefined if one may. */
   crowded(ask: Ask): string | undefined {
-    if (ask.kind === "reserve" || this.#joinable(ask) !== undefined) return undefined;
-    const { busy, blocked } = this.workers.count();
-    const coming = this.#starting + this.#waiting.size;
-    const { maxWorkers, maxBlockedWorkers } = this.limits;
-    if (busy + coming >= maxWorkers) return `all ${maxWorkers} workers that this node may have are busy`;
-    if (busy + blocked + coming >= maxWorkers + maxBlockedWorkers) {
-      return `${blocked} workers of this node wait for nested tasks, and it may have no more`;
-    }
-    return undefined;
+    return crowded(ask, this.#crowd());
   }
 
   /** Begins a lease on resources that were just acquired for it. Returns its id. */
@@ -95,7 +88,7 @@ export class LeaseBook {
     this.#count(lease, 1);
     ask.starting++;
     ask.owner.coming?.(id, true);
-    const carrier = this.#joinable(ask);
+    const carrier = joinable(ask, this.#crowd());
     if (carrier !== undefined) {
       this.#grant(lease, carrier);
       return id;
@@ -170,20 +163,9 @@ export class LeaseBook {
       this.effects.revoke(process, lease.id);
   }
 
-  /**
-   * Where there are many processes, a worker with nothing to do because all it runs is blocked is better than one more.
-   * What should have a process of its own gets one for longer; but a crash that takes others along is a lesser evil
-   * than nesting that can't go on.
-   */
-  #joinable(ask: Ask): ProcessId | undefined {
-    if (ask.kind === "reserve" || ask.need.units("GPU") > 0 || this.workers.hasIdle(ask.env))
-      return undefined;
-    const { busy, blocked } = this.workers.count();
-    const all = busy + blocked + this.#starting + this.#waiting.size;
-    const { joinAbove, joinAloneAbove } = this.limits;
-    const many = all >= joinAloneAbove;
-    if (!many && (all < joinAbove || wantsAlone(ask.shape))) return undefined;
-    return this.workers.blockedCarrier(ask.env, many);
+  #crowd(): Crowd {
+    const { workers, limits } = this;
+    return { workers, limits, coming: this.#starting + this.#waiting.size };
   }
 
   #startNext(): void {

@@ -10,7 +10,7 @@ import {
   type ProcessId,
 } from "@stingray/protocol";
 import type { Death } from "../feed/mod.js";
-import { describeExit } from "../pool/worker-process.js";
+import { describeExit } from "../pool/start-error.js";
 import type { Peers } from "./peers.js";
 
 export interface DeathHooks {

@@ -15,7 +15,7 @@ import {
   type Shape,
   type WireError,
 } from "@stingray/protocol";
-import { describeExit } from "../pool/worker-process.js";
+import { describeExit } from "../pool/start-error.js";
 import type { ActorBook, ActorEntry } from "./actor-book.js";
 import { describe } from "./actor-directory.js";
 

@@ -11,6 +11,7 @@ import {
 } from "@stingray/protocol";
 import type { OutputCapture } from "../logs/mod.js";
 import type { WorkerEnv } from "./env.js";
+import { startError } from "./start-error.js";
 import { nextWorkerState, type WorkerEvent, type WorkerState } from "./worker-state.js";
 
 export interface WorkerTimes {
@@ -194,27 +195,8 @@ export class WorkerProcess {
 
   private startError(cause: Error | undefined): StingrayError {
     if (cause !== undefined && cause === this.neverUp) return this.neverUp;
-    if (cause instanceof RuntimeEnvError && this.current.kind !== "exited") return cause;
     const report = this.current.kind === "exited" ? this.current.report : undefined;
-    const lines = report?.stderr ?? this.capture.stderrTail();
-    const how =
-      cause instanceof TimeoutError || cause instanceof ConnectionError || cause === undefined
-        ? report === undefined
-          ? "did not answer in time"
-          : `ended before it was ready (${describeExit(report)})`
-        : cause.message;
-    const detail = {
-      pid: this.pid,
-      stderr: lines,
-      exitCode: report?.exitCode ?? null,
-      signal: report?.signal ?? null,
-    };
-    return new RuntimeEnvError(
-      `worker process ${this.pid} could not be prepared for its job: ${how}. ` +
-        `Mend the runtime environment (workingDir, setup, execArgv, envVars) or the module that failed` +
-        (lines.length > 0 ? `; its last output:\n${lines.join("\n")}` : ""),
-      cause === undefined ? { detail } : { cause, detail },
-    );
+    return startError(this.pid, cause, report, this.capture.stderrTail());
   }
 
   private step(event: WorkerEvent): void {
@@ -233,13 +215,6 @@ export class WorkerProcess {
   private pause(ms: number): Promise<void> {
     return new Promise((resolve) => setTimeout(resolve, ms));
   }
-}
-
-/** `exit code 1`, `signal SIGKILL`, with the agent's reason if it has one. */
-export function describeExit(report: ExitReport): string {
-  const how =
-    report.signal === undefined ? `exit code ${report.exitCode ?? "unknown"}` : `signal ${report.signal}`;
-  return report.reason === undefined ? how : `${how}: ${report.reason}`;
 }
 
 interface Settleable {
