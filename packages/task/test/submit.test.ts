@@ -304,6 +304,30 @@ describe("the queue of a shape", () => {
     queue.stop();
   });
 
+  it("asks back what lies on one worker when it turns out that all of it takes longer", async () => {
+    const { queue, host } = newQueue();
+    queue.observe(definition, 10);
+    const tasks = Array.from({ length: 20 }, () => newTask());
+    const lease = newLease("l1");
+    queue.granted(lease);
+    for (const task of tasks) queue.add(task);
+    expect(host.sent).to.have.length(20);
+    // They go on ending, each after some time.
+    const left = [...tasks];
+    await eventually(() => {
+      const ended = left.shift();
+      if (ended === undefined) throw new Error("all ran on one worker");
+      queue.observe(definition, 5_000);
+      end(queue, ended, lease);
+      return host.askedBack[0];
+    }, "it is asked");
+    for (const task of left.slice(1)) sendBack(queue, task, lease);
+    expect(lease.inFlight.size, "one at a time from now on").to.equal(1);
+    await turn();
+    expect(host.wants.at(-1)).to.be.greaterThan(0);
+    queue.stop();
+  });
+
   it("asks back what has not begun on a worker that others need", () => {
     const { queue, host } = newQueue();
     queue.observe(definition, 10);

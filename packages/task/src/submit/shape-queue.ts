@@ -46,7 +46,11 @@ export class ShapeQueue {
   private readonly queue = new Fifo<PendingTask>();
   private readonly runTimes = new RunTimes();
   private readonly level: DemandLevel;
-  private readonly stalls = new StallWatch(this.leases, (lease, us) => this.stalled(lease, us));
+  private readonly stalls = new StallWatch(this.leases, {
+    workOf: (lease) => this.workOf(lease),
+    stalled: (lease, us) => this.stalled(lease, us),
+    overfull: (lease) => this.takeBack(lease),
+  });
   private idleTimer: NodeJS.Timeout | undefined;
   private overdueTimer: NodeJS.Timeout | undefined;
   /** When a task was given a place last, or there was none that waited. */
@@ -197,6 +201,12 @@ export class ShapeQueue {
     this.runTimes.of(running.settings.definition).observeRunning(us);
     lease.stalled = true;
     this.takeBack(lease);
+  }
+
+  private workOf({ inFlight }: Lease): number {
+    const [first] = inFlight;
+    if (first === undefined || ![...inFlight].some((task) => !task.askedBack)) return 0;
+    return this.runTimes.of(first.settings.definition).estimate(inFlight.size) ?? 0;
   }
 
   private takeBack(lease: Lease): void {
