@@ -187,8 +187,8 @@ export function rowsOfSize(
     };
     const against = (name: string, mean: number, rounds: number[], reach: number): void => {
       row.others[name] = { mean: round4(mean), sd: 0, rounds };
-      // Nothing at all is as good as it gets, whatever it is compared with.
-      row.ratio[name] = ours.mean > 0 ? round4(mean / ours.mean) : 1;
+      // Nothing at all is as good as it gets. Less than nothing is no figure: the machine had no time for the idle load.
+      row.ratio[name] = ours.mean > 0 ? round4(mean / ours.mean) : ours.mean === 0 ? 1 : 0;
       row.reach[name] = reach;
     };
     if (figure.target !== undefined && (asked || figure.target === 0))

@@ -4,7 +4,8 @@ import type { Ask } from "./ask.js";
 import { Resources } from "./amounts.js";
 import type { LeaseEffects } from "./types.js";
 import { GpuPool } from "./gpus.js";
-import type { Bid, ClusterView, NodeFacts } from "./view.js";
+import type { NodeFacts } from "./facts.js";
+import type { Bid, ClusterView } from "./view.js";
 
 /** Which nodes could ever run an ask; found again when the facts have changed. */
 interface Able {

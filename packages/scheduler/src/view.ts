@@ -4,7 +4,7 @@
  */
 import type { NodeId, ProcessId } from "@stingray/protocol";
 import { Resources, UNITS } from "./amounts.js";
-import { classesOf } from "./classes.js";
+import { FactBook, type NodeFacts } from "./facts.js";
 
 /** One node's standing offer. Amounts in the user's units. */
 export interface Bid {
@@ -21,24 +21,10 @@ export interface Bid {
   sequence: number;
 }
 
-/** What does not change about a node: it exists, and owns this. */
-export interface NodeFacts {
-  readonly node: NodeId;
-  readonly agent: ProcessId;
-  readonly total: Record<string, number>;
-  readonly labels: Record<string, string>;
-  readonly draining: boolean;
-}
-
 /** `gone`: the node was removed. `fact`: it is there, or owns something else than before. */
 export interface ViewChange {
   readonly kind: "bid" | "fact" | "gone";
   readonly node: NodeId;
-}
-
-interface Fact {
-  readonly facts: NodeFacts;
-  readonly classes: readonly string[];
 }
 
 interface Entry {
@@ -57,9 +43,7 @@ const REMEMBERED = 4096;
 /** The other nodes, as known here. Optimistic charges stand for what was just sent to a node until its next bid. */
 export class ClusterView {
   readonly #entries = new Map<NodeId, Entry>();
-  readonly #facts = new Map<NodeId, Fact>();
-  /** How many nodes own each resource class. */
-  readonly #owners = new Map<string, number>();
+  readonly #facts = new FactBook();
   /** Strangers to which something was sent. */
   readonly #guesses = new Map<NodeId, Entry>();
   /** The sequence of guesses: below that of any bid, and growing. */
@@ -82,20 +66,15 @@ export class ClusterView {
 
   /** Takes in who a node is. The same again changes nothing. */
   fact(facts: NodeFacts): void {
-    const known = this.#facts.get(facts.node)?.facts;
-    if (known === facts || (known !== undefined && JSON.stringify(known) === JSON.stringify(facts))) return;
-    this.#dropFact(facts.node);
+    if (!this.#facts.set(facts)) return;
     this.#gone.delete(facts.node);
-    const classes = ownedClasses(facts);
-    for (const name of classes) this.#owners.set(name, (this.#owners.get(name) ?? 0) + 1);
-    this.#facts.set(facts.node, { facts, classes });
     this.factsVersion++;
     this.#tell({ kind: "fact", node: facts.node });
   }
 
   /** All nodes that are known to exist, this one too where it was told so. */
   facts(): NodeFacts[] {
-    return [...this.#facts.values()].map(({ facts }) => facts);
+    return this.#facts.all();
   }
 
   /** How many nodes are known to exist. */
@@ -105,17 +84,17 @@ export class ClusterView {
 
   /** How many nodes own some of a resource class and take work. */
   owners(resourceClass: string): number {
-    return this.#owners.get(resourceClass) ?? 0;
+    return this.#facts.owners(resourceClass);
   }
 
   /** Who a node is; undefined where it is not known to exist. */
   factOf(node: NodeId): NodeFacts | undefined {
-    return this.#facts.get(node)?.facts;
+    return this.#facts.get(node);
   }
 
   /** Whether the node owns some of a resource class and takes work. */
   owns(node: NodeId, resourceClass: string): boolean {
-    return this.#facts.get(node)?.classes.includes(resourceClass) ?? false;
+    return this.#facts.owns(node, resourceClass);
   }
 
   /** Whether a bid of the node is known. */
@@ -142,7 +121,7 @@ export class ClusterView {
   /** All bids that are known, and of the other nodes but `own` what they have in all, as if it were free. */
   candidates(own: NodeId): Bid[] {
     const bids = this.nodes();
-    for (const node of this.#facts.keys()) {
+    for (const node of this.#facts.nodes()) {
       const guess = node === own ? undefined : this.guess(node);
       if (guess !== undefined) bids.push(guess);
     }
@@ -151,7 +130,7 @@ export class ClusterView {
 
   /** Of a node of which no bid is known: as if all of it were free, but for what was sent there. */
   guess(node: NodeId): Bid | undefined {
-    const facts = this.#facts.get(node)?.facts;
+    const facts = this.#facts.get(node);
     if (facts === undefined || this.#entries.has(node)) return undefined;
     const guess = this.#guesses.get(node);
     if (guess !== undefined) return charged(guess);
@@ -169,7 +148,7 @@ export class ClusterView {
   remove(node: NodeId): void {
     const entry = this.#entries.get(node);
     const known = entry !== undefined || this.#facts.has(node);
-    if (this.#dropFact(node)) this.factsVersion++;
+    if (this.#facts.delete(node)) this.factsVersion++;
     this.#guesses.delete(node);
     this.#entries.delete(node);
     this.#gone.set(node, entry?.bid.sequence ?? this.#gone.get(node) ?? -1);
@@ -238,30 +217,9 @@ export class ClusterView {
     return () => this.#listeners.delete(listener);
   }
 
-  #dropFact(node: NodeId): boolean {
-    for (const name of this.#facts.get(node)?.classes ?? []) {
-      const left = (this.#owners.get(name) ?? 1) - 1;
-      if (left > 0) this.#owners.set(name, left);
-      else this.#owners.delete(name);
-    }
-    return this.#facts.delete(node);
-  }
-
   #tell(change: ViewChange): void {
     for (const listener of this.#listeners) listener(change);
   }
-}
-
-/** Several views may be told the same facts. */
-const classesOfFacts = new WeakMap<NodeFacts, readonly string[]>();
-
-function ownedClasses(facts: NodeFacts): readonly string[] {
-  let classes = classesOfFacts.get(facts);
-  if (classes === undefined) {
-    classes = facts.draining ? [] : [...classesOf(facts.total, facts.labels).keys()];
-    classesOfFacts.set(facts, classes);
-  }
-  return classes;
 }
 
 function charged(entry: Entry): Bid {
