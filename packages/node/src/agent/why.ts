@@ -125,13 +125,13 @@ export async function whyHere(parts: WhyParts, about: string, process?: ProcessI
 /** What waits in the processes that are here. Those that don't answer in time are named. */
 export async function waitsHere(parts: WhyParts): Promise<AgentWaits> {
   const waits: AgentWaits = { processes: [], silent: [], actors: [] };
+  const { demands } = parts.scheduler.snapshot();
   await Promise.all(
     parts.processes().map(async ({ id, job }) => {
       try {
         const tasks = await parts.askWaits(id, PROCESS_MS);
-        const demands = parts.scheduler.snapshot().demands.filter(({ submitter }) => submitter === id);
         for (const group of tasks) {
-          const demand = demands.find(({ key }) => key === group.key);
+          const demand = demands.find(({ submitter, key }) => submitter === id && key === group.key);
           if (demand === undefined || demand.reason === "") continue;
           group.reason = demand.reason;
           group.infeasible = demand.waitsFor === "never";
