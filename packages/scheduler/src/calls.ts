@@ -70,7 +70,8 @@ export class Calls {
     const granted = answer === undefined || answer === "nobody" ? 0 : this.#book(ask, answer, { count, now });
     for (const standIn of names) ask.owner.coming?.(standIn, false);
     if (granted === 0) this.#missed(ask, answer, name, now);
-    ask.trail.add({ at: now, kind: "call", class: name, ...said(answer, count, name) });
+    const { answer: outcome, ...of } = said(answer, count, name);
+    ask.trail.add(now, "call", outcome, { class: name, ...of });
     this.onAnswer();
   }
 

@@ -214,7 +214,7 @@ export class Engine {
     if (route.to === "here") {
       ask.waitingSince = undefined;
       ask.told = undefined;
-      ask.trail.add({ at: this.parts.effects.now(), kind: "local", answer: "has room" });
+      ask.trail.add(this.parts.effects.now(), "local", "has room");
       this.book.begin(ask, route.allocation);
       return true;
     }
@@ -232,7 +232,7 @@ export class Engine {
     }
     ask.waitsFor = route.for;
     ask.reason = route.reason;
-    ask.trail.add({ at: this.parts.effects.now(), kind: "local", answer: route.reason });
+    ask.trail.add(this.parts.effects.now(), "local", route.reason);
     return false;
   }
 

@@ -64,7 +64,7 @@ export class Offers {
     ask.offered -= count;
     ask.asking.delete(node);
     if (answer !== undefined) this.view.observe(answer.bid, now);
-    ask.trail.add({ at: now, kind: "offer", node, answer: describeAnswer(answer, count) });
+    ask.trail.add(now, "offer", describeAnswer(answer, count), { node });
     if (granted > 0) ask.promised(node, granted, now, answer?.leases);
     for (const name of target.names) ask.owner.coming?.(name, false);
     if (granted < count) ask.refused.set(node, Math.max(sequence, answer?.bid.sequence ?? -Infinity));

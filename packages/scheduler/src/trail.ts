@@ -18,26 +18,22 @@ const KEPT = 32;
 
 /** Bounded; the same step again is counted, not repeated. */
 export class Trail {
-  #entries: TrailEntry[] = [];
+  readonly #entries: { -readonly [K in keyof TrailEntry]: TrailEntry[K] }[] = [];
 
-  add(entry: Omit<TrailEntry, "times">): void {
+  /** What came of a step; `of`: who was asked. On the path of everything that waits, so nothing is made for a repetition. */
+  add(at: number, kind: TrailEntry["kind"], answer: string, of?: { node?: string; class?: string }): void {
     const last = this.#entries.at(-1);
-    if (
-      last !== undefined &&
-      last.kind === entry.kind &&
-      last.node === entry.node &&
-      last.class === entry.class &&
-      last.answer === entry.answer
-    ) {
-      this.#entries[this.#entries.length - 1] = { ...entry, times: last.times + 1 };
+    if (last?.kind === kind && last.node === of?.node && last.class === of?.class && last.answer === answer) {
+      last.at = at;
+      last.times++;
       return;
     }
-    this.#entries.push({ ...entry, times: 1 });
+    this.#entries.push({ at, kind, ...of, answer, times: 1 });
     if (this.#entries.length > KEPT) this.#entries.shift();
   }
 
   /** Oldest first; a copy. */
   get entries(): TrailEntry[] {
-    return [...this.#entries];
+    return this.#entries.map((entry) => ({ ...entry }));
   }
 }

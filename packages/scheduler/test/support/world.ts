@@ -14,6 +14,7 @@ import {
 } from "@stingray/protocol";
 import { ClusterView, LeaseScheduler, ResourceAccount } from "../../src/mod.js";
 import type { Bid, LeaseEffects, LeaseLimits } from "../../src/mod.js";
+import type { Network } from "./calls.js";
 import { Clock, seeded } from "./clock.js";
 
 export interface Grant {
@@ -55,6 +56,8 @@ export class SimNode {
   started = 0;
   mostStarting = 0;
   mostWorkers = 0;
+  /** The most that it ever had of each resource. */
+  readonly most: Record<string, number>;
   failStart: StingrayError | undefined;
   alive = true;
   #sequence = 0;
@@ -67,6 +70,7 @@ export class SimNode {
     o: SimOptions,
   ) {
     this.account = new ResourceAccount(o.total);
+    this.most = { ...o.total };
     this.labels = o.labels ?? {};
     this.scheduler = new LeaseScheduler({
       node: this.node,
@@ -93,6 +97,19 @@ export class SimNode {
       draining: snapshot.draining,
       sequence: this.#sequence,
     };
+  }
+
+  /** Its bid, newer than any before. */
+  fresh(): Bid {
+    this.#sequence++;
+    return this.#bid();
+  }
+
+  /** Changes how much it has of a resource. What is in use stays in use. */
+  resize(name: string, amount: number): void {
+    this.account.setTotal(name, amount);
+    this.most[name] = Math.max(this.most[name] ?? 0, amount);
+    this.scheduler.capacityChanged();
   }
 
   /** Tells the other nodes what is free here. */
@@ -149,6 +166,7 @@ export class SimNode {
         if (listener !== undefined) what(listener);
       });
     return {
+      ...world.network?.effects(this),
       now: world.clock.now,
       random: world.random,
       defer: world.clock.defer,
@@ -162,7 +180,13 @@ export class SimNode {
       assign: (_worker, lease) => this.assigned.add(lease),
       grant: (g) => {
         if (!this.assigned.has(g.lease)) throw new Error("granted before it was assigned");
-        tell(g.submitter, (l) => l.granted?.({ ...g, node: this }));
+        // A grant that finds nobody breaks the channel, by which its agent sees that the process is gone.
+        world.send(() => {
+          if (!this.alive) return;
+          const listener = world.listeners.get(g.submitter);
+          if (listener === undefined) this.scheduler.submitterGone(g.submitter);
+          else listener.granted?.({ ...g, node: this });
+        });
       },
       coming: ({ submitter, lease, coming }) => {
         // One says the opposite of another, so here the order counts, which channels keep.
@@ -212,6 +236,8 @@ export class World {
   readonly listeners = new Map<ProcessId, Listener>();
   offers = 0;
   stopped = false;
+  /** Where nodes do not hear each other's bids. To be set before the first node. */
+  network: Network | undefined;
   /** The longest a message takes, in milliseconds. 0: none is delayed. */
   latencyMs = 0;
   startMs = 0;
