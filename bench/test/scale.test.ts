@@ -9,7 +9,7 @@ import { quantile } from "../src/scale-sim/rows.js";
 import { evennessOf, measureSize } from "../src/scale-sim/size.js";
 import { scaleCaseNames } from "../src/scale-sim/suite.js";
 
-const SMALL = { requests: 300, rate: 100, seed: 1 } as const;
+const SMALL = { requests: 200, rate: 200, seed: 1 } as const;
 
 describe("the simulated cluster", () => {
   it("has nodes of all kinds and programs at a few plain ones", () => {

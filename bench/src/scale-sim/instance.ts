@@ -44,7 +44,6 @@ export interface InstanceFigures {
   rejections: number;
   /** News of room that were told. */
   news: number;
-  heartbeats: number;
   malformed: number;
 }
 
@@ -134,7 +133,7 @@ export class Instance {
   }
 
   figures(): InstanceFigures {
-    const { callsMade, offersMade, answered, roomTold, heartbeatsSent } = this.bidding.counters;
+    const { callsMade, offersMade, answered, roomTold } = this.bidding.counters;
     return {
       surplus: this.requester?.surplus ?? 0,
       failed: this.requester?.failed ?? 0,
@@ -144,7 +143,6 @@ export class Instance {
       offers: offersMade,
       rejections: answered.rejections,
       news: roomTold,
-      heartbeats: heartbeatsSent,
       malformed: this.malformed,
     };
   }
