@@ -14,7 +14,7 @@ import { ActorCalls, type CalledActor } from "./calls.js";
 import { next, type ClientEvent, type ClientState } from "./state.js";
 
 /** An actor that waits for a place is worth a line to the user after this long. Milliseconds. */
-const WARN_AFTER_MS = 3_000;
+const WARN_AFTER_MS = 5_000;
 
 export interface ClientHooks {
   /** Asks an agent what became of the actor. */
