@@ -245,7 +245,8 @@ export class LeaseBook {
   }
 
   #count({ ask, share }: Lease, sign: 1 | -1): void {
-    if (ask.kind !== "reserve") this.shares.change(ask, share, sign);
+    // What runs in a bundle takes nothing of what others could have.
+    if (ask.kind !== "reserve" && !ask.bound) this.shares.change(ask, share, sign);
   }
 
   #change(lease: Lease, event: LeaseEvent): boolean {

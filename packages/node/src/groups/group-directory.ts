@@ -1,5 +1,7 @@
 /** What a process can ask about placement groups: make, find, await, remove. All state is in the tables. */
+import type { GroupRow } from "@stingray/gcs-kv";
 import {
+  ConnectionError,
   GroupNotFoundError,
   InvalidArgumentError,
   StingrayError,
@@ -38,6 +40,8 @@ export class GroupDirectory {
     try {
       await this.claim(spec);
     } catch (thrown) {
+      // It will be asked again; what was written of it is gone on from then.
+      if (thrown instanceof ConnectionError) throw thrown;
       this.book.expect(spec.group, toError(thrown).message);
       // Its creator was told that it failed: what was written of it, if anything was, must not stay.
       this.remove(spec.group, `it could not be made: ${toError(thrown).message}`).catch((error: unknown) =>
@@ -55,8 +59,10 @@ export class GroupDirectory {
       );
     }
     const nodes = spec.bundles.map(() => "");
-    const entry = await this.book.create({ ...spec, state: "PENDING", nodes, agent: hooks.agent });
-    if (entry === undefined) return;
+    const row: GroupRow = { ...spec, state: "PENDING", nodes, agent: hooks.agent };
+    const entry = (await this.book.create(row)) ?? (await this.book.fetch(spec.group));
+    // Who was asked first and is gone left a row that the controller goes on from.
+    if (entry?.value.state !== "PENDING" || entry.value.agent !== hooks.agent) return;
     await this.names.claim(spec);
     hooks.plan(entry);
   }
