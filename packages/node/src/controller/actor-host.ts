@@ -208,20 +208,24 @@ export class ActorHost {
 
   /**
    * The node is drained: the incarnation takes no more calls, ends in order within `deadlineMs` (its `onDeactivate` runs),
-   * and is made again on another node, or, without `again`, is dead. Its process stays until the agent ends: calls that
+   * at once when `late`, and is made again on another node, or, without `again`, is dead. Its process stays until the agent ends: calls that
    * are still sent to it come back, and the objects that it owns can be asked for.
    */
   async leave(
     inc: Incarnation,
-    o: { reason: string; deadlineMs: number; again: boolean },
+    o: { reason: string; deadlineMs: number; again: boolean; late: AbortSignal },
   ): Promise<"moved" | "ended" | "over"> {
     const { worker, spec } = inc;
     if (inc.state !== "alive" || worker === undefined) return "over";
     inc.state = "leaving";
     // One that is late, or gone, is over all the same.
-    await this.hooks
+    const left = this.hooks
       .leaveActor(worker, o.reason, Math.ceil(o.deadlineMs))
       .catch((error: unknown) => this.hooks.failed(`have ${describe(spec)} end in order`, error));
+    const late = new Promise<void>((resolve) =>
+      o.late.addEventListener("abort", () => resolve(), { once: true }),
+    );
+    await Promise.race([left, late]);
     if (isOver(inc)) return "over";
     this.hosted.delete(spec.actor);
     this.byWorker.delete(worker);

@@ -9,10 +9,10 @@ export interface LeavingActorHooks {
   readonly node: string;
   /** Those that live here or are being made. */
   hosted(): Iterable<Incarnation>;
-  /** Ends it in order. `again`: it is made anew on another node; else it is dead. */
+  /** Ends it in order, or at once when `late`. `again`: it is made anew on another node; else it is dead. */
   leave(
     incarnation: Incarnation,
-    o: { reason: string; deadlineMs: number; again: boolean },
+    o: { reason: string; deadlineMs: number; again: boolean; late: AbortSignal },
   ): Promise<"moved" | "ended" | "over">;
   /** Whether it has moved but has no new place yet. */
   isPlaceless(actor: string): boolean;
@@ -48,6 +48,8 @@ export class LeavingActors {
   /** Moved, and perhaps without a new place. */
   private readonly placeless = new Set<string>();
   private lastMovedAt = -Infinity;
+  /** Aborted when the deadline has passed, which may have come closer since an actor was asked to end. */
+  private readonly late = new AbortController();
   private alone = false;
 
   constructor(private readonly hooks: LeavingActorHooks) {}
@@ -65,6 +67,7 @@ export class LeavingActors {
     // At the deadline, what waits for a place waits in the table, and the controller finds one.
     this.alone = now.alone;
     if (now.late || now.alone) this.placeless.clear();
+    if (now.late && this.underWay.size > 0 && now.deadline + LAST_MS <= this.hooks.now()) this.late.abort();
     const others = this.hooks.others();
     for (const incarnation of this.hooks.hosted()) {
       const { spec, state } = incarnation;
@@ -97,7 +100,7 @@ export class LeavingActors {
     const { spec } = incarnation;
     this.underWay.add(spec.actor);
     try {
-      const outcome = await this.hooks.leave(incarnation, o);
+      const outcome = await this.hooks.leave(incarnation, { ...o, late: this.late.signal });
       if (outcome === "moved") {
         this.moved++;
         this.lastMovedAt = this.hooks.now();
