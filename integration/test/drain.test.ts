@@ -31,7 +31,7 @@ describe("a node that is drained", function () {
     await cluster.join();
   });
   beforeEach(async () => {
-    victim = await cluster.node(...ROOMY, "--resources", '{"here":100}', "--drain", "20");
+    victim = await cluster.node(...ROOMY, "--resources", '{"here":100}', "--drain", "60");
     await cluster.sees(3);
   });
   afterEach(async () => {
@@ -80,6 +80,8 @@ describe("a node that is drained", function () {
     }).remote(notes);
     await ready(made);
     const refs = Array.from({ length: 40 }, (_, i) => made.add.remote(i, 25));
+    const first = await get(refs[0] as ObjectRef<{ n: number; node: string }>);
+    expect(first.node).to.equal(victim.node);
     const more = (async () => {
       const results = [];
       for (let call = 40; call < 80; call++) results.push(await get(made.add.remote(call, 25)));
@@ -87,7 +89,7 @@ describe("a node that is drained", function () {
     })();
     await eventually(() => lines(notes).length > 5, "it has begun");
     const { code, said } = await drained(victim);
-    expect(said).to.contain("1 actor moved");
+    expect(said, victim.command.stderr).to.contain("1 actor moved");
     expect(code).to.equal(0);
     const results = [...(await get(refs)), ...(await more)];
     const moved = results.findIndex(({ node }) => node !== victim.node);
@@ -105,7 +107,7 @@ describe("a node that is drained", function () {
     );
     const [lent] = await get(lend.options({ resources: { here: 1 } }).remote(9));
     await wait(refs, { count: refs.length });
-    const waiting = drain(victim.node);
+    const waiting = drain(victim.node, "--deadline", "60");
     await eventually(
       () => waiting.stderr.includes("draining: 1 worker that owns objects"),
       "the rest has moved",
@@ -171,7 +173,7 @@ describe("a node that is drained", function () {
     expect((await get(short)).n).to.equal(1);
     expect(victim.command.child.exitCode).to.equal(null);
     victim.command.signal("SIGTERM");
-    expect((await victim.command.ended()).code).to.equal(130);
+    expect((await victim.command.ended()).code, victim.command.stderr).to.equal(130);
   });
 
   it("ends at once by SIGTERM where nothing is on it, and is not drained under a wrong name", async () => {

@@ -135,6 +135,10 @@ export class Agent implements AsyncDisposable {
     if (this.stopped) return;
     // It was about to go anyway.
     if (this.life?.draining === true) {
+      const { config } = this.life;
+      config.log(
+        `the cluster declared this node (${config.node}) dead while it was drained: ${reason}; it ends`,
+      );
       void this.leave(reason);
       return;
     }

@@ -16,7 +16,7 @@ import { publishDeath, subscribeDeaths, subscribeObjectNews, type FeedHooks } fr
 import { GroupBook } from "../groups/group-book.js";
 import { trace } from "../trace.js";
 import { agentContainer } from "./container.js";
-import { describeOutcome } from "./drain/text.js";
+import { announceDrain } from "./drain/announce.js";
 import { farewell } from "./farewell.js";
 import { followGroups } from "./group-parts.js";
 import { serveJoin } from "./join.js";
@@ -252,7 +252,15 @@ export class AgentLife {
       c.resolve(t.BIDDING).stop();
       pulse.stop();
     });
-    this.leaveWhenDrained(stopJoin);
+    this.undo.push(
+      announceDrain((token) => c.resolve(token), {
+        begun: () => {
+          stopJoin();
+          this.reigning.abort();
+        },
+        left: (reason) => this.hooks.drained(reason),
+      }),
+    );
     void store
       .lease("controller", config.node, { ttlMs: CONTROLLER_TERM_MS })
       .run(this.reigning.signal, (_epoch, signal) => this.reign(signal))
@@ -280,30 +288,6 @@ export class AgentLife {
 
   get draining(): boolean {
     return this.own !== undefined && this.c.resolve(t.DRAIN).active;
-  }
-
-  private leaveWhenDrained(takeNoDrivers: () => void): void {
-    const drain = this.c.resolve(t.DRAIN);
-    const { nodes, nodeCache } = this.c.resolve(t.TABLES);
-    drain.onBegin((reason) => {
-      takeNoDrivers();
-      this.reigning.abort();
-      this.c.resolve(t.BUNDLE_HOST).drain();
-      const row = nodeCache.get(this.config.node);
-      if (this.own === undefined || row === undefined || row.value.state !== "ALIVE") return;
-      this.own = { ...this.own, state: "DRAINING", reason };
-      nodes
-        .update(this.config.node, this.own, row.revision)
-        .catch((error: unknown) =>
-          this.c.resolve(t.FAILED)("write down that this node is being drained", error),
-        );
-    });
-    drain.onLeft((reason) => {
-      const { lines, lost } = describeOutcome(this.config.node, drain.view());
-      if (lost) for (const line of lines) this.config.log(line);
-      this.hooks.drained(reason);
-    });
-    this.undo.push(() => drain.stop());
   }
 
   /** Whoever started this agent saw the process of that one end; its workers ended with it. */
@@ -355,6 +339,7 @@ export class AgentLife {
 
   /** Others have taken over what ran here: it must not go on. */
   private fence(): void {
+    this.c.resolve(t.DRAIN).stop();
     this.c.resolve(t.ACTOR_PLACER).stop();
     this.c.resolve(t.ACTOR_HOST).forgetAll();
     for (const worker of this.c.resolve(t.POOL).all()) worker.kill("the cluster declared this node dead");

@@ -18,6 +18,7 @@ import {
 import { describeExit } from "../pool/start-error.js";
 import type { ActorBook, ActorEntry } from "./actor-book.js";
 import { describe } from "./actor-directory.js";
+import { leaveInOrder, type LeaveOptions, type LeaveOutcome } from "./actor-leave.js";
 
 export interface HostHooks {
   readonly agent: ProcessId;
@@ -206,43 +207,13 @@ export class ActorHost {
     return this.hosted.values();
   }
 
-  /**
-   * The node is drained: the incarnation takes no more calls, ends in order within `deadlineMs` (its `onDeactivate` runs),
-   * at once when `late`, and is made again on another node, or, without `again`, is dead. Its process stays until the agent ends: calls that
-   * are still sent to it come back, and the objects that it owns can be asked for.
-   */
-  async leave(
-    inc: Incarnation,
-    o: { reason: string; deadlineMs: number; again: boolean; late: AbortSignal },
-  ): Promise<"moved" | "ended" | "over"> {
-    const { worker, spec } = inc;
-    if (inc.state !== "alive" || worker === undefined) return "over";
-    inc.state = "leaving";
-    // One that is late, or gone, is over all the same.
-    const left = this.hooks
-      .leaveActor(worker, o.reason, Math.ceil(o.deadlineMs))
-      .catch((error: unknown) => this.hooks.failed(`have ${describe(spec)} end in order`, error));
-    const late = new Promise<void>((resolve) =>
-      o.late.addEventListener("abort", () => resolve(), { once: true }),
-    );
-    await Promise.race([left, late]);
-    if (isOver(inc)) return "over";
-    this.hosted.delete(spec.actor);
-    this.byWorker.delete(worker);
-    inc.state = "over";
-    const where = `its node ${this.hooks.node} was drained (${o.reason})`;
-    if (o.again) {
-      const cause = encodeError(new ActorDiedError(`${describe(spec)} moves: ${where}`));
-      return (await this.hooks.moved(spec.actor, inc.epoch, cause)) ? "moved" : "over";
-    }
-    const why = spec.maxRestarts === 0 ? "it has maxRestarts 0" : "it is bound to that node";
-    await this.hooks.endActor(
-      spec.actor,
-      new ActorDiedError(`${describe(spec)} ended: ${where}, and ${why}, so that it did not move`, {
-        detail: { reason: o.reason, node: this.hooks.node },
-      }),
-    );
-    return "ended";
+  /** The node is drained: see {@link leaveInOrder}. */
+  leave(inc: Incarnation, o: LeaveOptions): Promise<LeaveOutcome> {
+    return leaveInOrder(inc, o, this.hooks, () => {
+      this.hosted.delete(inc.spec.actor);
+      if (inc.worker !== undefined) this.byWorker.delete(inc.worker);
+      inc.state = "over";
+    });
   }
 
   /** The workers whose actors end with the job and have an `onDeactivate` to be run before. */

@@ -30,6 +30,8 @@ class Stage {
   };
   outcome: "moved" | "pending" | "unknown" | Error = "moved";
   readonly left: string[] = [];
+  /** What the table waits for before the end of an actor is written down. */
+  written: Promise<void> = Promise.resolve();
   readonly drain: Drain;
   private clock = 0;
 
@@ -70,7 +72,7 @@ class Stage {
         this.left.push(`${incarnation.spec.actor} ${again ? "again" : "for good"}`);
         incarnation.state = "over";
         this.hosted.delete(incarnation.spec.actor);
-        return Promise.resolve(again ? "moved" : "ended");
+        return this.written.then(() => (again ? "moved" : "ended"));
       },
       isPlaceless: () => false,
       others: () =>
@@ -186,6 +188,18 @@ describe("draining a node", () => {
     expect(lines.join("\n"))
       .to.contain("2 actors moved")
       .and.to.contain("lost with it: 1 actor that could not move");
+  });
+
+  it("waits until the end of an actor is written down", async () => {
+    let write!: () => void;
+    stage.written = new Promise((resolve) => (write = resolve));
+    stage.actor("a", 3);
+    stage.order();
+    await eventually(() => stage.left.length === 1, "it ends");
+    const before = await stage.drain.whenLeft(200);
+    expect([before.state, before.left.actors]).to.deep.equal(["draining", 1]);
+    write();
+    expect((await stage.ends()).done.movedActors).to.equal(1);
   });
 
   it("keeps actors of a placement group until nothing else is left: their bundle comes back when it has gone", async () => {

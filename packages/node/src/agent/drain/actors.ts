@@ -57,8 +57,10 @@ export class LeavingActors {
   /** Actors that are still here, or have no new place yet, or have moved just now. */
   get left(): number {
     for (const actor of this.placeless) if (!this.hooks.isPlaceless(actor)) this.placeless.delete(actor);
-    let here = 0;
-    for (const { state } of this.hooks.hosted()) if (state !== "over") here++;
+    // Those under way are no longer hosted when their end is being written down.
+    let here = this.underWay.size;
+    for (const { spec, state } of this.hooks.hosted())
+      if (state !== "over" && !this.underWay.has(spec.actor)) here++;
     const lingers = !this.alone && this.hooks.now() - this.lastMovedAt < LINGER_MS;
     return here + Math.max(this.placeless.size, lingers ? 1 : 0);
   }

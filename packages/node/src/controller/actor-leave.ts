@@ -1,0 +1,61 @@
+/** The end of an incarnation on a node that is drained. */
+import { ActorDiedError, encodeError } from "@stingray/protocol";
+import { describe } from "./actor-directory.js";
+import type { HostHooks, Incarnation } from "./actor-host.js";
+
+export interface LeaveOptions {
+  /** Why the node is drained. */
+  readonly reason: string;
+  /** What its calls may take, in milliseconds. */
+  readonly deadlineMs: number;
+  /** It is made again on another node; else it is dead. */
+  readonly again: boolean;
+  /** Aborted when it is not waited for any more. */
+  readonly late: AbortSignal;
+}
+
+/** `over`: it had ended by itself, or another incarnation is in its place. */
+export type LeaveOutcome = "moved" | "ended" | "over";
+
+/**
+ * The incarnation takes no more calls, ends in order within `deadlineMs` (its `onDeactivate` runs), or is not waited for
+ * when `late`, and is made again on another node, or, without `again`, is dead. Its process stays until the agent ends:
+ * calls that are still sent to it come back, and the objects that it owns can be asked for.
+ * @param detach the host has to do with it no more
+ */
+export async function leaveInOrder(
+  inc: Incarnation,
+  o: LeaveOptions,
+  hooks: HostHooks,
+  detach: () => void,
+): Promise<LeaveOutcome> {
+  const { worker, spec } = inc;
+  if (inc.state !== "alive" || worker === undefined) return "over";
+  inc.state = "leaving";
+  // One that is late, or gone, is over all the same.
+  const left = hooks
+    .leaveActor(worker, o.reason, Math.ceil(o.deadlineMs))
+    .catch((error: unknown) => hooks.failed(`have ${describe(spec)} end in order`, error));
+  const late = new Promise<void>((resolve) => {
+    o.late.addEventListener("abort", () => resolve(), { once: true });
+  });
+  await Promise.race([left, late]);
+  if (!isLeaving(inc)) return "over";
+  detach();
+  const where = `its node ${hooks.node} was drained (${o.reason})`;
+  if (o.again) {
+    const cause = encodeError(new ActorDiedError(`${describe(spec)} moves: ${where}`));
+    return (await hooks.moved(spec.actor, inc.epoch, cause)) ? "moved" : "over";
+  }
+  const why = spec.maxRestarts === 0 ? "it has maxRestarts 0" : "it is bound to that node";
+  await hooks.endActor(
+    spec.actor,
+    new ActorDiedError(`${describe(spec)} ended: ${where}, and ${why}, so that it did not move`, {
+      detail: { reason: o.reason, node: hooks.node },
+    }),
+  );
+  return "ended";
+}
+
+/** Asked after an await: the state may have changed meanwhile. */
+const isLeaving = (inc: Incarnation): boolean => inc.state === "leaving";
