@@ -100,7 +100,7 @@ describe("GPUs that are declared", function () {
 
   it("several are seen in one process, by an actor from its constructor on", async () => {
     const two = await get(look.options({ gpus: 2 }).remote());
-    expect([two.visible, two.gpuIds]).to.deep.equal(["0,1", [0, 1]]);
+    expect([two.visible, two.order, two.gpuIds]).to.deep.equal(["0,1", "PCI_BUS_ID", [0, 1]]);
     const actor = Looker.options({ gpus: 2 }).remote();
     const fraction = Looker.options({ gpus: 0.5 }).remote();
     const seen = (await get([actor.look.remote(), fraction.look.remote()])).flat();
