@@ -114,14 +114,27 @@ describe("nats-server.conf", function () {
     ]);
   });
 
-  it("lets drivers talk to processes, actors, agents and the feed", async () => {
-    const planes = ["p.x", "a.x", "r.x.y", "s.cpu", "n.x", "feed.event.x"];
+  it("lets drivers talk to processes, actors, the feed, and to whoever takes them in", async () => {
+    const planes = ["p.x", "a.x", "r.x.y", "s.driver", "feed.event.x"];
     expect(
       await refused("driver", {
         publish: planes.map((plane) => `st.v1.default.${plane}`),
         subscribe: ["st.v1.default.p.x", "st.v1.default.r.x.*", "st.v1.default.feed.log.x", "_INBOX.x"],
       }),
     ).to.deep.equal([]);
+  });
+
+  it("keeps drivers out of what agents ask each other", async () => {
+    const planes = ["s.cpu", "d.cpu", "n.x", "n.x.r.1"];
+    expect(
+      await refused("driver", {
+        publish: planes.map((plane) => `st.v1.default.${plane}`),
+        subscribe: ["st.v1.default.s.cpu"],
+      }),
+    ).to.deep.equal([
+      ...planes.map((plane) => `publish st.v1.default.${plane}`).toSorted(),
+      "subscription st.v1.default.s.cpu",
+    ]);
   });
 
   it("keeps drivers from JetStream, and from the calls of others", async () => {

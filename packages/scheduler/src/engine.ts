@@ -130,8 +130,7 @@ export class Engine {
   /** Room was found at a node. True if something is asked of it now. */
   roomAt(node: NodeId): boolean {
     this.run();
-    for (const ask of this.asks) if (ask.asking.has(node)) return true;
-    return false;
+    return this.#offers.lastSentTo.has(node);
   }
 
   /** Calls for the class again, also where the last one found nobody. */

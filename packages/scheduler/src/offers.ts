@@ -18,6 +18,8 @@ export class Offers {
   /** What ends the waiting for a node's answers. */
   readonly #open = new Map<NodeId, Set<() => void>>();
   #names = 0;
+  /** The nodes to which the last `flush` sent something. */
+  lastSentTo: ReadonlySet<NodeId> = new Set();
 
   constructor(
     private readonly node: NodeId,
@@ -52,6 +54,7 @@ export class Offers {
   flush(): void {
     const round = [...this.#round];
     this.#round.clear();
+    this.lastSentTo = new Set(round.flatMap(([, targets]) => [...targets.keys()]));
     for (const [ask, targets] of round) for (const target of targets.values()) void this.#send(ask, target);
   }
 

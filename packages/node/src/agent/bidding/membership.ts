@@ -33,7 +33,7 @@ export class Membership {
     for (const [name, { subscription }] of this.joined) {
       if ((free.get(name) ?? 0) > 0) continue;
       this.joined.delete(name);
-      subscription.unsubscribe();
+      leave(subscription);
     }
     const tell: string[] = [];
     for (const [name, amount] of free) {
@@ -62,10 +62,15 @@ export class Membership {
 
   stop(): void {
     for (const { subscription } of this.joined.values()) {
-      if (!subscription.isClosed()) subscription.unsubscribe();
+      leave(subscription);
     }
     this.joined.clear();
   }
+}
+
+/** What the server has sent here already is answered still: a call that is dropped would cost its asker seconds. */
+function leave(subscription: Subscription): void {
+  if (!subscription.isClosed()) subscription.drain().catch(() => undefined); // the connection is closed, then
 }
 
 /** `{ v, bid, hops }` */

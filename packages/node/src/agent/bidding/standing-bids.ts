@@ -186,9 +186,9 @@ export class StandingBids {
     const nodes = this.view.facts().map(({ node }) => node);
     const there = new Set(nodes);
     const kept = new Set([...this.some.keys()].filter((node) => there.has(node)));
-    while (kept.size < this.limits.sample) {
-      const node = nodes[Math.floor(this.hooks.random() * nodes.length)];
-      if (node !== undefined && node !== this.own) kept.add(node);
+    const others = nodes.filter((node) => node !== this.own && !kept.has(node));
+    while (kept.size < this.limits.sample && others.length > 0) {
+      for (const node of others.splice(Math.floor(this.hooks.random() * others.length), 1)) kept.add(node);
     }
     this.followOnly(kept);
     for (const node of kept) {

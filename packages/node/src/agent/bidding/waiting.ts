@@ -73,7 +73,8 @@ export class Waiting {
     if (known === undefined) return;
     this.listening.delete(name);
     clearTimeout(known.leaving);
-    if (!known.subscription.isClosed()) known.subscription.unsubscribe();
+    // News that are on their way are handed on.
+    if (!known.subscription.isClosed()) known.subscription.drain().catch(() => undefined);
   }
 
   /** What the node has left of the class when it has granted what was just asked of it; undefined: nothing. */
