@@ -22,8 +22,8 @@ export interface IdleAgent {
 const START_MS = 60_000;
 const STOP_MS = 20_000;
 const POLL_MS = 50;
-/** What an agent does only after its start, such as starting a worker ahead, is over by then. */
-const SETTLE_MS = 5_000;
+/** What an agent does only after its start, such as starting a worker ahead and collecting what that left, is over by then. */
+const SETTLE_MS = 15_000;
 
 /** Runs `stingray start` on a nats-server of the run's own, leaves it alone for `seconds`, and ends it. */
 export async function measureIdleAgent(seconds: number, signal?: AbortSignal): Promise<IdleAgent> {
