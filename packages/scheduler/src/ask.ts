@@ -129,7 +129,13 @@ export class Ask {
 
   /** Bound to a placement group: it takes from a bundle of that, and nothing else of a node. */
   get bound(): boolean {
-    return this.shape.scheduling?.kind === "group";
+    return this.group !== undefined;
+  }
+
+  /** The placement group that it is bound to. */
+  get group(): string | undefined {
+    const { scheduling } = this.shape;
+    return scheduling?.kind === "group" ? scheduling.group : undefined;
   }
 
   /** How many are neither granted nor under way. */

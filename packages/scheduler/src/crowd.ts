@@ -36,5 +36,5 @@ export function joinable(ask: Ask, { workers, coming, limits }: Crowd): ProcessI
   const all = busy + blocked + coming;
   const many = all >= limits.joinAloneAbove;
   if (!many && (all < limits.joinAbove || wantsAlone(ask.shape))) return undefined;
-  return workers.blockedCarrier(ask.env, many);
+  return workers.blockedCarrier(ask, many);
 }

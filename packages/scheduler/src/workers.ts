@@ -1,5 +1,6 @@
 /** Which worker carries which leases, and which may carry one more. */
 import type { ProcessId, Shape } from "@stingray/protocol";
+import type { Ask } from "./ask.js";
 import type { Lease } from "./lease-book.js";
 
 interface Carrier {
@@ -82,13 +83,14 @@ export class WorkerBook {
   /**
    * A worker all of whose leases are blocked, so that its process has nothing to do: it may carry another lease of
    * the same job and environment. The one with the fewest leases; those that want to be alone only with `evenAlone`,
-   * and then after the others.
+   * and then after the others. Only leases of the same placement group, or of none, share a process: it ends with the
+   * group.
    */
-  blockedCarrier(env: string, evenAlone: boolean): ProcessId | undefined {
+  blockedCarrier({ env, group }: Pick<Ask, "env" | "group">, evenAlone: boolean): ProcessId | undefined {
     let best: Carrier | undefined;
     for (const carrier of this.#carriers.values()) {
       if (carrier.env !== env || carrier.reserved || carrier.gpus || !carrier.usable) continue;
-      if ((carrier.alone && !evenAlone) || !isBlocked(carrier)) continue;
+      if ((carrier.alone && !evenAlone) || !isBlocked(carrier) || groupOf(carrier) !== group) continue;
       if (best === undefined || isBetter(carrier, best)) best = carrier;
     }
     return best?.worker;
@@ -140,6 +142,12 @@ export class WorkerBook {
 
 const isBetter = (a: Carrier, b: Carrier): boolean =>
   a.alone === b.alone ? a.leases.size < b.leases.size : b.alone;
+
+/** The placement group that its leases are bound to; all of them, or none is. */
+function groupOf({ leases }: Carrier): string | undefined {
+  for (const { ask } of leases) return ask.group;
+  return undefined;
+}
 
 function isBlocked(carrier: Carrier): boolean {
   for (const lease of carrier.leases) if (lease.state.name !== "blocked") return false;
