@@ -97,6 +97,8 @@ export class Instance {
       },
     });
     instance.bidding.start();
+    // One of the nodes of a cluster judges which of them live.
+    if (o.plan.index === 0) instance.bidding.standing.followAll(true);
     await nc.flush();
     return instance;
   }
