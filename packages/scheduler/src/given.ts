@@ -65,7 +65,9 @@ export class GivenLeases {
    * @param asking leases that other nodes are being asked for: only these can have come before their answers
    */
   seen(total: number | undefined, asking: number): void {
-    const news = total === undefined ? this.#unseen : Math.max(0, total - this.#seen);
+    // Whoever counts from the beginning again has had all that was given before.
+    const knowsAll = total === undefined || total < this.#seen;
+    const news = knowsAll ? this.#unseen : total - this.#seen;
     this.#seen = total ?? this.#seen;
     const left = this.#take(news);
     this.#ahead = Math.min(this.#ahead + left, asking);

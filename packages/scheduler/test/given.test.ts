@@ -34,6 +34,18 @@ describe("leases that were given", () => {
     expect(given.unseen).to.equal(0);
   });
 
+  it("are all known of by a submitter that counts from the beginning again", () => {
+    const given = new GivenLeases(0);
+    given.elsewhere(a, 3, 0, []);
+    given.seen(2, 0);
+    given.elsewhere(b, 2, 0, []);
+    given.seen(0, 0);
+    expect(given.unseen).to.equal(0);
+    given.elsewhere(a, 1, 0, []);
+    given.seen(1, 0);
+    expect(given.unseen).to.equal(0);
+  });
+
   it("may never arrive when a node dies that gave some of those on their way", () => {
     const given = new GivenLeases(0);
     given.elsewhere(a, 2, 0, ["l1", "l2"]);

@@ -17,13 +17,18 @@ export interface DemandHost {
 
 export class DemandLevel {
   private said = 0;
-  /** Leases that came, since ever. */
-  private got = 0;
   private due = false;
   private timer: NodeJS.Timeout | undefined;
   private waitTimer: NodeJS.Timeout | undefined;
 
-  constructor(private readonly host: DemandHost) {}
+  /**
+   * @param got leases that came before, for whatever: a queue that was dropped and is there again then says more than
+   *   it ever said, so its agent takes nothing for being on its way that has long come
+   */
+  constructor(
+    private readonly host: DemandHost,
+    private got = 0,
+  ) {}
 
   /** Once per turn, after everything that this turn submits or answers. */
   later(): void {

@@ -21,7 +21,7 @@ import type { Channel, Endpoint } from "@stingray/broker";
 import type { Home } from "../home.js";
 import { Lease } from "./lease.js";
 import { NearNames } from "./near.js";
-import { ShapeQueue } from "./shape-queue.js";
+import { ShapeQueue, type ShapeQueueHost } from "./shape-queue.js";
 import type { PendingTask } from "./task.js";
 import { busyText, describeTasks, infeasibleText } from "./wait-text.js";
 
@@ -61,6 +61,8 @@ export class LeasePool {
   private readonly leases = new Map<string, Held>();
   private readonly nearNames = new NearNames();
   private stopped = false;
+  /** Leases that came, whether or not anybody had use for them. */
+  private received = 0;
 
   constructor(
     private readonly links: LeasePoolLinks,
@@ -94,7 +96,7 @@ export class LeasePool {
   queue(key: string, shape: Shape): ShapeQueue {
     let queue = this.shapes.get(key);
     if (queue === undefined) {
-      queue = new ShapeQueue(key, shape, {
+      const host: ShapeQueueHost = {
         send: (task, lease) => this.host.send(task, lease),
         demand: (k, s, want, got) =>
           this.links.home().send([Op.LeaseDemand, this.links.job().job, k, s, want, got]),
@@ -103,7 +105,8 @@ export class LeasePool {
         waits: (waiting) => {
           for (const other of this.shapes.values()) if (other !== waiting) other.yieldIdle();
         },
-      });
+      };
+      queue = new ShapeQueue(key, shape, host, this.received);
       if (shape.scheduling?.kind === "group") this.forgetGroups();
       this.shapes.set(key, queue);
     }
@@ -149,6 +152,7 @@ export class LeasePool {
   }
 
   private granted(key: string, id: string, worker: ProcessId, node: NodeId, agent: ProcessId): void {
+    this.received++;
     const queue = this.shapes.get(key);
     if (queue === undefined || this.stopped) {
       this.links.channelTo(agent, node).send([Op.LeaseReturn, id, true]);

@@ -60,12 +60,15 @@ export class ShapeQueue {
     readonly key: string,
     readonly shape: Shape,
     private readonly host: ShapeQueueHost,
+    /** Leases that this process has had before, for whatever. */
+    got = 0,
   ) {
-    this.level = new DemandLevel({
+    const level = {
       want: () => this.want(),
-      say: (want, got) => this.host.demand(key, shape, want, got),
+      say: (want: number, had: number) => this.host.demand(key, shape, want, had),
       waits: () => this.host.waits(this),
-    });
+    };
+    this.level = new DemandLevel(level, got);
     if (shape.scheduling?.kind === "spread") this.coming = new Announced(() => this.pump());
   }
 
