@@ -70,7 +70,7 @@ export class LeaseScheduler {
   demand(d: Demand): void {
     const known = this.#engine.demandOf(d.submitter, d.key);
     if (d.want > 0 && known !== undefined && known.job === d.job && known.sameShape(d.shape)) {
-      known.level(d.want, d.got);
+      known.level(d.want, d.got, this.#o.effects.now());
       this.#engine.book.trim(known, known.want);
     } else {
       if (known !== undefined) this.#engine.close(known);
