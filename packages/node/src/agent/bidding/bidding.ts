@@ -2,7 +2,6 @@
  * A node's part in the scheduling of a cluster, over one NATS connection: its scheduler, its standing bid, the calls and
  * offers that it makes and answers. Needs no workers and no tables, so that many can be simulated in one process.
  */
-import type { NatsConnection } from "@nats-io/nats-core";
 import {
   Bids,
   ConnectionError,
@@ -11,7 +10,6 @@ import {
   type NodeId,
   type ProcessId,
   type Shape,
-  type Subjects,
 } from "@stingray/protocol";
 import {
   LeaseScheduler,
@@ -19,74 +17,21 @@ import {
   classesOf,
   type Bid,
   type CallAnswer,
-  type ClusterView,
   type Demand,
-  type LeaseEffects,
-  type LeaseLimits,
-  type LeaseSchedulerOptions,
   type OfferAnswer,
-  type ResourceAccount,
 } from "@stingray/scheduler";
-import type { FeedHooks, Heartbeat } from "../../feed/mod.js";
-import { Answering, type AnsweringCounters } from "./answering.js";
+import type { Heartbeat } from "../../feed/mod.js";
+import { Answering } from "./answering.js";
 import { encodeAsk } from "./envelope.js";
+import type { BiddingCounters, BiddingOptions } from "./options.js";
 import { Membership } from "./membership.js";
-import { PlainRequests, type RequestCounters } from "./requests.js";
-import { STANDING_LIMITS, StandingBids, type StandingLimits } from "./standing-bids.js";
+import { PlainRequests } from "./requests.js";
+import { STANDING_LIMITS, StandingBids } from "./standing-bids.js";
 import { Waiting } from "./waiting.js";
 
 /** How long another agent may take to answer, in milliseconds. Who is called may have to ask a third one. */
 const OFFER_MS = 5_000;
 const CALL_MS = 3_000;
-
-export interface BiddingOptions {
-  connection: NatsConnection;
-  subjects: Subjects;
-  node: NodeId;
-  agent: ProcessId;
-  labels: Record<string, string>;
-  account: ResourceAccount;
-  bundles?: LeaseSchedulerOptions["bundles"];
-  groups?: LeaseSchedulerOptions["groups"];
-  /** Tell it the facts of every node, this one too (`view.fact`), and when one is gone (`view.remove`). */
-  view: ClusterView;
-  /** What the scheduler does with workers and submitters. What it asks of other nodes is done here. */
-  effects: Omit<LeaseEffects, "offer" | "call" | "waiting" | "settled">;
-  limits?: Partial<LeaseLimits> | undefined;
-  standing?: Partial<StandingLimits> | undefined;
-  /** Milliseconds between heartbeats. @defaultValue 1000 */
-  heartbeatMs?: number | undefined;
-  /** What the node says of itself beyond its bid. @defaultValue nothing worth knowing */
-  state?: (() => Omit<Heartbeat, keyof Bid>) | undefined;
-  /** @defaultValue none */
-  idleWorkers?: (() => number) | undefined;
-  /** A heartbeat of any node arrived. @defaultValue taken into the view, if it is not this node's own */
-  heard?: ((heartbeat: Heartbeat) => void) | undefined;
-  /** Whether a job is over: nothing more is granted for it. @defaultValue none is */
-  isOver?: ((job: string) => boolean) | undefined;
-  /** Where a submitter runs, if it is known. @defaultValue on this node */
-  nodeOf?: ((process: ProcessId) => NodeId | undefined) | undefined;
-  /** Another agent said where a submitter runs. */
-  met?: ((process: ProcessId, node: NodeId | undefined) => void) | undefined;
-  /** A message that could not be understood; it was refused. */
-  onMalformed?: ((where: string, error: Error) => void) | undefined;
-  feed?: FeedHooks | undefined;
-}
-
-/** Since the start. */
-export interface BiddingCounters extends RequestCounters {
-  /** Offers and calls that this node made. */
-  offersMade: number;
-  callsMade: number;
-  /** What came in. */
-  answered: Readonly<AnsweringCounters>;
-  heartbeatsSent: number;
-  heartbeatsHeard: number;
-  /** News of room: told, heard, and of use. */
-  roomTold: number;
-  roomHeard: number;
-  roomUsed: number;
-}
 
 export class Bidding {
   readonly scheduler: LeaseScheduler;
