@@ -7,8 +7,6 @@ import type { Answer, Ask, HostMessage, HostMethod, HostRequest, Pulse } from ".
 
 const START_MS = 120_000;
 const STOP_MS = 10_000;
-/** Hundreds of schedulers share a heap here: collections are to be as rare as in a process that has one of them. */
-const HOST_ARGV = ["--max-semi-space-size=64"];
 const MAIN = fileURLToPath(new URL("host.js", import.meta.url));
 
 interface Waiting {
@@ -96,7 +94,6 @@ export class Fleet implements AsyncDisposable {
   private constructor(processes: number) {
     this.hosts = Array.from({ length: processes }, (_, part) => {
       const child = fork(MAIN, [], {
-        execArgv: [...process.execArgv, ...HOST_ARGV],
         stdio: ["ignore", "ignore", "inherit", "ipc"],
         serialization: "advanced",
       });
