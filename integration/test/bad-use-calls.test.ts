@@ -192,7 +192,7 @@ describe("without a cluster", function () {
       [
         () => remote(wrong({ scheduling: "everywhere" }), f),
         InvalidOptionError,
-        /"scheduling" must be "default", "spread" or/,
+        /"scheduling" must be "default", "spread", /,
       ],
       [
         () => remote(wrong({ resources: { disk: "big" } }), f),
