@@ -1,5 +1,6 @@
 /** `npm run bench -- scale`: how scheduling behaves when the cluster grows. */
 import { findNatsServer } from "@stingray/broker/server";
+import { STANDING_LIMITS } from "@stingray/node/bidding";
 import { buildRow, OURS } from "../report.js";
 import type { BenchFile, Row } from "../report.js";
 import type { BenchOptions } from "../options.js";
@@ -45,7 +46,8 @@ export async function runScale(
     if (!sizeCaseNames(nodes).some(wanted)) continue;
     const rounds = await measureRounds(nodes, o, progress, signal);
     add(rowsOfSize(rounds, smallest, !o.small, wanted));
-    smallest ??= rounds.length > 0 ? rounds : undefined;
+    // Below, everybody hears everybody: that grows, and ends there.
+    if (nodes > STANDING_LIMITS.hearAllUpTo && rounds.length > 0) smallest ??= rounds;
   }
   if (!o.small && wanted(IDLE_AGENT)) add([await idleAgentRow(o.rounds, progress, signal)]);
   signal?.throwIfAborted();
