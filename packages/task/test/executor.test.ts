@@ -24,6 +24,7 @@ class Played {
     flush: () => {},
     peer: { endpoint: "submitter" as ProcessId },
   } as unknown as Channel;
+  readonly executor: Executor;
   private readonly handlers = new Map<number, (message: never, channel: Channel) => void>();
 
   constructor(assignWaitMs?: number) {
@@ -49,7 +50,8 @@ class Played {
         void this.handlers.set(op, handler),
       onChannelClosed: () => {},
     };
-    new Executor(links as ExecutorLinks).serve(inbox as unknown as Endpoint);
+    this.executor = new Executor(links as ExecutorLinks);
+    this.executor.serve(inbox as unknown as Endpoint);
     this.get([Op.TaskDefine, 0, MODULE, "queued", hash]);
   }
 
@@ -112,6 +114,33 @@ describe("the queue of a worker", () => {
     expect(played.answers(3)).to.deep.equal([TaskStatus.Dropped]);
     played.assign("never");
     expect(played.ran).to.deep.equal([2]);
+  });
+
+  it("answers what is cancelled before its lease is assigned, and never runs it", () => {
+    const played = new Played();
+    played.task(1, "late");
+    played.task(2, "late");
+    played.get([Op.TaskCancel, 1, false]);
+    expect(played.answers(1)).to.deep.equal([TaskStatus.Cancelled]);
+    played.assign("late");
+    expect(played.ran).to.deep.equal([2]);
+  });
+
+  it("leaves at once when nothing runs, whatever was sent back or cancelled", async () => {
+    const played = new Played();
+    played.task(1, "late");
+    played.get([Op.TaskTakeBack, "late"]);
+    played.task(2, "late");
+    played.get([Op.TaskCancel, 2, false]);
+    played.task(3, "late");
+    let left = false;
+    void played.executor.leave(60_000).then(() => (left = true));
+    await eventually(() => left || undefined, "it has left");
+    expect([1, 2, 3].map((n) => played.answers(n))).to.deep.equal([
+      [TaskStatus.Dropped],
+      [TaskStatus.Cancelled],
+      [TaskStatus.Dropped],
+    ]);
   });
 
   it("runs each task once or gives it back, in any order of events", async () => {

@@ -61,7 +61,7 @@ describe("a process that runs calls", () => {
   });
   afterEach(() => played.end());
 
-  const run = (sequence: number, returns: number, body: Body): void => {
+  const run = (sequence: number, returns: number, body: Body, cancelled = false): void => {
     const { runtime, node } = played;
     const channel = runtime.transport.inbox.channel({
       endpoint: caller.process,
@@ -80,6 +80,7 @@ describe("a process that runs calls", () => {
       undefined,
       "",
     );
+    if (cancelled) call.cancel();
     runtime.runner.run(call, body, () => {});
   };
   const answer = (): Promise<TaskDone> => eventually(() => answers[0], "the call is answered");
@@ -99,6 +100,13 @@ describe("a process that runs calls", () => {
     const { owned, borrowed } = played.runtime.table.counts;
     return [owned, borrowed];
   };
+
+  it("does not run what was cancelled before it could begin", async () => {
+    let ran = false;
+    run(1, 1, () => (ran = true), true);
+    const [, , status] = await answer();
+    expect([status, ran]).to.deep.equal([TaskStatus.Cancelled, false]);
+  });
 
   it("frees the results that were stored when another can't be", async () => {
     room = (index) => (index === 1 ? full() : ROOM);

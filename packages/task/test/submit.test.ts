@@ -162,6 +162,36 @@ describe("the queue of a shape", () => {
     queue.stop();
   });
 
+  it("withdraws a demand that another node has failed a part of, also where nothing is left to say", async () => {
+    const { queue, host } = newQueue();
+    for (let n = 0; n < 3; n++) queue.add(newTask());
+    await turn();
+    for (const task of queue.takeAll()) task.to("ended");
+    await turn();
+    expect(host.wants).to.deep.equal([3, 0]);
+    for (const task of queue.takeAll()) task.to("ended");
+    await turn();
+    expect(host.wants, "what crossed the failure counts again").to.deep.equal([3, 0, 0]);
+    expect(queue.isIdle).to.equal(true);
+    queue.stop();
+  });
+
+  it("keeps nothing of why earlier tasks waited", () => {
+    const { queue } = newQueue();
+    const waits = (): PendingTask => {
+      const task = newTask();
+      queue.add(task);
+      queue.pending = { reason: "no node can run it", notice: "infeasible", warned: true };
+      return task;
+    };
+    queue.remove(waits());
+    expect(queue.pending).to.equal(undefined);
+    waits();
+    queue.takeAll();
+    expect(queue.pending).to.equal(undefined);
+    queue.stop();
+  });
+
   it("sends in the order of submission; one at a time while it does not know how long they take", () => {
     const { queue, host } = newQueue();
     const tasks = [newTask(), newTask(), newTask()] as const;

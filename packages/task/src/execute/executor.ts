@@ -107,13 +107,20 @@ export class Executor implements CallHost {
 
   /** Sent back unstarted, at no cost to its retries. */
   private drop(call: IncomingCall): void {
-    this.calls.get(call.channel)?.delete(call.sequence);
+    this.forget(call);
     call.channel.send([Op.TaskDone, call.sequence, TaskStatus.Dropped, [], 0]);
+  }
+
+  /** It is answered. */
+  private forget({ channel, sequence }: IncomingCall): void {
+    const calls = this.calls.get(channel);
+    calls?.delete(sequence);
+    if (calls?.size === 0) this.calls.delete(channel);
   }
 
   /** Its submitter has a better place for what has not begun. */
   private takeBack(id: string, channel: Channel): void {
-    for (const call of this.leases.takeHeld(id, channel)) this.drop(call);
+    for (const call of this.leases.takeHeld((c) => c.lease === id && c.channel === channel)) this.drop(call);
     const lease = this.leases.get(id);
     if (lease === undefined || lease.queued === 0) return;
     for (const entry of this.queue.drain()) {
@@ -204,9 +211,7 @@ export class Executor implements CallHost {
 
   private finished(call: IncomingCall, tookUs = 0): void {
     this.running--;
-    const calls = this.calls.get(call.channel);
-    calls?.delete(call.sequence);
-    if (calls?.size === 0) this.calls.delete(call.channel);
+    this.forget(call);
     const lease = this.leases.get(call.lease);
     if (lease !== undefined) {
       lease.active--;
@@ -248,14 +253,19 @@ export class Executor implements CallHost {
     if (call === undefined) return;
     call.cancel();
     if (recursive) this.links.cancelChildren(call.taskId);
+    for (const held of this.leases.takeHeld((other) => other === call)) this.cancelUnbegun(held);
     for (const entry of this.queue.drain()) {
       if (entry[0] === call) {
         const lease = this.leases.get(call.lease);
         if (lease !== undefined) lease.queued--;
-        this.calls.get(channel)?.delete(sequence);
-        channel.send([Op.TaskDone, sequence, TaskStatus.Cancelled, [], 0]);
+        this.cancelUnbegun(call);
       } else this.queue.push(entry);
     }
+  }
+
+  private cancelUnbegun(call: IncomingCall): void {
+    this.forget(call);
+    call.channel.send([Op.TaskDone, call.sequence, TaskStatus.Cancelled, [], 0]);
   }
 
   /** Nobody waits for these any more. */
@@ -265,6 +275,7 @@ export class Executor implements CallHost {
       this.links.cancelChildren(call.taskId);
     }
     this.calls.delete(channel);
+    this.leases.takeHeld((call) => call.channel === channel);
     for (const entry of this.queue.drain()) {
       if (entry[0].channel !== channel) this.queue.push(entry);
       else {
@@ -288,6 +299,7 @@ export class Executor implements CallHost {
   async leave(deadlineMs: number): Promise<void> {
     this.leaving = true;
     for (const [call] of this.queue.drain()) this.drop(call);
+    for (const call of this.leases.takeHeld(() => true)) this.drop(call);
     const end = performance.now() + deadlineMs;
     while (this.calls.size > 0 && performance.now() < end) await new Promise((turn) => setTimeout(turn, 5));
   }

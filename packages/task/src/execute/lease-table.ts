@@ -1,6 +1,5 @@
 /** The leases under which others may run tasks in this process, as its agent assigned them. */
 import { Op } from "@stingray/protocol";
-import type { Channel } from "@stingray/broker";
 import type { Home } from "../home.js";
 import type { DefinitionKey, RemoteDefinition } from "../registry.js";
 import type { IncomingCall } from "./call.js";
@@ -89,13 +88,21 @@ export class LeaseTable {
     }
   }
 
-  /** Tasks of a submitter that wait for their lease to be assigned; they are held no more. */
-  takeHeld(id: string, channel: Channel): IncomingCall[] {
-    const held = this.unassigned.get(id);
-    if (held === undefined) return [];
-    const all = held.calls;
-    held.calls = all.filter(([call]) => call.channel !== channel);
-    return all.flatMap(([call]) => (call.channel === channel ? [call] : []));
+  /** Tasks that wait for their lease to be assigned; they are held no more. */
+  takeHeld(which: (call: IncomingCall) => boolean): IncomingCall[] {
+    const taken: IncomingCall[] = [];
+    for (const [id, held] of this.unassigned) {
+      const left: Unbegun[] = [];
+      for (const unbegun of held.calls) {
+        if (which(unbegun[0])) taken.push(unbegun[0]);
+        else left.push(unbegun);
+      }
+      held.calls = left;
+      if (left.length > 0) continue;
+      clearTimeout(held.timer);
+      this.unassigned.delete(id);
+    }
+    return taken;
   }
 
   /** Where all tasks of a lease wait, what it has of the processor is for others. */

@@ -74,7 +74,7 @@ export class CallRunner {
     );
   }
 
-  /** Its module is loaded and its arguments are here: from now on its time counts. */
+  /** Its module is loaded and its arguments are here: from now on its time counts, unless it was cancelled meanwhile. */
   private begin(
     call: IncomingCall,
     body: Body,
@@ -82,6 +82,10 @@ export class CallRunner {
     revived: ObjectEntry[],
     finished: Finished,
   ): void {
+    if (call.cancelled) {
+      this.fail(call, call.abort.signal.reason, 0, finished);
+      return;
+    }
     const limit = call.options?.timeoutMs;
     if (limit === undefined) {
       this.invoke(call, body, args, revived, finished);

@@ -16,7 +16,8 @@ export interface DemandHost {
 }
 
 export class DemandLevel {
-  private said = 0;
+  /** Undefined: what the agent has is not known, and the level is told whatever it is. */
+  private said: number | undefined = 0;
   private due = false;
   private timer: NodeJS.Timeout | undefined;
   private waitTimer: NodeJS.Timeout | undefined;
@@ -49,7 +50,7 @@ export class DemandLevel {
     this.repeatLater();
     this.waitTimer ??= setTimeout(() => {
       this.waitTimer = undefined;
-      if (this.said > 0) this.host.waits();
+      if (this.said !== 0) this.host.waits();
     }, WAITS_MS).unref();
   }
 
@@ -61,21 +62,27 @@ export class DemandLevel {
   /** A worker came; the agent counts it off, too. */
   granted(): void {
     this.got++;
-    if (this.said > 0 && --this.said > 0) return;
+    if (this.said === undefined || (this.said > 0 && --this.said > 0)) return;
     clearTimeout(this.waitTimer);
     this.waitTimer = undefined;
   }
 
-  /** The agent knows nothing of it, or has dropped it. */
+  /** The agent knows nothing of it. */
   forgotten(): void {
     this.said = 0;
+  }
+
+  /** The agent may have dropped it, or not: another node that was to serve a part of it speaks for that part only. */
+  unsure(): void {
+    this.said = undefined;
+    this.later();
   }
 
   private repeatLater(): void {
     this.timer ??= setTimeout(() => {
       this.timer = undefined;
       if (this.said === 0) return;
-      this.said = 0;
+      this.said = undefined;
       this.tell();
     }, REPEAT_MS).unref();
   }

@@ -95,14 +95,23 @@ export class ShapeQueue {
   }
 
   remove(task: PendingTask): void {
-    if (this.queue.remove(task)) this.level.later();
+    if (!this.queue.remove(task)) return;
+    this.level.later();
+    this.waitIsOver();
   }
 
   /** All waiting tasks, taken out: no worker can be had for them. */
   takeAll(): PendingTask[] {
-    this.level.forgotten();
+    this.level.unsure();
     this.coming?.clear();
-    return this.queue.drain();
+    const tasks = this.queue.drain();
+    this.waitIsOver();
+    return tasks;
+  }
+
+  /** What the next ones wait for is another matter, and the user hears of it again. */
+  private waitIsOver(): void {
+    if (this.queue.length === 0) this.pending = undefined;
   }
 
   observe(definition: RemoteDefinition, us: number): void {
@@ -149,6 +158,7 @@ export class ShapeQueue {
       const { maxCalls } = this.shape;
       if (maxCalls !== undefined && lease.sent >= maxCalls) lease.closing = true;
     }
+    this.waitIsOver();
     this.level.later();
   }
 

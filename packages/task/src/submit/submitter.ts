@@ -169,6 +169,8 @@ export class Submitter implements LeasePoolHost {
       if (task.to("waiting")) this.awaitArguments(task);
       return false;
     }
+    // Of an earlier attempt.
+    task.timedOut = false;
     this.wire.send(task, lease);
     return true;
   }
