@@ -163,6 +163,14 @@ export class LeaseBook {
       this.effects.revoke(process, lease.id);
   }
 
+  /** As `revoke`; what was asked for here and has no worker yet ends at once, and waits again. */
+  takeBack(lease: Lease): void {
+    const early = lease.state.name === "queued" || lease.state.name === "starting";
+    if (!early) this.revoke(lease);
+    // An offer was promised to another node: it is granted, and then asked back.
+    else if (lease.ask.kind === "demand") this.end(lease, "withdrawn", true);
+  }
+
   #crowd(): Crowd {
     const { workers, limits } = this;
     return { workers, limits, coming: this.#starting + this.#waiting.size };

@@ -13,6 +13,7 @@ import { Ask, type AskOwner } from "./ask.js";
 import { BundleBook, type Bundle } from "./bundle-book.js";
 import { Engine } from "./engine.js";
 import type { GroupLookup } from "./group-route.js";
+import type { Lease } from "./lease-book.js";
 import { pendingReservation, type PendingReservation } from "./reservations.js";
 import { leasesToShed } from "./shedding.js";
 import { demandsOf, snapshotOf } from "./snapshot.js";
@@ -55,6 +56,8 @@ export class LeaseScheduler {
   readonly #engine: Engine;
   readonly #bundles: BundleBook;
   readonly #unsubscribe: () => void;
+  /** Resources whose totals were changed since the start. Without such a change nothing is asked back for them. */
+  readonly #changed = new Set<string>();
   #reservations = 0;
 
   constructor(o: LeaseSchedulerOptions) {
@@ -222,7 +225,8 @@ export class LeaseScheduler {
   capacityChanged(name?: string): void {
     const { book } = this.#engine;
     if (name !== undefined) {
-      for (const lease of leasesToShed(book.all(), this.#o.account, name)) book.revoke(lease);
+      this.#changed.add(name);
+      for (const lease of leasesToShed([...book.all()], this.#o.account, name)) book.takeBack(lease);
     }
     this.#engine.run();
   }
@@ -287,6 +291,12 @@ export class LeaseScheduler {
     return demandsOf(this.#engine.asks, this.#o.effects.now());
   }
 
+  /** It began before the node had less, and its worker came after. */
+  #isTooMuch(lease: Lease): boolean {
+    const { account } = this.#o;
+    return [...this.#changed].some((name) => leasesToShed([lease], account, name).length > 0);
+  }
+
   #bid(): Bid {
     return this.#o.bid?.() ?? this.#engine.router.bid();
   }
@@ -334,7 +344,7 @@ export class LeaseScheduler {
         effects.assign(worker, lease.id, submitter, allocation.resources, [...allocation.gpus]);
         effects.grant({ submitter, key, lease: lease.id, worker });
         // It was promised before; whoever has it now asks for another.
-        if (this.draining) this.#engine.book.revoke(lease);
+        if (this.draining || this.#isTooMuch(lease)) this.#engine.book.revoke(lease);
       },
       failed: (error) => {
         this.#engine.close(ask);

@@ -35,6 +35,51 @@ describe("a node that has less than is in use", () => {
     expect(node.account.free.units("CPU")).to.equal(0);
   });
 
+  it("begins nothing that was about to, and says once more what it waits for", async () => {
+    world.startMs = 100;
+    const node = world.node({ total: { CPU: 4, special: 4 } });
+    const s = new Submitter(world, node, newJobId(), { resources: { special: 1 } }, 10);
+    s.submit(1_000);
+    expect(held(node), "none has a worker yet").to.equal(4);
+    change(node, "special", 1);
+    expect(held(node)).to.be.at.most(1);
+    await world.clock.advance(500);
+    expect([held(node), s.mostLeases]).to.deep.equal([1, 1]);
+    await world.clock.until("all done", () => s.done === 1_000);
+  });
+
+  it("has those back, too, that wait for others", async () => {
+    const node = world.node({ total: { CPU: 4, special: 1 } });
+    const s = new Submitter(world, node, newJobId(), { resources: { CPU: 1, special: 1 } }, 10);
+    let resume: (() => void) | undefined;
+    s.work = ({ lease }, done) => {
+      node.scheduler.blocked(lease);
+      resume = () => {
+        node.scheduler.unblocked(lease);
+        done();
+      };
+    };
+    s.submit(100);
+    await world.clock.until("it waits", () => resume !== undefined);
+    change(node, "special", 0);
+    resume?.();
+    await world.clock.advance(100);
+    expect([held(node), s.done]).to.deep.equal([0, 1]);
+  });
+
+  it("asks back what was promised to another node and gets its worker later", async () => {
+    world.startMs = 100;
+    const [home, node] = [world.node({ total: { CPU: 1 } }), world.node({ total: { CPU: 1, special: 2 } })];
+    node.bid();
+    const s = new Submitter(world, home, newJobId(), { resources: { special: 1 } }, 10);
+    s.submit(1_000);
+    await world.clock.until("it begins", () => held(node) === 2);
+    change(node, "special", 0);
+    await world.clock.advance(1_000);
+    expect(held(node)).to.equal(0);
+    expect(node.account.free.units("special")).to.equal(0);
+  });
+
   it("leaves leases alone that hold nothing of it", async () => {
     const node = world.node({ total: { CPU: 4, special: 2 } });
     const plain = new Submitter(world, node, newJobId(), cpu, 10);

@@ -2,6 +2,7 @@
 import { availableParallelism } from "node:os";
 import { InvalidOptionError, newNodeId, type JobSpec } from "@stingray/protocol";
 import type { AgentOptions } from "../agent/options.js";
+import type { GpuShare } from "../gpu/node-gpus.js";
 import { machineCapacity } from "../machine.js";
 
 /** One node of an embedded cluster. What is left out is the machine's own, shared with the other nodes where it is memory. */
@@ -60,16 +61,16 @@ const MAX_NODES = 256;
  */
 export function planNodes(o: EmbeddedOptions, runtimeDir: string): NodePlan[] {
   const given = o.nodes ?? 1;
-  const each = typeof given === "number" ? Array.from({ length: checkCount(given) }, () => ({})) : given;
+  const each: readonly EmbeddedNodeOptions[] =
+    typeof given === "number" ? Array.from({ length: checkCount(given) }, () => ({})) : given;
   checkCount(each.length);
   const ids = each.map(() => newNodeId());
   const job = o.job && { ...o.job, driverNode: o.job.driverNode ?? ids[0] };
   const capacity = machineCapacity(each.length);
-  let before = 0;
-  return each.map((own: EmbeddedNodeOptions, i) => {
+  const gpuShares = shareGpus(each.map((own) => o.agent?.gpus ?? own.gpus ?? o.gpus));
+  return each.map((own, i) => {
     const node = ids[i] ?? newNodeId();
-    const gpuShare = { part: i, of: each.length, before };
-    before += own.gpus ?? o.gpus ?? 0;
+    const gpuShare = gpuShares[i];
     return {
       ...capacity,
       ...pickNode(o),
@@ -92,6 +93,19 @@ export function planNodes(o: EmbeddedOptions, runtimeDir: string): NodePlan[] {
       ...(i === 0 ? {} : { prestart: each.length <= availableParallelism() ? 1 : 0 }),
       ...o.agent,
     };
+  });
+}
+
+/** First those that declare how many they have, in their order; the others share what these leave. */
+function shareGpus(declared: readonly (number | undefined)[]): GpuShare[] {
+  const inAll = declared.reduce<number>((sum, gpus) => sum + (gpus ?? 0), 0);
+  const of = declared.filter((gpus) => gpus === undefined).length;
+  let before = 0;
+  let part = 0;
+  return declared.map((gpus) => {
+    if (gpus === undefined) return { part: part++, of, before: inAll };
+    before += gpus;
+    return { part: 0, of: 1, before: before - gpus };
   });
 }
 

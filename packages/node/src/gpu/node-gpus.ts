@@ -22,10 +22,10 @@ export interface OfferedGpus {
 }
 
 export interface GpuShare {
-  /** Which of them it is, from 0, and how many there are. */
+  /** Of those that declare nothing: which of them it is, from 0, and how many there are. */
   readonly part: number;
   readonly of: number;
-  /** GPUs that those before it have declared. */
+  /** GPUs that go to others first: to all that declare some, or of these, to those before it. */
   readonly before: number;
 }
 
@@ -44,25 +44,31 @@ export class NodeGpus {
     const devices = visibleDevices(visible, known) ?? [];
     const notes = [...found.notes];
     if (declared === undefined) {
-      const own =
-        share === undefined ? devices : devices.filter((_, place) => place % share.of === share.part);
+      const left = devices.slice(share?.before ?? 0);
+      const own = share === undefined ? left : left.filter((_, place) => place % share.of === share.part);
       return NodeGpus.made(own, notes);
     }
-    const before = share?.before ?? 0;
-    const first = before + declared <= devices.length ? before : 0;
-    if (declared <= devices.length) return NodeGpus.made(devices.slice(first, first + declared), notes);
+    // Where there are none at all, every node may play with its own.
+    const before = devices.length > 0 ? (share?.before ?? 0) : 0;
+    if (before + declared <= devices.length)
+      return NodeGpus.made(devices.slice(before, before + declared), notes);
     if (visible !== undefined && devices.length > 0) {
       throw new InvalidOptionError(
-        `gpus: ${declared}, but CUDA_VISIBLE_DEVICES=${visible} leaves ${devices.length} to this node; ` +
+        `gpus: ${declared}, but CUDA_VISIBLE_DEVICES=${visible} leaves ${Math.max(0, devices.length - before)} to this node` +
+          `${before > 0 ? `, as ${before} are declared for others of this program` : ""}; ` +
           `declare at most so many, or unset the variable`,
       );
     }
     if (found.devices !== undefined && devices.length > 0) {
       notes.push(
-        `${declared} GPUs are declared where ${devices.length} were found: they are numbered from 0`,
+        `${before + declared} GPUs are declared where ${devices.length} were found: ` +
+          (before > 0 ? `those of this node are numbered from ${before}` : "they are numbered from 0"),
       );
     }
-    const plain = Array.from({ length: declared }, (_, index) => ({ entry: String(index), index }));
+    const plain = Array.from({ length: declared }, (_, place) => {
+      const index = before + place;
+      return { entry: String(index), index };
+    });
     return new NodeGpus(plain, commonType(devices), notes);
   }
 

@@ -50,7 +50,7 @@ const MAX_BACKLOG = 4 * 1024 * 1024;
 
 /**
  * Captures the output of a child that was spawned with pipes for its standard output and error. A stream that is no
- * pipe is left out.
+ * pipe is left out, and so are those of a child that could not be spawned at all.
  */
 export function captureOutput(child: ChildProcess, options: CaptureOptions): OutputCapture {
   const keep = options.keepLines ?? KEEP_LINES;
@@ -69,7 +69,9 @@ export function captureOutput(child: ChildProcess, options: CaptureOptions): Out
   const follow = (pipe: Readable | null, stream: StreamNumber): Promise<void> =>
     pipe === null ? Promise.resolve() : followPipe(pipe, stream, options, deliver);
 
-  const ended = Promise.all([follow(child.stdout, 1), follow(child.stderr, 2)]).then(() => outbox.flush());
+  const ended = Promise.all([follow(child.stdout ?? null, 1), follow(child.stderr ?? null, 2)]).then(() =>
+    outbox.flush(),
+  );
   closePipesAfterExit(child, options.afterExitMs ?? AFTER_EXIT_MS);
   return {
     stderrTail: () => [...tail],

@@ -27,6 +27,10 @@ export function startError(
   lines: readonly string[],
 ): StingrayError {
   if (cause instanceof RuntimeEnvError && report === undefined) return cause;
+  const limit = limitOf(cause);
+  if (limit !== undefined) {
+    return new RuntimeEnvError(`no worker process could be started: ${cause?.message}; ${limit}`, { cause });
+  }
   const stderr = report?.stderr ?? lines;
   const detail = { pid, stderr, exitCode: report?.exitCode ?? null, signal: report?.signal ?? null };
   return new RuntimeEnvError(
@@ -35,6 +39,21 @@ export function startError(
       (stderr.length > 0 ? `; its last output:\n${stderr.join("\n")}` : ""),
     cause === undefined ? { detail } : { cause, detail },
   );
+}
+
+/** What a machine that has no room for another process is short of, and what to do about it. */
+const LIMITS: Readonly<Record<string, string>> = {
+  EMFILE:
+    "the node agent has as many files open as one process may; raise the limit (ulimit -n) under which it is started, or start fewer workers",
+  ENFILE:
+    "as many files are open as the system may have; raise its limit (fs.file-max), or start fewer workers",
+  EAGAIN:
+    "the user has as many processes as are allowed; raise the limit (ulimit -u, or that of the container), or start fewer workers",
+  ENOMEM: "the machine is out of memory; start fewer workers, or give them more of it",
+};
+
+function limitOf(cause: NodeJS.ErrnoException | undefined): string | undefined {
+  return cause?.syscall?.startsWith("spawn") === true ? LIMITS[cause.code ?? ""] : undefined;
 }
 
 /** How it ended says more than that it could not be spoken to. */

@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import { InvalidOptionError } from "@stingray/protocol";
+import { planNodes } from "../../src/embedded/options.js";
 import { NodeGpus, type FoundGpus, type OfferedGpus } from "../../src/gpu/node-gpus.js";
 import { devicesOf, merge, readList, readQuery } from "../../src/gpu/nvidia-smi.js";
 import * as recorded from "../fixtures/nvidia-smi.js";
@@ -75,8 +76,26 @@ describe("the GPUs that a node offers", () => {
       NodeGpus.of(h200, { declared: 2, share: { part, of: 3, before } }).variable([0, 1]),
     );
     expect(declared).to.deep.equal(["0,1", "2,3", "4,5"]);
-    // Where there are not enough for all, they are only numbers.
+    // Where there are not enough for all, they are only numbers; still none is given to two.
+    const titans = found(recorded.titan); // 2
+    const [first, second] = [0, 2].map((before) =>
+      NodeGpus.of(titans, { declared: 2, share: { part: 0, of: 1, before } }),
+    );
+    expect([first?.variable([0, 1]), second?.variable([0, 1])]).to.deep.equal(["0,1", "2,3"]);
+    expect(second?.notes.join()).to.contain("4 GPUs are declared where 2 were found").and.contain("from 2");
+    expect(() =>
+      NodeGpus.of(h200, { declared: 2, visible: "6,3,1", share: { part: 0, of: 1, before: 2 } }),
+    ).to.throw(InvalidOptionError, "leaves 1 to this node, as 2 are declared for others");
     expect(seen(NOBODY, { declared: 2, share: { part: 1, of: 2, before: 2 } })[0]).to.equal("0,1");
+  });
+
+  it("are planned together: first for the nodes that declare some, the rest for the others", () => {
+    const numbers = (nodes: { gpus?: number }[]): number[][] =>
+      planNodes({ nodes }, "/").map(
+        ({ gpus, gpuShare }) => seen(found(recorded.h200), { declared: gpus, share: gpuShare })[1],
+      );
+    expect(numbers([{}, { gpus: 2 }, {}, { gpus: 3 }])).to.deep.equal([[5, 7], [0, 1], [6], [2, 3, 4]]);
+    expect(numbers([{ gpus: 8 }, {}])).to.deep.equal([[0, 1, 2, 3, 4, 5, 6, 7], []]);
   });
 
   it("have no type where they are of several", () => {

@@ -1,7 +1,10 @@
 /** The pool with real processes, without an agent: whoever tests plays it. */
+import { execFile } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import {
   ErrorCode,
   RuntimeEnvError,
@@ -144,6 +147,13 @@ describe("pool", function () {
     expect(error).to.have.property("code", ErrorCode.RuntimeEnvError);
     expect(error.message).to.contain("exit code 5").and.contain("no such module");
     expect(error).to.have.nested.property("detail.exitCode", 5);
+  });
+
+  it("outlives that no process can be started, and says which limit it met", async () => {
+    const program = fileURLToPath(new URL("../fixtures/no-descriptors.js", import.meta.url));
+    const command = `ulimit -n 64; exec "${process.execPath}" "${program}"`;
+    const { stdout } = await promisify(execFile)("sh", ["-c", command]);
+    expect(stdout).to.match(/^RuntimeEnvError: .*spawn .* EMFILE.*ulimit -n/);
   });
 
   it("says so of a worker that never started and that nobody waited for", async () => {
