@@ -1,5 +1,11 @@
 /** The bundles of placement groups that this node has reserved: each an allocation with an account of its own inside. */
-import { toError, type BundleReservation, type JobId, type SchedulingSpec } from "@stingray/protocol";
+import {
+  UnschedulableError,
+  toError,
+  type BundleReservation,
+  type JobId,
+  type SchedulingSpec,
+} from "@stingray/protocol";
 import { ResourceAccount, type Allocation } from "./account.js";
 import { GpuPool } from "./gpus.js";
 import { Resources, UNITS } from "./amounts.js";
@@ -10,6 +16,9 @@ import { Resources, UNITS } from "./amounts.js";
  * - `closing`: given up; its resources return when the last that runs in it has ended
  */
 export type BundleState = "prepared" | "committed" | "closing";
+
+/** The bundle that something was to begin in was given up here; it comes back on another node, or has already. */
+export class BundleLostError extends UnschedulableError {}
 
 /** One bundle. Only the book changes it. */
 export interface Bundle {
@@ -106,10 +115,14 @@ export class BundleBook {
     return [...this.#bundles];
   }
 
-  /** What a request with this `scheduling` takes from: the node, or the bundles here that it may use. */
+  /**
+   * What a request with this `scheduling` takes from: the node, or the bundles here that it may use. Those that are only
+   * prepared are not among them: their planner may still give them back.
+   */
   accountsFor(scheduling: SchedulingSpec | undefined): ResourceAccount[] {
     if (scheduling?.kind !== "group") return [this.node];
     return this.of(scheduling.group)
+      .filter(({ state }) => state === "committed")
       .filter((bundle) => scheduling.bundle < 0 || bundle.index === scheduling.bundle)
       .map(({ account }) => account);
   }

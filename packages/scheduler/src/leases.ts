@@ -10,7 +10,7 @@ import {
 } from "@stingray/protocol";
 import type { ResourceAccount } from "./account.js";
 import { Ask, type AskOwner } from "./ask.js";
-import { BundleBook, type Bundle } from "./bundle-book.js";
+import { BundleBook, BundleLostError, type Bundle } from "./bundle-book.js";
 import { Engine } from "./engine.js";
 import type { GroupLookup } from "./group-route.js";
 import type { Lease } from "./lease-book.js";
@@ -234,15 +234,20 @@ export class LeaseScheduler {
   /**
    * Gives up bundles: nothing begins in them any more, leases without a worker end, and their resources return when the
    * last worker in them is gone. Returns the workers that are to be ended.
+   * @param forGood whether the bundles end everywhere; else reservations fail with a `BundleLostError`
    */
-  closeBundles(concerns: (bundle: Bundle) => boolean, why: string): ProcessId[] {
+  closeBundles(concerns: (bundle: Bundle) => boolean, why: string, forGood = true): ProcessId[] {
     const accounts = new Set(this.#bundles.close(concerns).map(({ account }) => account));
     const workers = new Set<ProcessId>();
     for (const lease of this.#engine.book.all()) {
       if (!accounts.has(lease.allocation.account)) continue;
       if (lease.worker !== undefined) workers.add(lease.worker);
       else {
-        if (lease.ask.kind === "reserve") lease.ask.owner.failed(this.#unplaceable(lease.ask.key, why));
+        if (lease.ask.kind === "reserve") {
+          const error = this.#unplaceable(lease.ask.key, why);
+          const { message, detail } = error;
+          lease.ask.owner.failed(forGood ? error : new BundleLostError(message, { detail }));
+        }
         this.#engine.book.end(lease, "withdrawn", true);
       }
     }

@@ -5,7 +5,7 @@ export { ClusterView } from "./view.js";
 export { LabelSelector, parseLabelRule } from "./labels.js";
 export { ACCELERATOR_TYPE, callClass, classesNeeded, classesOf } from "./classes.js";
 export { rank } from "./strategy.js";
-export { BundleBook } from "./bundle-book.js";
+export { BundleBook, BundleLostError } from "./bundle-book.js";
 export { planBundles } from "./bundles.js";
 export { groupTarget } from "./group-route.js";
 export { LeaseScheduler } from "./leases.js";

@@ -139,6 +139,7 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
         }),
       heard: (heartbeat) => get(t.HEARTBEATS).received(heartbeat),
       isOver: (job) => get(t.JOBS).isOver(job),
+      beforeUse: (scheduling) => get(t.BUNDLE_HOST).beforeUse(scheduling),
       nodeOf: (process) => peers.nodeOf(process),
       met: (process, where) => peers.note(process, where),
       onMalformed: (where, error) => malformed.add(where, error),

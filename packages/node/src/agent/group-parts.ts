@@ -31,7 +31,7 @@ export function provideGroups(provide: t.Provide, get: t.Get): void {
     return new BundleHost(of(t.BUNDLES), of(t.GROUP_BOOK), {
       agent,
       node,
-      close: (concerns, reason) => get(t.SCHEDULER).closeBundles(concerns, reason),
+      close: (concerns, reason, forGood) => get(t.SCHEDULER).closeBundles(concerns, reason, forGood),
       killWorker: (worker, reason, forGood) => {
         const actor = forGood ? get(t.ACTOR_HOST).on(worker)?.spec : undefined;
         if (actor === undefined) {

@@ -181,7 +181,10 @@ function serveActors(get: t.Get): void {
     await directory.kill(actor, restart, reason);
     return {};
   });
-  inbox.serve(AgentMethods.actorPlace, ({ spec, epoch }) => get(t.ACTOR_HOST).accept(spec, epoch));
+  inbox.serve(AgentMethods.actorPlace, async ({ spec, epoch }) => {
+    await get(t.BUNDLE_HOST).beforeUse(spec.placement.scheduling);
+    return get(t.ACTOR_HOST).accept(spec, epoch);
+  });
   inbox.on(Op.ActorExited, actorExited, ([, actor, epoch, error], channel) => {
     get(t.ACTOR_HOST)
       .exited(from(channel), actor, epoch, error)

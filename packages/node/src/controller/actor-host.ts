@@ -1,5 +1,5 @@
 /** The actors that live on this node: from a reservation, through the constructor, to the end of the process. */
-import type { Reservation } from "@stingray/scheduler";
+import { BundleLostError, type Reservation } from "@stingray/scheduler";
 import {
   ActorDiedError,
   OUT_OF_SCOPE,
@@ -118,7 +118,11 @@ export class ActorHost {
       const over = isOver(inc);
       this.drop(inc);
       // Given up meanwhile, as when the node leaves: the next incarnation is somebody else's.
-      if (!over) await this.hooks.endActor(inc.spec.actor, asStingray(inc.spec, thrown));
+      if (over) return;
+      // The bundle that it was to live in is elsewhere now: so may the actor be.
+      const lost = thrown instanceof BundleLostError;
+      if (lost) await this.hooks.lost(inc.spec.actor, inc.epoch, encodeError(thrown));
+      else await this.hooks.endActor(inc.spec.actor, asStingray(inc.spec, thrown));
       return;
     }
     const worker = inc.reservation.worker;

@@ -9,6 +9,7 @@ import {
   type BundleReservation,
   type NodeId,
   type ProcessId,
+  type SchedulingSpec,
 } from "@stingray/protocol";
 import type { GroupBook, GroupEntry } from "./group-book.js";
 import { describeGroup } from "./group-machine.js";
@@ -16,8 +17,8 @@ import { describeGroup } from "./group-machine.js";
 export interface BundleHostHooks {
   readonly agent: ProcessId;
   readonly node: NodeId;
-  /** Nothing begins in these bundles any more. Returns the workers to be ended. */
-  close(concerns: (bundle: Bundle) => boolean, reason: string): ProcessId[];
+  /** Nothing begins in these bundles any more, or, if not `forGood`, nothing here. Returns the workers to be ended. */
+  close(concerns: (bundle: Bundle) => boolean, reason: string, forGood: boolean): ProcessId[];
   /** `forGood`: an actor on it does not come back elsewhere. */
   killWorker(worker: ProcessId, reason: string, forGood: boolean): void;
   /** Whether the worker is one of this job, whose end it has a time of its own for. */
@@ -40,6 +41,8 @@ export class BundleHost {
   private draining: NodeJS.Timeout | undefined;
   /** Groups whose bundles are being given up. */
   private readonly leaving = new Set<string>();
+  /** Rows that are being read because somebody wants to use the bundles. */
+  private readonly looking = new Map<string, Promise<void>>();
 
   constructor(
     private readonly bundles: BundleBook,
@@ -73,6 +76,22 @@ export class BundleHost {
     if (newest !== undefined) this.rowChanged(group, newest);
   }
 
+  /**
+   * Before something begins in a group's bundles. Where some are only prepared, whoever sends work for them has seen a
+   * row that we have not: it is looked at first. Undefined where nothing has to be awaited. Never rejects.
+   */
+  beforeUse(scheduling: SchedulingSpec | undefined): Promise<void> | undefined {
+    if (scheduling?.kind !== "group") return undefined;
+    const { group } = scheduling;
+    if (!this.bundles.of(group).some(({ state }) => state === "prepared")) return undefined;
+    let looking = this.looking.get(group);
+    if (looking === undefined) {
+      looking = this.look(group).finally(() => this.looking.delete(group));
+      this.looking.set(group, looking);
+    }
+    return looking;
+  }
+
   /** What was only prepared by this attempt is given back. */
   cancel(group: string, attempt: string): void {
     this.close(
@@ -89,7 +108,7 @@ export class BundleHost {
       this.close(
         (bundle) => bundle.group === group && (row !== undefined || bundle.state === "committed"),
         `placement group ${group} was removed: ${why}`,
-        (worker, reason) => this.hooks.killWorker(worker, reason, true),
+        true,
       );
       return;
     }
@@ -114,13 +133,11 @@ export class BundleHost {
 
   /** The job is over: its bundles go, unless their group is detached. */
   endJob(job: string): void {
-    const reason = `its placement group ended with job ${job}`;
     this.close(
       (bundle) => bundle.job === job && !bundle.detached,
-      reason,
-      (worker) => {
-        if (!this.hooks.worksFor(worker, job)) this.hooks.killWorker(worker, reason, true);
-      },
+      `its placement group ended with job ${job}`,
+      true,
+      (worker) => this.hooks.worksFor(worker, job),
     );
   }
 
@@ -184,20 +201,26 @@ export class BundleHost {
   private async expired(group: string, attempt: string): Promise<void> {
     if (!this.bundles.of(group).some((b) => b.attempt === attempt && b.state === "prepared")) return;
     // Its planner may be dead, and have written the row before.
-    await this.commit(group).catch((thrown: unknown) =>
+    await this.look(group);
+    this.cancel(group, attempt);
+  }
+
+  private look(group: string): Promise<void> {
+    return this.commit(group).catch((thrown: unknown) =>
       this.hooks.failed(`read the row of placement group ${group}`, thrown),
     );
-    this.cancel(group, attempt);
   }
 
   private close(
     concerns: (bundle: Bundle) => boolean,
     reason: string,
-    end: (worker: ProcessId, reason: string) => void = (worker) =>
-      this.hooks.killWorker(worker, reason, false),
+    forGood = false,
+    isSpared: (worker: ProcessId) => boolean = () => false,
   ): void {
     if (!this.bundles.all().some((bundle) => bundle.state !== "closing" && concerns(bundle))) return;
-    for (const worker of this.hooks.close(concerns, reason)) end(worker, reason);
+    for (const worker of this.hooks.close(concerns, reason, forGood)) {
+      if (!isSpared(worker)) this.hooks.killWorker(worker, reason, forGood);
+    }
     this.hooks.changed();
   }
 }

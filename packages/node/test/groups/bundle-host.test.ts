@@ -118,6 +118,20 @@ describe("placement groups: bundles of a node", () => {
     expect(bundles.all()).to.have.length(0);
   });
 
+  it("are looked up before work for them is judged, while they are only prepared", async () => {
+    const made = row([node]);
+    prepare(made);
+    const scheduling = { kind: "group", group: made.group, bundle: 0, capture: false } as const;
+    await host.beforeUse(scheduling);
+    expect(bundles.accountsFor(scheduling)).to.have.length(0);
+    const other = await GroupBook.open(await store.table("groups"));
+    await other.create(made);
+    await host.beforeUse(scheduling);
+    expect(bundles.accountsFor(scheduling)).to.have.length(1);
+    expect(host.beforeUse(scheduling)).to.equal(undefined);
+    await other.stop();
+  });
+
   it("go with their job, but for those of detached groups", () => {
     const made = row([node]);
     prepare(made);

@@ -9,6 +9,7 @@ import {
   type LeaseAsk,
   type NodeId,
   type ProcessId,
+  type SchedulingSpec,
   type Subjects,
 } from "@stingray/protocol";
 import type { Bid, ClusterView, LeaseScheduler, OfferedDemand } from "@stingray/scheduler";
@@ -31,6 +32,8 @@ export interface AnsweringParts {
   now: () => number;
   /** Whether the job is over: nothing more is granted for it. */
   isOver: (job: string) => boolean;
+  /** What has to be awaited before an offer of this `scheduling` can be judged; undefined: nothing. Never rejects. */
+  beforeUse: (scheduling: SchedulingSpec | undefined) => Promise<void> | undefined;
   /** Where a submitter runs, as its agent says. */
   met: (process: ProcessId, node: NodeId | undefined) => void;
   onMalformed: (where: string, error: Error) => void;
@@ -103,7 +106,12 @@ export class Answering {
     );
   }
 
-  private offer(ask: LeaseAsk): LeaseAnswer {
+  private offer(ask: LeaseAsk): LeaseAnswer | Promise<LeaseAnswer> {
+    const before = this.parts.beforeUse(ask.shape.scheduling);
+    return before === undefined ? this.offerNow(ask) : before.then(() => this.offerNow(ask));
+  }
+
+  private offerNow(ask: LeaseAsk): LeaseAnswer {
     return this.refusal(ask) ?? this.counted(this.parts.scheduler.offered(demandOf(ask)), ask);
   }
 

@@ -79,6 +79,7 @@ export class Bidding {
       bid: () => this.bid(),
       now: effects.now,
       isOver: o.isOver ?? (() => false),
+      beforeUse: o.beforeUse ?? (() => undefined),
       met: o.met ?? (() => undefined),
       onMalformed,
     });

@@ -1,6 +1,6 @@
 /** What a node's part in the scheduling is made of, and what it counts. */
 import type { NatsConnection } from "@nats-io/nats-core";
-import type { NodeId, ProcessId, Subjects } from "@stingray/protocol";
+import type { NodeId, ProcessId, SchedulingSpec, Subjects } from "@stingray/protocol";
 import type {
   Bid,
   ClusterView,
@@ -39,6 +39,8 @@ export interface BiddingOptions {
   heard?: ((heartbeat: Heartbeat) => void) | undefined;
   /** Whether a job is over: nothing more is granted for it. @defaultValue none is */
   isOver?: ((job: string) => boolean) | undefined;
+  /** What has to be awaited before an offer of this `scheduling` can be judged. @defaultValue nothing */
+  beforeUse?: ((scheduling: SchedulingSpec | undefined) => Promise<void> | undefined) | undefined;
   /** Where a submitter runs, if it is known. @defaultValue on this node */
   nodeOf?: ((process: ProcessId) => NodeId | undefined) | undefined;
   /** Another agent said where a submitter runs. */
