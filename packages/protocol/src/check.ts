@@ -31,6 +31,26 @@ export const uint: Check<number> = (value, at) =>
 export const number: Check<number> = (value, at) =>
   typeof value === "number" ? value : fail(at, "a number", value);
 
+/** A number that can be compared and added up: neither NaN nor without end. */
+export const finite: Check<number> = (value, at) =>
+  typeof value === "number" && Number.isFinite(value) ? value : fail(at, "a finite number", value);
+
+/** The most that there may be of a resource; of memory, which is counted in bytes. */
+export const MAX_AMOUNT = 1e11;
+export const MAX_MEMORY_BYTES = 1e13;
+
+/** What is there of each resource, in the user's units: named, from 0 to the most that can be counted. */
+export const resourceAmounts: Check<Record<string, number>> = (value, at) => {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) fail(at, "a map", value);
+  for (const [name, amount] of Object.entries(value)) {
+    const most = name === "memory" ? MAX_MEMORY_BYTES : MAX_AMOUNT;
+    if (name === "") fail(at, "a map with names", value);
+    if (!(typeof amount === "number" && amount >= 0 && amount <= most))
+      fail(`${at}.${name}`, `a number from 0 to ${most}`, amount);
+  }
+  return value as Record<string, number>;
+};
+
 export const bool: Check<boolean> = (value, at) =>
   typeof value === "boolean" ? value : fail(at, "true or false", value);
 

@@ -2,6 +2,8 @@ import { expect } from "chai";
 import {
   Op,
   ProtocolError,
+  resourceAmounts,
+  finite,
   list,
   mapOf,
   optional,
@@ -46,6 +48,17 @@ describe("checking decoders", () => {
     expect(at(() => valueDesc([1, [10, [], 0], "not an id"], "value"))).to.include(
       "value.object must be an object id",
     );
+  });
+
+  it("take no amount that can't be calculated with", () => {
+    expect(resourceAmounts({ CPU: 0.5, memory: 1e12 }, "a")).to.deep.equal({ CPU: 0.5, memory: 1e12 });
+    for (const wrong of [NaN, Infinity, -1, 1e12, "1"])
+      expect(() => resourceAmounts({ CPU: wrong }, "a"), String(wrong)).to.throw(
+        ProtocolError,
+        "a.CPU must be",
+      );
+    expect(() => resourceAmounts({ "": 1 }, "a")).to.throw(ProtocolError);
+    expect(() => finite(NaN, "priority")).to.throw(ProtocolError);
   });
 
   it("refuse wrong operations, texts without end and endless arrays", () => {

@@ -4,13 +4,11 @@
  * Doubles hold whole numbers up to 2^53, which is 9 * 10^11 in units of 0.0001. Memory, in bytes, is more than that:
  * it is counted in whole bytes, and since 10,000 is a multiple of 16, doubles hold those up to 10^13.
  */
-import { InvalidOptionError } from "@stingray/protocol";
+import { InvalidOptionError, MAX_AMOUNT, MAX_MEMORY_BYTES } from "@stingray/protocol";
 
 /** How many units make 1 of a resource. */
 export const UNITS = 10_000;
-const LARGEST = 1e11;
 const MEMORY = "memory";
-const LARGEST_MEMORY = 1e13;
 
 /**
  * One amount in units. Finer than 0.0001, and of memory finer than a byte, is rounded to the nearest, but an amount
@@ -19,7 +17,7 @@ const LARGEST_MEMORY = 1e13;
  */
 export function toUnits(name: string, amount: number): number {
   const memory = name === MEMORY;
-  if (typeof amount !== "number" || !(amount >= 0 && amount <= (memory ? LARGEST_MEMORY : LARGEST))) {
+  if (typeof amount !== "number" || !(amount >= 0 && amount <= (memory ? MAX_MEMORY_BYTES : MAX_AMOUNT))) {
     const range = memory ? "bytes from 0 to 10^13" : "a number from 0 to 10^11 in steps of 0.0001";
     throw new InvalidOptionError(
       `the amount of resource ${JSON.stringify(name)} is ${String(amount)}; give ${range}`,

@@ -172,6 +172,15 @@ export class Ask {
     for (const lease of leases) this.owner.coming?.(lease, false);
   }
 
+  /**
+   * Whether the node has refused it since it bid this (`sequence`). Guesses of what a node has are numbered below zero:
+   * what it said while its bids were known says nothing of a time when they are not.
+   */
+  isRefusedBy(node: NodeId, sequence: number): boolean {
+    const at = this.refused.get(node);
+    return at !== undefined && at >= sequence && (at < 0 || sequence >= 0);
+  }
+
   /** Bytes of its arguments that lie at a node. */
   bytesAt(node: NodeId): number {
     return this.shape.near?.[node] ?? 0;

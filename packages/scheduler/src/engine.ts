@@ -1,5 +1,5 @@
 /** The rounds in which everything that is asked for is served: in whose turn, from where, and at whose cost. */
-import type { NodeId, ProcessId } from "@stingray/protocol";
+import { UnschedulableError, toError, type NodeId, type ProcessId } from "@stingray/protocol";
 import type { ResourceAccount } from "./account.js";
 import { Resources } from "./amounts.js";
 import type { Ask } from "./ask.js";
@@ -12,7 +12,7 @@ import { LeaseBook } from "./lease-book.js";
 import { tellWaiting } from "./notices.js";
 import { Offers } from "./offers.js";
 import { leasesToRevoke } from "./revoker.js";
-import { Router } from "./router.js";
+import { Router, type Route } from "./router.js";
 import { starving } from "./starvation.js";
 import type { LeaseEffects, LeaseLimits } from "./types.js";
 import type { ClusterView, ViewChange } from "./view.js";
@@ -111,6 +111,21 @@ export class Engine {
     this.schedule();
   }
 
+  /** Many changes, and one run after them. */
+  batch(change: () => void): void {
+    if (this.#running) {
+      this.#again = true;
+      return change();
+    }
+    this.#running = true;
+    try {
+      change();
+    } finally {
+      this.#running = false;
+    }
+    this.run();
+  }
+
   /** Sets the timer for what only time can change, and forgets demands that are served in full. */
   schedule(): void {
     if (this.#stopped) return;
@@ -207,9 +222,18 @@ export class Engine {
     return this.claims.invite(account.free, effects.now(), (a, b) => this.asks.goesFirst(a, b));
   }
 
-  /** One unit of an ask. False when it has to wait. */
+  /** One unit of an ask. False when it has to wait. What can't be dealt with fails alone: the others are served. */
   #serve(ask: Ask): boolean {
-    const route = this.router.route(ask);
+    let route: Route;
+    try {
+      route = this.router.route(ask);
+    } catch (thrown) {
+      const cause = toError(thrown);
+      const error = new UnschedulableError(`no place could be chosen for the request: ${cause.message}`, {
+        cause,
+      });
+      route = { to: "fail", error };
+    }
     if (route.to === "here") {
       ask.waitingSince = undefined;
       ask.told = undefined;

@@ -30,13 +30,15 @@ export class FairQueue {
 
   delete(ask: Ask): void {
     this.#asks.delete(ask);
-    if (this.#served.size > 4 * REMEMBERED + 8 * this.#asks.size) this.#forget();
+    this.#forget();
   }
 
   /** One unit of it was served, here or on its way in. */
   noteServed(ask: Ask): void {
     this.#clock++;
     for (const name of levelsOf(ask)) this.#served.set(name, this.#clock);
+    // Offers of other nodes are served and never were in the queue.
+    this.#forget();
   }
 
   /** Whether it is the first's turn before the second's. */
@@ -124,6 +126,7 @@ export class FairQueue {
   }
 
   #forget(): void {
+    if (this.#served.size <= 4 * REMEMBERED + 8 * this.#asks.size) return;
     const live = new Set<string>([...this.#asks].flatMap(levelsOf));
     for (const [name, at] of this.#served)
       if (!live.has(name) && this.#clock - at > REMEMBERED) this.#served.delete(name);

@@ -32,6 +32,9 @@ import {
 } from "./types.js";
 import type { Bid, ClusterView } from "./view.js";
 
+/** More is never taken in at once: whoever wants more leases than that says so again. */
+const MOST_WANTED = 10_000;
+
 export interface LeaseSchedulerOptions {
   node: NodeId;
   labels: Record<string, string>;
@@ -70,16 +73,18 @@ export class LeaseScheduler {
   }
 
   /** Sets the level of a demand. The same level again changes nothing; 0 withdraws it. */
-  demand(d: Demand): void {
+  demand(said: Demand): void {
+    const d = { ...said, want: Math.min(said.want, MOST_WANTED) };
     const known = this.#engine.demandOf(d.submitter, d.key);
-    if (d.want > 0 && known !== undefined && known.job === d.job && known.sameShape(d.shape)) {
-      known.level(d.want, d.got, this.#o.effects.now());
-      this.#engine.book.trim(known, known.want);
-    } else {
-      if (known !== undefined) this.#engine.close(known);
-      if (d.want > 0) this.#open(d);
-    }
-    this.#engine.run();
+    this.#engine.batch(() => {
+      if (d.want > 0 && known !== undefined && known.job === d.job && known.sameShape(d.shape)) {
+        known.level(d.want, d.got, this.#o.effects.now());
+        this.#engine.book.trim(known, known.want);
+      } else {
+        if (known !== undefined) this.#engine.close(known);
+        if (d.want > 0) this.#open(d);
+      }
+    });
   }
 
   /** An offer of another agent: grants what can be granted from free resources now, which are reserved at once. */
@@ -97,8 +102,9 @@ export class LeaseScheduler {
       return refuse(`wants node ${scheduling.node}, this is ${this.#o.node}`);
     }
     const leases: string[] = [];
+    const most = Math.min(d.count, MOST_WANTED);
     let reason: string | undefined;
-    while (leases.length < d.count) {
+    while (leases.length < most) {
       const route = this.#engine.router.local(ask);
       if (route.to === "wait") {
         reason = route.reason;
@@ -156,9 +162,10 @@ export class LeaseScheduler {
    */
   async reserve(q: ReserveRequest): Promise<Reservation> {
     q.signal?.throwIfAborted();
-    const { ask, promise } = this.#reservation(q);
+    const { ask, wait } = this.#reservation(q);
     const never = this.#engine.router.neverHere(ask);
     if (never !== undefined) throw this.#unplaceable(q.what, never);
+    const promise = wait();
     this.#engine.add(ask);
     this.#engine.run();
     return promise;
@@ -167,9 +174,10 @@ export class LeaseScheduler {
   /** As `reserve` if there is room at once, else undefined. */
   reserveNow(q: ReserveRequest): Promise<Reservation> | undefined {
     if (q.signal?.aborted === true) return undefined;
-    const { ask, promise } = this.#reservation(q);
+    const { ask, wait } = this.#reservation(q);
     const route = this.#engine.router.local(ask);
     if (route.to === "wait") return undefined;
+    const promise = wait();
     this.#engine.book.begin(ask, route.allocation);
     this.#engine.schedule();
     return promise;
@@ -200,12 +208,13 @@ export class LeaseScheduler {
 
   /** The process of a worker has ended: its leases are lost, and their holders told. */
   workerExited(worker: ProcessId, report: ExitReport): void {
-    for (const lease of this.#engine.book.workers.exited(worker)) {
-      const { process } = lease.ask;
-      if (!this.#engine.book.end(lease, "lost", false) || process === undefined) continue;
-      this.#o.effects.lost(process, lease.id, worker, report);
-    }
-    this.#engine.run();
+    this.#engine.batch(() => {
+      for (const lease of this.#engine.book.workers.exited(worker)) {
+        const { process } = lease.ask;
+        if (!this.#engine.book.end(lease, "lost", false) || process === undefined) continue;
+        this.#o.effects.lost(process, lease.id, worker, report);
+      }
+    });
   }
 
   /** A submitter is dead: its demands are dropped and its leases end with their workers, which may be in mid-task. */
@@ -239,19 +248,20 @@ export class LeaseScheduler {
   closeBundles(concerns: (bundle: Bundle) => boolean, why: string, forGood = true): ProcessId[] {
     const accounts = new Set(this.#bundles.close(concerns).map(({ account }) => account));
     const workers = new Set<ProcessId>();
-    for (const lease of this.#engine.book.all()) {
-      if (!accounts.has(lease.allocation.account)) continue;
-      if (lease.worker !== undefined) workers.add(lease.worker);
-      else {
-        if (lease.ask.kind === "reserve") {
-          const error = this.#unplaceable(lease.ask.key, why);
-          const { message, detail } = error;
-          lease.ask.owner.failed(forGood ? error : new BundleLostError(message, { detail }));
+    this.#engine.batch(() => {
+      for (const lease of this.#engine.book.all()) {
+        if (!accounts.has(lease.allocation.account)) continue;
+        if (lease.worker !== undefined) workers.add(lease.worker);
+        else {
+          if (lease.ask.kind === "reserve") {
+            const error = this.#unplaceable(lease.ask.key, why);
+            const { message, detail } = error;
+            lease.ask.owner.failed(forGood ? error : new BundleLostError(message, { detail }));
+          }
+          this.#engine.book.end(lease, "withdrawn", true);
         }
-        this.#engine.book.end(lease, "withdrawn", true);
       }
-    }
-    this.#engine.run();
+    });
     return [...workers];
   }
 
@@ -269,12 +279,13 @@ export class LeaseScheduler {
   drain(): void {
     this.#engine.router.draining = true;
     this.#engine.book.leaving = true;
-    for (const ask of this.#engine.asks) {
-      if (ask.kind !== "reserve") this.#engine.book.trim(ask, 0);
-      else ask.owner.failed(this.#unplaceable(ask.key, "this node is draining"));
-    }
-    for (const lease of this.#engine.book.all()) this.#engine.book.revoke(lease);
-    this.#engine.run();
+    this.#engine.batch(() => {
+      for (const ask of this.#engine.asks) {
+        if (ask.kind !== "reserve") this.#engine.book.trim(ask, 0);
+        else ask.owner.failed(this.#unplaceable(ask.key, "this node is draining"));
+      }
+      for (const lease of this.#engine.book.all()) this.#engine.book.revoke(lease);
+    });
   }
 
   /** Stops all timers, listens to nothing any more and fails the reservations that wait. For the end of the agent. */
@@ -377,11 +388,12 @@ export class LeaseScheduler {
   }
 
   #drop(concerns: (ask: Ask) => boolean): void {
-    for (const ask of this.#engine.asks) if (concerns(ask)) this.#engine.close(ask);
-    this.#engine.claims.drop(concerns);
-    for (const lease of this.#engine.book.all()) {
-      if (concerns(lease.ask)) this.#engine.book.end(lease, "gone", false);
-    }
-    this.#engine.run();
+    this.#engine.batch(() => {
+      for (const ask of this.#engine.asks) if (concerns(ask)) this.#engine.close(ask);
+      this.#engine.claims.drop(concerns);
+      for (const lease of this.#engine.book.all()) {
+        if (concerns(lease.ask)) this.#engine.book.end(lease, "gone", false);
+      }
+    });
   }
 }

@@ -6,11 +6,12 @@ import type { Reservation, ReserveRequest } from "./types.js";
 
 export interface PendingReservation {
   readonly ask: Ask;
-  readonly promise: Promise<Reservation>;
+  /** Waits from now on, once: nothing listens to the signal before, so that what is refused at once leaves nothing behind. */
+  wait(): Promise<Reservation>;
 }
 
 /**
- * An ask for one reservation, with the promise of it. `close` takes the ask out of the queue and ends what was begun.
+ * An ask for one reservation, and the waiting for it. `close` takes the ask out of the queue and ends what was begun.
  * @throws InvalidOptionError for bad amounts or selectors.
  */
 export function pendingReservation(
@@ -31,20 +32,21 @@ export function pendingReservation(
     owner: { granted: (lease) => settle(lease), failed: (error) => settle(error) },
   });
   const { signal } = q;
-  const promise = new Promise<Reservation>((resolve, reject) => {
-    const onAbort = (): void => {
-      close(ask);
-      reject(signal?.reason);
-    };
-    settle = (outcome) => {
-      signal?.removeEventListener("abort", onAbort);
-      close(ask);
-      if (outcome instanceof Error) reject(outcome);
-      else resolve(reservationOf(outcome, book));
-    };
-    signal?.addEventListener("abort", onAbort, { once: true });
-  });
-  return { ask, promise };
+  const wait = (): Promise<Reservation> =>
+    new Promise((resolve, reject) => {
+      const onAbort = (): void => {
+        close(ask);
+        reject(signal?.reason);
+      };
+      settle = (outcome) => {
+        signal?.removeEventListener("abort", onAbort);
+        close(ask);
+        if (outcome instanceof Error) reject(outcome);
+        else resolve(reservationOf(outcome, book));
+      };
+      signal?.addEventListener("abort", onAbort, { once: true });
+    });
+  return { ask, wait };
 }
 
 function reservationOf(lease: Lease, book: LeaseBook): Reservation {

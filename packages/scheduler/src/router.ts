@@ -301,7 +301,7 @@ export class Router {
   }
 
   #isRefused(ask: Ask, bid: Bid): boolean {
-    return (ask.refused.get(bid.node) ?? -Infinity) >= bid.sequence;
+    return ask.isRefusedBy(bid.node, bid.sequence);
   }
 
   #waited(ask: Ask): number {

@@ -43,7 +43,7 @@ export class Strangers {
   pick(ask: Ask, again = false): NodeFacts | undefined {
     if (!this.some()) return undefined;
     const refused = (node: NodeId): boolean =>
-      (ask.refused.get(node) ?? -Infinity) >= (this.view.guess(node)?.sequence ?? 0);
+      ask.refused.has(node) && ask.isRefusedBy(node, this.view.guess(node)?.sequence ?? 0);
     const nodes = this.#ableNodes(ask).filter(
       ({ node }) => !this.view.has(node) && !ask.asking.has(node) && (again || !refused(node)),
     );

@@ -339,6 +339,56 @@ describe("LeaseScheduler on one node", function () {
     atRest(node);
   });
 
+  it("leaves nothing behind of a reservation that is refused at once", async () => {
+    const node = world.node({ total: { CPU: 1 } });
+    const leave = new AbortController();
+    const q = { job: newJobId(), shape: { resources: { GPU: 1 } }, what: "actor A", signal: leave.signal };
+    const unhandled: unknown[] = [];
+    const note = (thrown: unknown): void => void unhandled.push(thrown);
+    const others = process.listeners("unhandledRejection");
+    process.removeAllListeners("unhandledRejection");
+    process.on("unhandledRejection", note);
+    try {
+      expect(node.scheduler.reserveNow(q)).to.equal(undefined);
+      expect(await node.scheduler.reserve(q).catch((e: unknown) => e)).to.be.instanceOf(UnschedulableError);
+      leave.abort(new Error("the search is over"));
+      await new Promise((resolve) => setImmediate(resolve));
+    } finally {
+      process.off("unhandledRejection", note);
+      for (const other of others) process.on("unhandledRejection", other);
+    }
+    expect(unhandled).to.deep.equal([]);
+  });
+
+  it("goes on although a node bids what nobody can calculate with", async () => {
+    const node = world.node({ total: { CPU: 1 } });
+    const other = world.node({ total: { CPU: 4 } });
+    node.view.update({ ...other.fresh(), available: { CPU: -1 } }, 0);
+    const s = new Submitter(world, node, newJobId(), { resources: { CPU: 2 } }, 5);
+    s.submit(1);
+    await world.clock.advance(50);
+    expect(s.failures[0]).to.be.instanceOf(UnschedulableError);
+    const fits = new Submitter(world, node, newJobId(), cpu, 5);
+    fits.submit(1);
+    await world.clock.until("done", () => fits.done === 1);
+  });
+
+  it("serves those that wait once when a job with many leases ends", async () => {
+    const node = world.node({ total: { CPU: 64 } });
+    const job = newJobId();
+    const submitters = Array.from({ length: 32 }, () => new Submitter(world, node, job, cpu, 1_000_000));
+    for (const s of submitters) s.submit(2);
+    await world.clock.until("busy", () => submitters.every((s) => s.leases.size === 2));
+    let rounds = 0;
+    const waiting = new Submitter(world, node, newJobId(), { resources: { CPU: 64 } }, 5);
+    waiting.submit(1);
+    const now = node.view.nodes.bind(node.view);
+    node.view.nodes = () => (rounds++, now());
+    node.scheduler.jobEnded(job);
+    expect(rounds).to.be.lessThan(10);
+    await world.clock.until("done", () => waiting.done === 1);
+  });
+
   it("lends the CPU of an actor that awaits its own tasks", async () => {
     const node = world.node({ total: { CPU: 1 } });
     const job = newJobId();

@@ -3,12 +3,12 @@
  * every change and at least once per heartbeat period; loss is allowed, the next one says it all again.
  */
 import {
+  resourceAmounts,
   bool,
   isNodeId,
   isProcessId,
   list,
   mapOf,
-  number,
   oneOf,
   optional,
   pendingDemand,
@@ -25,7 +25,7 @@ import { decodeFeed, encodeFeed } from "./codec.js";
 
 /**
  * One heartbeat. Its first fields are the scheduler's `Bid`, so that it can be handed to `ClusterView.update` as it
- * is. Resources are in the user's units; `available` may be below zero for a moment.
+ * is. Resources are in the user's units; `available` is never below zero.
  */
 export interface Heartbeat {
   node: NodeId;
@@ -61,8 +61,8 @@ const KIND = "heartbeat";
 const FIELDS: { [K in keyof Heartbeat]-?: (value: unknown, at: string) => Heartbeat[K] } = {
   node: shape(isNodeId, "a node id"),
   agent: shape(isProcessId, "a process id"),
-  available: mapOf(number),
-  total: mapOf(number),
+  available: resourceAmounts,
+  total: resourceAmounts,
   labels: mapOf(text),
   queued: uint,
   idleWorkers: uint,

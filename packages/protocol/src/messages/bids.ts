@@ -1,5 +1,5 @@
 /** What agents ask and answer each other about leases, in plain NATS requests: a bid, an ask, and what came of it. */
-import { bool, list, mapOf, number, optional, record, text, uint } from "../check.js";
+import { resourceAmounts, bool, list, mapOf, optional, record, text, uint } from "../check.js";
 import { jobId, nodeId, processId } from "./id-checks.js";
 import { shapeSpec, type Shape } from "./leases.js";
 
@@ -21,8 +21,8 @@ export interface BidSpec {
 export const bidSpec = record<BidSpec>({
   node: nodeId,
   agent: processId,
-  available: mapOf(number),
-  total: mapOf(number),
+  available: resourceAmounts,
+  total: resourceAmounts,
   labels: mapOf(text),
   queued: uint,
   idleWorkers: uint,

@@ -1,6 +1,7 @@
 /** Leases of workers. A demand is a level, not an event: sending it again changes nothing, sending 0 withdraws it. */
 import {
   bool,
+  finite,
   list,
   mapOf,
   number,
@@ -61,7 +62,7 @@ const kindOnly = record<{ kind: SchedulingSpec["kind"] }>({
 const affinitySpec = record<{ node: string; soft: boolean }>({ node: text, soft: bool });
 const groupPlaceSpec = record<{ group: string; bundle: number; capture: boolean }>({
   group: groupId,
-  bundle: number,
+  bundle: finite,
   capture: bool,
 });
 const schedulingSpec: Check<SchedulingSpec> = (value, at) => {
@@ -75,9 +76,9 @@ export const shapeSpec = record<Shape>({
   runtimeEnv: optional(runtimeEnvSpec),
   scheduling: optional(schedulingSpec),
   labels: optional(mapOf(text)),
-  priority: optional(number),
+  priority: optional(finite),
   maxCalls: optional(uint),
-  near: optional(mapOf(number)),
+  near: optional(mapOf(finite)),
   alone: optional(bool),
 });
 
