@@ -7,7 +7,7 @@ import type { Reservation, ReserveRequest } from "./types.js";
 export interface PendingReservation {
   readonly ask: Ask;
   /** Waits from now on, once: nothing listens to the signal before, so that what is refused at once leaves nothing behind. */
-  wait(): Promise<Reservation>;
+  readonly wait: () => Promise<Reservation>;
 }
 
 /**
