@@ -4,6 +4,7 @@ import { BundleBook } from "@stingray/scheduler";
 import { describe } from "../controller/actor-directory.js";
 import { BundleHost } from "../groups/bundle-host.js";
 import { GroupDirectory } from "../groups/group-directory.js";
+import { GroupKeeper } from "../groups/group-keeper.js";
 import { GroupMender } from "../groups/group-mender.js";
 import { GroupNames } from "../groups/group-names.js";
 import { GroupPlanner } from "../groups/group-planner.js";
@@ -13,6 +14,12 @@ import * as t from "./tokens.js";
 const PREPARE_MS = 2_500;
 const COMMIT_MS = 2_500;
 
+/**
+ * A group that can't be written down for so long is refused. Milliseconds; with the time-out of a last try it is less than
+ * what its creator waits for.
+ */
+const CLAIM_MS = 15_000;
+
 /** Registers the parts of an agent that have to do with placement groups. */
 export function provideGroups(provide: t.Provide, get: t.Get): void {
   provide(t.BUNDLES, (of) => new BundleBook(of(t.ACCOUNT)));
@@ -21,6 +28,7 @@ export function provideGroups(provide: t.Provide, get: t.Get): void {
     const { agent } = of(t.CONFIG);
     return new GroupDirectory(of(t.GROUP_BOOK), of(t.GROUP_NAMES), {
       agent,
+      claimMs: CLAIM_MS,
       jobRuns: (job) => get(t.JOBS).runs(job),
       plan: (entry) => get(t.GROUP_PLANNER).plan(entry),
       failed: of(t.FAILED),
@@ -98,11 +106,23 @@ export function provideGroups(provide: t.Provide, get: t.Get): void {
   });
   provide(t.GROUP_MENDER, (of) => {
     const { nodeCache, jobCache } = of(t.TABLES);
-    return new GroupMender(of(t.GROUP_BOOK), of(t.GROUP_NAMES), of(t.GROUP_DIRECTORY), nodeCache, jobCache, {
+    return new GroupMender(of(t.GROUP_BOOK), of(t.GROUP_DIRECTORY), nodeCache, jobCache, {
       agent: of(t.CONFIG).agent,
       plan: (entry) => get(t.GROUP_PLANNER).plan(entry),
+      adopt: (entry) => get(t.GROUP_KEEPER).adopt(entry),
     });
   });
+  provide(
+    t.GROUP_KEEPER,
+    (of) =>
+      new GroupKeeper(of(t.GROUP_BOOK), of(t.GROUP_NAMES), {
+        agent: of(t.CONFIG).agent,
+        isPlanning: (group) => get(t.GROUP_PLANNER).isPlanning(group),
+        plan: (entry) => get(t.GROUP_PLANNER).plan(entry),
+        remove: (group, reason) => get(t.GROUP_DIRECTORY).remove(group, reason),
+        failed: of(t.FAILED),
+      }),
+  );
 }
 
 /** Makes the parts that act on rows follow the table. Returns what ends that. */
@@ -117,7 +137,10 @@ export function followGroups(get: t.Get): () => Promise<void> {
     // Who waits for the group may go on, or fail.
     get(t.SCHEDULER).capacityChanged();
   });
+  const keeper = get(t.GROUP_KEEPER);
+  keeper.start();
   return async () => {
+    keeper.stop();
     planner.stop();
     host.stop();
     await book.stop();

@@ -27,6 +27,11 @@ export class GroupBook extends RowBook<GroupRow, GroupEvent> {
     if (oldest !== undefined) this.coming.delete(oldest);
   }
 
+  /** Why a group that was asked for here will never be made; undefined where that was not decided. */
+  refusal(group: string): string | undefined {
+    return this.coming.get(group);
+  }
+
   /** For the scheduler: where the bundles are. */
   placement(group: string): GroupPlacement {
     const row = this.get(group)?.value;
@@ -37,7 +42,7 @@ export class GroupBook extends RowBook<GroupRow, GroupEvent> {
         ? { kind: "pending", reason: "it is being written down" }
         : { kind: "removed", reason: `was never made: ${refused}` };
     }
-    this.coming.delete(group);
+    if (this.coming.get(group) === undefined) this.coming.delete(group);
     switch (row.state) {
       case "PENDING":
         return { kind: "pending", reason: row.cause?.message ?? "its bundles are being reserved" };

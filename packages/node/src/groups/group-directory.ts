@@ -5,6 +5,7 @@ import {
   GroupNotFoundError,
   InvalidArgumentError,
   StingrayError,
+  TimeoutError,
   encodeError,
   toError,
   type GroupSpec,
@@ -17,6 +18,8 @@ import type { GroupNames } from "./group-names.js";
 export interface GroupDirectoryHooks {
   /** This process's own id: the agent that finds nodes for what is made here. */
   readonly agent: string;
+  /** A group that can't be written down for so long is refused. Milliseconds. */
+  readonly claimMs: number;
   /** Whether the job still runs. */
   jobRuns(job: string): Promise<boolean>;
   /** Find nodes for this group, in the background. */
@@ -24,7 +27,14 @@ export interface GroupDirectoryHooks {
   failed(what: string, error: unknown): void;
 }
 
+/** Between tries to write a group down while the broker does not answer, in milliseconds. */
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 2_000;
+
 export class GroupDirectory {
+  /** Groups that are being written down. */
+  private readonly creating = new Map<string, Promise<void>>();
+
   constructor(
     private readonly book: GroupBook,
     private readonly names: GroupNames,
@@ -32,22 +42,50 @@ export class GroupDirectory {
   ) {}
 
   /**
-   * Claims the group and its name. Asking again for the same group changes nothing.
-   * @throws NameTakenError naming the holder; InvalidArgumentError where the job is over
+   * Claims the group and its name, and tries again for a while where the broker does not answer. Asking again for the
+   * same group changes nothing.
+   * @throws NameTakenError naming the holder; InvalidArgumentError where the job is over; TimeoutError where it could not
+   * be written down
    */
-  async create(spec: GroupSpec): Promise<void> {
+  create(spec: GroupSpec): Promise<void> {
+    const begun = this.creating.get(spec.group);
+    if (begun !== undefined) return begun;
+    const made = this.make(spec).finally(() => this.creating.delete(spec.group));
+    this.creating.set(spec.group, made);
+    return made;
+  }
+
+  private async make(spec: GroupSpec): Promise<void> {
     this.book.expect(spec.group);
     try {
-      await this.claim(spec);
+      await this.claimInTime(spec);
     } catch (thrown) {
-      // It will be asked again; what was written of it is gone on from then.
-      if (thrown instanceof ConnectionError) throw thrown;
       this.book.expect(spec.group, toError(thrown).message);
       // Its creator was told that it failed: what was written of it, if anything was, must not stay.
       this.remove(spec.group, `it could not be made: ${toError(thrown).message}`).catch((error: unknown) =>
         this.hooks.failed(`remove ${describeGroup(spec)}`, error),
       );
       throw thrown;
+    }
+  }
+
+  private async claimInTime(spec: GroupSpec): Promise<void> {
+    const { claimMs } = this.hooks;
+    const giveUpAt = performance.now() + claimMs;
+    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+      try {
+        await this.claim(spec);
+        return;
+      } catch (thrown) {
+        if (!(thrown instanceof ConnectionError)) throw thrown;
+        if (performance.now() + pause > giveUpAt) {
+          throw new TimeoutError(
+            `${describeGroup(spec)} could not be written down within ${claimMs} ms: ${thrown.message}; make it again`,
+            { cause: thrown },
+          );
+        }
+      }
+      await new Promise((resolve) => setTimeout(resolve, pause));
     }
   }
 

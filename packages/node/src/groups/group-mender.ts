@@ -3,11 +3,12 @@ import type { JobRow, NodeRow, TableCache } from "@stingray/gcs-kv";
 import { WorkerCrashedError, encodeError } from "@stingray/protocol";
 import type { GroupBook, GroupEntry } from "./group-book.js";
 import type { GroupDirectory } from "./group-directory.js";
-import type { GroupNames } from "./group-names.js";
 
 export interface MenderHooks {
   readonly agent: string;
   plan(entry: GroupEntry): void;
+  /** Go on with a group whose planner is gone. Never rejects. */
+  adopt(entry: GroupEntry): Promise<void>;
 }
 
 /** What the controller knows in one of its rounds. */
@@ -27,7 +28,6 @@ const KEEP_REMOVED_MS = 60_000;
 export class GroupMender {
   constructor(
     private readonly book: GroupBook,
-    private readonly names: GroupNames,
     private readonly directory: GroupDirectory,
     private readonly nodes: TableCache<NodeRow>,
     private readonly jobs: TableCache<JobRow>,
@@ -67,11 +67,7 @@ export class GroupMender {
     if (row.state === "CREATED" || round.living.has(row.agent)) return;
     if (!this.isDeadAgent(row.agent) && !round.lasts(`planner of ${group}: ${row.agent}`, MISSING_MS)) return;
     const claim = await this.book.apply(group, { kind: "claimed", agent });
-    if (claim === undefined) return;
-    await this.names.claim(claim.value).then(
-      () => this.hooks.plan(claim),
-      () => this.directory.remove(group, "its name was taken by another before it had a place"),
-    );
+    if (claim !== undefined) await this.hooks.adopt(claim);
   }
 
   private isGone(node: string, group: string, round: Round): boolean {

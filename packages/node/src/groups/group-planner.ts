@@ -73,6 +73,10 @@ export class GroupPlanner {
       });
   }
 
+  isPlanning(group: string): boolean {
+    return this.running.has(group);
+  }
+
   rowChanged(group: string, now: GroupEntry | undefined): void {
     if (now?.value.state !== "RESCHEDULING") this.mending.delete(group);
     else if (!this.mending.has(group)) this.mending.set(group, undefined);

@@ -4,6 +4,8 @@ import type { Runtime } from "../runtime.js";
 
 /** How often it is asked of another agent when the one that was asked is gone. */
 const MOST_TRIES = 5;
+/** Before it is asked again, twice as long each time. Milliseconds. */
+const FIRST_PAUSE_MS = 50;
 /** How long another agent is waited for, in milliseconds. */
 const REACH_MS = 10_000;
 
@@ -18,7 +20,10 @@ export async function retried<T>(
       return await ask();
     } catch (error) {
       const again = error instanceof ConnectionError && tries < MOST_TRIES && signal?.aborted !== true;
-      if (!again || !(await runtime.home.reached(REACH_MS))) throw error;
+      if (!again) throw error;
+      // An agent that is there may be without the broker for a moment: asked at once, it would say the same.
+      await new Promise((over) => setTimeout(over, FIRST_PAUSE_MS * 2 ** tries));
+      if (!(await runtime.home.reached(REACH_MS))) throw error;
     }
   }
 }
