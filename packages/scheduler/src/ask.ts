@@ -60,6 +60,8 @@ export class Ask {
   readonly callClass: string | undefined;
   /** The class whose news of room it listens to while it waits; undefined where it is bound to one node. */
   readonly waitClass: string | undefined;
+  /** It can't go to any node that has room. */
+  readonly isFixed: boolean;
   /** Nodes where its arguments lie, most bytes first. */
   readonly near: readonly { readonly node: string; readonly bytes: number }[];
   /** How long it waits for them when they are busy: about as long as fetching takes. Milliseconds. */
@@ -112,8 +114,8 @@ export class Ask {
     // The rarest, where there are several: custom resources, then GPUs.
     const needed = classesNeeded(o.shape);
     const place = o.shape.scheduling;
-    const fixed = place?.kind === "group" || (place?.kind === "node" && !place.soft);
-    this.waitClass = fixed ? undefined : (needed.find((name) => name.startsWith("r:")) ?? needed[0]);
+    this.isFixed = place?.kind === "group" || (place?.kind === "node" && !place.soft);
+    this.waitClass = this.isFixed ? undefined : (needed.find((name) => name.startsWith("r:")) ?? needed[0]);
     this.near = Object.entries(o.shape.near ?? {})
       .map(([node, bytes]) => ({ node, bytes }))
       .toSorted((a, b) => b.bytes - a.bytes);

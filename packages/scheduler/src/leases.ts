@@ -10,6 +10,7 @@ import {
 } from "@stingray/protocol";
 import type { ResourceAccount } from "./account.js";
 import { Ask, type AskOwner } from "./ask.js";
+import { BadStarts } from "./bad-starts.js";
 import { BundleBook, BundleLostError, type Bundle } from "./bundle-book.js";
 import { Engine } from "./engine.js";
 import type { GroupLookup } from "./group-route.js";
@@ -61,6 +62,7 @@ export class LeaseScheduler {
   readonly #unsubscribe: () => void;
   /** Resources whose totals were changed since the start. Without such a change nothing is asked back for them. */
   readonly #changed = new Set<string>();
+  readonly #badStarts = new BadStarts();
   #reservations = 0;
 
   constructor(o: LeaseSchedulerOptions) {
@@ -101,6 +103,8 @@ export class LeaseScheduler {
     if (scheduling?.kind === "node" && !scheduling.soft && scheduling.node !== this.#o.node) {
       return refuse(`wants node ${scheduling.node}, this is ${this.#o.node}`);
     }
+    const bad = ask.isFixed ? undefined : this.#badStarts.reason(ask.env, effects.now());
+    if (bad !== undefined) return refuse(bad);
     const leases: string[] = [];
     const most = Math.min(d.count, MOST_WANTED);
     let reason: string | undefined;
@@ -363,8 +367,10 @@ export class LeaseScheduler {
         if (this.draining || this.#isTooMuch(lease)) this.#engine.book.revoke(lease);
       },
       failed: (error) => {
+        const part = kind === "offer" && !ask.isFixed ? ask.starting : undefined;
+        if (part !== undefined) this.#badStarts.add(ask.env, error, effects.now());
         this.#engine.close(ask);
-        effects.fail(submitter, key, error);
+        effects.fail(submitter, key, error, part);
       },
     };
     // Who wants to be spread must not give all to the worker that is there first: it is told what is to come.

@@ -74,8 +74,11 @@ export interface LeaseEffects {
    */
   coming(c: { submitter: ProcessId; key: string; lease: string; coming: boolean }): void;
   revoke(submitter: ProcessId, lease: string): void;
-  /** No worker of this shape can be had; the demand is dropped. */
-  fail(submitter: ProcessId, key: string, error: StingrayError): void;
+  /**
+   * No worker of this shape can be had; the demand is dropped. With `part`: just not here, where so many leases were
+   * promised to another node, whose demand stays.
+   */
+  fail(submitter: ProcessId, key: string, error: StingrayError, part?: number): void;
   /** Still waiting, and why; `notice` says whether the user should hear of it. */
   pending(submitter: ProcessId, key: string, reason: string, notice: PendingNotice): void;
   /** The worker of a granted lease ended. */

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { newDriverId, newJobId, UnschedulableError, type Shape } from "@stingray/protocol";
+import { newDriverId, newJobId, RuntimeEnvError, UnschedulableError, type Shape } from "@stingray/protocol";
 import { Submitter } from "./support/submitter.js";
 import { World, type SimNode } from "./support/world.js";
 
@@ -201,6 +201,34 @@ describe("LeaseSchedulers of several nodes", () => {
     const b = world.node({ total: { x: 1 } });
     b.heartbeat(1000);
     await world.clock.until("done elsewhere", () => s.done === 1, 5000);
+  });
+
+  it("goes on elsewhere when a node can't start workers, which is left alone for a while", async () => {
+    const [home, bad] = [world.node({ total: { CPU: 2 } }), world.node({ total: { CPU: 8 } })];
+    bad.failStart = new RuntimeEnvError("no such directory");
+    await start(world.nodes);
+    const s = new Submitter(world, home, newJobId(), cpu, 100);
+    s.submit(60);
+    await world.clock.until("done at home", () => s.done === 60, 10_000);
+    expect(s.failures).to.deep.equal([]);
+    expect(s.failedThere, "it is tried again now and then").to.be.within(1, 3);
+    expect(s.ran).to.deep.equal(new Map([[home, 60]]));
+
+    bad.failStart = undefined;
+    await world.clock.advance(6_000);
+    s.submit(40);
+    await world.clock.until("done at both", () => s.done === 100, 5_000);
+    expect(s.ran.get(bad) ?? 0).to.be.greaterThan(10);
+  });
+
+  it("fails what is bound to a node that can't start workers", async () => {
+    const [home, bad] = [world.node({ total: { CPU: 2 } }), world.node({ total: { CPU: 8 } })];
+    bad.failStart = new RuntimeEnvError("no such directory");
+    await start(world.nodes);
+    const shape: Shape = { ...cpu, scheduling: { kind: "node", node: bad.node, soft: false } };
+    const s = new Submitter(world, home, newJobId(), shape, 10);
+    s.submit(1);
+    await world.clock.until("failed", () => s.failures.length === 1, 1_000);
   });
 
   it("fails hard affinity to a node that died, while others would do", async () => {

@@ -47,7 +47,8 @@ export function leaseEffects({
     coming: ({ submitter, key, lease, coming }) =>
       peers.send(submitter, [Op.LeaseComing, key, lease, coming]),
     revoke: (submitter, lease) => peers.send(submitter, [Op.LeaseRevoke, lease]),
-    fail: (submitter, key, error) => peers.send(submitter, [Op.LeaseFailed, key, encodeError(error)]),
+    fail: (submitter, key, error, part) =>
+      peers.send(submitter, [Op.LeaseFailed, key, encodeError(error), ...(part === undefined ? [] : [part])]),
     pending: (submitter, key, reason, notice) =>
       peers.send(submitter, [Op.LeasePending, key, reason, notice]),
     lost: (submitter, lease, worker, report) => peers.send(submitter, [Op.LeaseLost, lease, worker, report]),

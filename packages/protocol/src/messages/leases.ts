@@ -138,11 +138,15 @@ export const leaseLost = tuple<[op: 54, lease: string, worker: string, report: E
 );
 export type LeaseLost = Checked<typeof leaseLost>;
 
-/** `[55, key, error]` agent -> submitter: no worker of this shape can be had; all tasks waiting for it fail with this error. */
-export const leaseFailed = tuple<[op: 55, key: string, error: WireError]>(
+/**
+ * `[55, key, error, part?]` agent -> submitter: no worker of this shape can be had; all tasks waiting for it fail with this
+ * error. With `part`: not by this node, which had promised so many leases to the submitter's agent; others may have some.
+ */
+export const leaseFailed = tuple<[op: 55, key: string, error: WireError, part?: number | undefined]>(
   oneOf(Op.LeaseFailed),
   text,
   wireErrorCheck(),
+  optional(uint),
 );
 /**
  * What a reason for waiting is for: `note`: to be shown to who asks; `busy`: it has taken long, the user should know;

@@ -21,6 +21,8 @@ export class Submitter {
   done = 0;
   submitted = 0;
   failures: StingrayError[] = [];
+  /** How often a node other than its own could not start workers. */
+  failedThere = 0;
   /** What the user should hear of. */
   reasons: string[] = [];
   /** What is there for those who ask. */
@@ -31,6 +33,7 @@ export class Submitter {
   work: ((grant: Grant, done: () => void) => void) | undefined;
   readonly #granted = new Set<string>();
   #told = 0;
+  #lost = 0;
 
   constructor(
     readonly world: World,
@@ -54,9 +57,15 @@ export class Submitter {
         held.revoked = true;
         if (!held.running) this.#giveBack(held);
       },
-      failed: (_key, error) => {
-        this.failures.push(error);
-        this.todo = 0;
+      failed: (_key, error, part) => {
+        if (part === undefined) {
+          this.failures.push(error);
+          this.todo = 0;
+          return;
+        }
+        this.failedThere++;
+        this.#lost += part;
+        this.demand();
       },
       pending: (_key, reason, notice) => (notice === "note" ? this.notes : this.reasons).push(reason),
       lost: (lease) => this.lose(lease),
@@ -84,7 +93,7 @@ export class Submitter {
     const { id, job, key, shape } = this;
     this.#told = this.todo;
     const want = this.todo;
-    const got = this.#granted.size;
+    const got = this.#granted.size + this.#lost;
     this.world.send(() => {
       if (this.home.alive && !this.gone) {
         this.home.scheduler.demand({

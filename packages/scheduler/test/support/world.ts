@@ -30,7 +30,7 @@ export interface Listener {
   granted?(g: Grant): void;
   coming?(lease: string, coming: boolean): void;
   revoked?(lease: string): void;
-  failed?(key: string, error: StingrayError): void;
+  failed?(key: string, error: StingrayError, part: number | undefined): void;
   pending?(key: string, reason: string, notice: PendingNotice): void;
   lost?(lease: string): void;
 }
@@ -196,7 +196,7 @@ export class SimNode {
         clock.defer(this.#saidAt - clock.now(), () => this.alive && say());
       },
       revoke: (to, lease) => tell(to, (l) => l.revoked?.(lease)),
-      fail: (to, key, error) => tell(to, (l) => l.failed?.(key, error)),
+      fail: (to, key, error, part) => tell(to, (l) => l.failed?.(key, error, part)),
       pending: (to, key, reason, notice) => tell(to, (l) => l.pending?.(key, reason, notice)),
       lost: (to, lease) => tell(to, (l) => l.lost?.(lease)),
       offer: async (to, demand, count) => {

@@ -23,7 +23,7 @@ export class DemandLevel {
   private waitTimer: NodeJS.Timeout | undefined;
 
   /**
-   * @param got leases that came before, for whatever: a queue that was dropped and is there again then says more than
+   * @param got leases that came, or were lost on their way, before, for whatever: a queue that was dropped and is there again then says more than
    *   it ever said, so its agent takes nothing for being on its way that has long come
    */
   constructor(
@@ -50,7 +50,7 @@ export class DemandLevel {
     this.repeatLater();
     this.waitTimer ??= setTimeout(() => {
       this.waitTimer = undefined;
-      if (this.said !== 0) this.host.waits();
+      if (this.said !== undefined && this.said > 0) this.host.waits();
     }, WAITS_MS).unref();
   }
 
@@ -76,6 +76,12 @@ export class DemandLevel {
   unsure(): void {
     this.said = undefined;
     this.later();
+  }
+
+  /** So many that the agent takes for being on their way will not come. */
+  lost(count: number): void {
+    this.got += count;
+    this.unsure();
   }
 
   private repeatLater(): void {

@@ -16,6 +16,7 @@ import {
   type ProcessId,
   type Shape,
   type TaskId,
+  type WireError,
 } from "@stingray/protocol";
 import type { Channel, Endpoint } from "@stingray/broker";
 import type { Home } from "../home.js";
@@ -27,6 +28,8 @@ import { busyText, describeTasks, infeasibleText } from "./wait-text.js";
 
 /** How long to wait for an agent to say how a worker ended, after its channel closed. Milliseconds. */
 const REPORT_WAIT_MS = 2_000;
+/** Where another node can't start workers, and none comes from anywhere for so long, tasks fail. Milliseconds. */
+const ELSEWHERE_MS = 10_000;
 
 export interface LeasePoolLinks {
   job(): JobSpec;
@@ -34,6 +37,8 @@ export interface LeasePoolLinks {
   channelTo(process: ProcessId, node: NodeId | undefined): Channel;
   /** Output for the user: something waits and why. */
   readonly warn: (message: string) => void;
+  /** How long tasks wait for others after a node that can't start workers, in milliseconds. @defaultValue 10,000 */
+  readonly elsewhereMs?: number | undefined;
 }
 
 /** What becomes of tasks; the submitter's part. */
@@ -53,7 +58,7 @@ interface Held {
   readonly forget: () => void;
 }
 
-/** From so many shapes on, those of placement groups are looked through. */
+/** From so many shapes on, they are looked through for those that nothing waits for. */
 const MANY_SHAPES = 100;
 
 export class LeasePool {
@@ -61,7 +66,10 @@ export class LeasePool {
   private readonly leases = new Map<string, Held>();
   private readonly nearNames = new NearNames();
   private stopped = false;
-  /** Leases that came, whether or not anybody had use for them. */
+  private yieldDue = false;
+  /** How many shapes there may be before they are looked through. */
+  private manyShapes = MANY_SHAPES;
+  /** Leases that came, whether or not anybody had use for them, and those that were lost on their way. */
   private received = 0;
 
   constructor(
@@ -83,13 +91,30 @@ export class LeasePool {
       else channel.send([Op.LeaseReturn, id, true]);
     });
     inbox.on(Op.LeaseLost, leaseLost, ([, id, , report]) => this.lost(id, report));
-    inbox.on(Op.LeaseFailed, leaseFailed, ([, key, error]) => {
-      for (const task of this.shapes.get(key)?.takeAll() ?? []) this.host.fail(task, decodeError(error));
+    inbox.on(Op.LeaseFailed, leaseFailed, ([, key, error, part]) => {
+      const queue = this.shapes.get(key);
+      if (queue === undefined) return;
+      if (part === undefined) this.failAll(queue, error);
+      else this.failedThere(queue, error, part);
     });
     inbox.on(Op.LeasePending, leasePending, ([, key, reason, notice = "busy"]) => {
       const queue = this.shapes.get(key);
       if (queue !== undefined) this.pending(queue, reason, notice);
     });
+  }
+
+  private failAll(queue: ShapeQueue, error: WireError): void {
+    for (const task of queue.takeAll()) this.host.fail(task, decodeError(error));
+  }
+
+  /** It may be that node only: its directory is missing, it is short of memory. */
+  private failedThere(queue: ShapeQueue, error: WireError, part: number): void {
+    this.received += part;
+    queue.lostOnTheWay(part);
+    queue.failing ??= setTimeout(() => {
+      queue.failing = undefined;
+      if (queue.leases.size === 0) this.failAll(queue, error);
+    }, this.links.elsewhereMs ?? ELSEWHERE_MS).unref();
   }
 
   /** The queue of tasks of this shape, made when first asked for. */
@@ -102,21 +127,35 @@ export class LeasePool {
           this.links.home().send([Op.LeaseDemand, this.links.job().job, k, s, want, got]),
         giveBack: (lease, usable) => this.giveBack(lease, usable),
         takeBack: (lease) => lease.channel.send([Op.TaskTakeBack, lease.id]),
-        waits: (waiting) => {
-          for (const other of this.shapes.values()) if (other !== waiting) other.yieldIdle();
-        },
+        waits: () => this.yieldIdle(),
       };
       queue = new ShapeQueue(key, shape, host, this.received);
-      if (shape.scheduling?.kind === "group") this.forgetGroups();
+      this.forgetSome();
       this.shapes.set(key, queue);
     }
     return queue;
   }
 
-  /** Placement groups come and go, each with shapes of its own: those that nothing waits for are dropped now and then. */
-  private forgetGroups(): void {
-    if (this.shapes.size < MANY_SHAPES) return;
-    for (const [key, { shape }] of this.shapes) if (shape.scheduling?.kind === "group") this.forgetIdle(key);
+  /**
+   * Shapes come and go, such as those of each placement group, or of resources that are computed: those that nothing waits
+   * for are dropped now and then, when there are twice as many as were left the last time.
+   */
+  private forgetSome(): void {
+    if (this.shapes.size < this.manyShapes) return;
+    for (const key of this.shapes.keys()) this.forgetIdle(key);
+    this.manyShapes = Math.max(MANY_SHAPES, 2 * this.shapes.size);
+  }
+
+  /** Workers that have nothing to do are given back before their time: once, for all that wait in this turn. */
+  private yieldIdle(): void {
+    if (this.yieldDue) return;
+    this.yieldDue = true;
+    setImmediate(() => {
+      this.yieldDue = false;
+      const queues = new Set<ShapeQueue>();
+      for (const { queue } of this.leases.values()) queues.add(queue);
+      for (const queue of queues) queue.yieldIdle();
+    });
   }
 
   /** The queue of those that are to run near these nodes; the one of the shape where there are too many such queues. */

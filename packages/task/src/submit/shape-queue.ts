@@ -26,8 +26,8 @@ export interface ShapeQueueHost {
   giveBack(lease: Lease, usable: boolean): void;
   /** Asks the worker for what it has not begun. */
   takeBack(lease: Lease): void;
-  /** Workers of others that have nothing to do may be what the queue waits for. */
-  waits(queue: ShapeQueue): void;
+  /** Workers that have nothing to do may be what the queue waits for. */
+  waits(): void;
 }
 
 export interface PendingReason {
@@ -43,6 +43,8 @@ export class ShapeQueue {
   private readonly coming: Announced | undefined;
   /** Why nothing was granted yet, as the agent said last, and what the user was told of it. */
   pending: PendingReason | undefined;
+  /** Runs while nothing has come since another node could not start a worker for it. */
+  failing: NodeJS.Timeout | undefined;
   private readonly queue = new Fifo<PendingTask>();
   private readonly runTimes = new RunTimes();
   private readonly level: DemandLevel;
@@ -66,7 +68,7 @@ export class ShapeQueue {
     const level = {
       want: () => this.want(),
       say: (want: number, had: number) => this.host.demand(key, shape, want, had),
-      waits: () => this.host.waits(this),
+      waits: () => this.host.waits(),
     };
     this.level = new DemandLevel(level, got);
     if (shape.scheduling?.kind === "spread") this.coming = new Announced(() => this.pump());
@@ -109,6 +111,13 @@ export class ShapeQueue {
     return tasks;
   }
 
+  /** Another node promised so many leases, and could not start the workers. */
+  lostOnTheWay(count: number): void {
+    this.level.lost(count);
+    this.coming?.clear();
+    this.pump();
+  }
+
   /** What the next ones wait for is another matter, and the user hears of it again. */
   private waitIsOver(): void {
     if (this.queue.length === 0) this.pending = undefined;
@@ -126,12 +135,18 @@ export class ShapeQueue {
 
   granted(lease: Lease): void {
     this.pending = undefined;
+    this.recovered();
     this.coming?.granted(lease.id);
     this.level.granted();
     this.leases.add(lease);
     lease.idleSince = performance.now();
     this.pump();
     if (lease.inFlight.size === 0) this.watchIdle();
+  }
+
+  private recovered(): void {
+    clearTimeout(this.failing);
+    this.failing = undefined;
   }
 
   dropped(lease: Lease): void {
@@ -298,6 +313,7 @@ export class ShapeQueue {
   stop(): void {
     clearTimeout(this.idleTimer);
     clearTimeout(this.overdueTimer);
+    this.recovered();
     this.level.stop();
     this.stalls.stop();
     this.idleTimer = undefined;
