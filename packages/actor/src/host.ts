@@ -285,6 +285,11 @@ export class ActorHost implements CallHost {
     this.deactivated ??= (async () =>
       runIn(this.self.betweenCalls(), () => (this.instance as LifeCycle).onDeactivate?.(reason)))();
     await this.deactivated;
+    return this.running;
+  }
+
+  /** Callers with calls that have not ended. */
+  get running(): number {
     return this.calls.size;
   }
 

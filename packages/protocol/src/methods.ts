@@ -338,12 +338,13 @@ export const Worker = {
   /**
    * The actor of this worker moves: it takes no more calls and gives back those that have not begun, which may go to its
    * next incarnation. What runs may end within `deadlineMs`, then `onDeactivate` runs. The process stays, and gives back
-   * what is still sent to it. `running`: calls that have not ended.
+   * what is still sent to it. `running`: calls that have not ended; `error`: the
+   * message of what `onDeactivate` threw.
    */
-  leaveActor: method<{ reason: string; deadlineMs: number }, { running: number }>(
+  leaveActor: method<{ reason: string; deadlineMs: number }, { running: number; error?: string | undefined }>(
     "worker.leaveActor",
     record({ reason: text, deadlineMs: uint }),
-    record({ running: uint }),
+    record({ running: uint, error: optional(text) }),
   ),
 } as const;
 

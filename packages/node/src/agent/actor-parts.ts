@@ -101,10 +101,11 @@ export function provideActors(provide: t.Provide, get: t.Get): void {
       reachable: (worker) => pool.get(worker)?.usable === true && peers.channel(worker).closed === undefined,
       endWorker: (worker, reason) => pool.end(worker, reason),
       killWorker: (worker, reason) => pool.kill(worker, reason),
+      whenGone: async (worker) => pool.get(worker)?.whenGone(),
       endActor: (actor, cause) => get(t.ACTOR_DIRECTORY).end(actor, cause),
-      leaveActor: async (worker, reason, deadlineMs) => {
+      leaveActor: (worker, reason, deadlineMs) => {
         const timeoutMs = deadlineMs + DEACTIVATE_MS;
-        await peers.channel(worker).request(WorkerMethods.leaveActor, { reason, deadlineMs }, { timeoutMs });
+        return peers.channel(worker).request(WorkerMethods.leaveActor, { reason, deadlineMs }, { timeoutMs });
       },
       moved: async (actor, epoch, cause) => {
         const entry = await get(t.ACTOR_BOOK).apply(actor, { kind: "moved", epoch, agent, cause });

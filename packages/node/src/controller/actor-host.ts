@@ -29,13 +29,19 @@ export interface HostHooks {
   /** Sends `worker.startActor`; rejects with what the constructor threw, or when the worker is gone. */
   startActor(worker: ProcessId, incarnation: Incarnation): Promise<void>;
   /** `worker.leaveActor`; rejects when the worker is gone, or late. */
-  leaveActor(worker: ProcessId, reason: string, deadlineMs: number): Promise<void>;
+  leaveActor(
+    worker: ProcessId,
+    reason: string,
+    deadlineMs: number,
+  ): Promise<{ running: number; error?: string | undefined }>;
   /** The incarnation was ended in order, to be made again on another node. False: it was not the newest any more. */
   moved(actor: string, epoch: number, cause: WireError): Promise<boolean>;
   /** Whether the process still runs and can be reached. */
   reachable(worker: ProcessId): boolean;
   endWorker(worker: ProcessId, reason: string): void;
   killWorker(worker: ProcessId, reason: string): void;
+  /** Resolves when the process has ended. */
+  whenGone(worker: ProcessId): Promise<void>;
   /** The actor ends for good. */
   endActor(actor: string, cause: StingrayError | WireError): Promise<void>;
   /** The process of an incarnation is gone: write it down, and find a new place if it may come back. */

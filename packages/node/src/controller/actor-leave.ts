@@ -1,5 +1,5 @@
 /** The end of an incarnation on a node that is drained. */
-import { ActorDiedError, encodeError } from "@stingray/protocol";
+import { ActorDiedError, DRAINING, encodeError } from "@stingray/protocol";
 import { describe } from "./actor-directory.js";
 import type { HostHooks, Incarnation } from "./actor-host.js";
 
@@ -20,7 +20,8 @@ export type LeaveOutcome = "moved" | "ended" | "over";
 /**
  * The incarnation takes no more calls, ends in order within `deadlineMs` (its `onDeactivate` runs), or is not waited for
  * when `late`, and is made again on another node, or, without `again`, is dead. Its process stays until the agent ends:
- * calls that are still sent to it come back, and the objects that it owns can be asked for.
+ * calls that are still sent to it come back, and the objects that it owns can be asked for. Only where a call of it may
+ * still run is it killed, and its end awaited, first: no two incarnations run at a time.
  * @param detach the host has to do with it no more
  */
 export async function leaveInOrder(
@@ -32,15 +33,29 @@ export async function leaveInOrder(
   const { worker, spec } = inc;
   if (inc.state !== "alive" || worker === undefined) return "over";
   inc.state = "leaving";
-  // One that is late, or gone, is over all the same.
-  const left = hooks
-    .leaveActor(worker, o.reason, Math.ceil(o.deadlineMs))
-    .catch((error: unknown) => hooks.failed(`have ${describe(spec)} end in order`, error));
-  const late = new Promise<void>((resolve) => {
-    o.late.addEventListener("abort", () => resolve(), { once: true });
+  const failed = (error: unknown): void => hooks.failed(`have ${describe(spec)} end in order`, error);
+  const left = hooks.leaveActor(worker, o.reason, Math.ceil(o.deadlineMs)).then(
+    ({ running, error }) => {
+      if (error !== undefined) failed(new Error(error));
+      return running === 0;
+    },
+    // One that is late, or gone, is over all the same.
+    (error: unknown) => {
+      failed(error);
+      return false;
+    },
+  );
+  const late = new Promise<false>((resolve) => {
+    if (o.late.aborted) resolve(false);
+    else o.late.addEventListener("abort", () => resolve(false), { once: true });
   });
-  await Promise.race([left, late]);
+  const quiet = await Promise.race([left, late]);
   if (!isLeaving(inc)) return "over";
+  if (!quiet) {
+    hooks.killWorker(worker, DRAINING);
+    await hooks.whenGone(worker);
+    if (!isLeaving(inc)) return "over";
+  }
   detach();
   const where = `its node ${hooks.node} was drained (${o.reason})`;
   if (o.again) {

@@ -1,7 +1,16 @@
 /** The worker process: runs tasks, or hosts an actor, for the agent that started it. */
 import { readFileSync } from "node:fs";
 import type { NatsConnection } from "@nats-io/nats-core";
-import { Agent, Op, PROTOCOL_VERSION, ProtocolError, Subjects, Worker, workerExit } from "@stingray/protocol";
+import {
+  Agent,
+  Op,
+  PROTOCOL_VERSION,
+  ProtocolError,
+  Subjects,
+  Worker,
+  toError,
+  workerExit,
+} from "@stingray/protocol";
 import type { Transport } from "@stingray/broker";
 import { ActorHost, registerHandles } from "@stingray/actor/internal";
 import { processState } from "@stingray/task/internal";
@@ -64,9 +73,13 @@ async function main(): Promise<void> {
     executor.flush();
     actor?.flush();
   });
-  inbox.serve(Worker.leaveActor, async ({ reason, deadlineMs }) => ({
-    running: (await actor?.leave(reason, deadlineMs)) ?? 0,
-  }));
+  inbox.serve(Worker.leaveActor, async ({ reason, deadlineMs }) => {
+    try {
+      return { running: (await actor?.leave(reason, deadlineMs)) ?? 0 };
+    } catch (thrown) {
+      return { running: actor?.running ?? 0, error: toError(thrown).message };
+    }
+  });
   inbox.serve(Worker.mayEnd, async () => {
     const { table } = runtime;
     // Whoever is at rest allocates nothing, so what it does not need any more may stay for good.

@@ -1,5 +1,5 @@
 /** What a node waits for before it leaves, and what it tells of it. */
-import type { ActorSpec } from "@stingray/protocol";
+import { TimeoutError, type ActorSpec } from "@stingray/protocol";
 import type { Bid } from "@stingray/scheduler";
 import { expect } from "chai";
 import { LeavingActors } from "../../src/agent/drain/actors.js";
@@ -20,7 +20,10 @@ class Stage {
   readonly hosted = new Map<string, Incarnation>();
   others = true;
   lenders = 0;
+  /** What the workers wait for before they say what they have lent. */
+  asked: Promise<void> = Promise.resolve();
   late = 0;
+  readonly holders = new Map<string, string[]>();
   readonly kept: string[] = [];
   readonly freed: string[] = [];
   readonly told: string[] = [];
@@ -30,6 +33,7 @@ class Stage {
   };
   outcome: "moved" | "pending" | "unknown" | Error = "moved";
   readonly left: string[] = [];
+  readonly placeless = new Set<string>();
   /** What the table waits for before the end of an actor is written down. */
   written: Promise<void> = Promise.resolve();
   readonly drain: Drain;
@@ -57,6 +61,7 @@ class Stage {
       keep: (...args) => this.keep(...args),
       free: (to, _agent, object) => void this.freed.push(`${object} ${to}`),
       primaries: () => [...this.primaries].map(([object, size]) => ({ object, size })),
+      holders: (object) => Promise.resolve(this.holders.get(object) ?? []),
       ownedHere: (object) => object.startsWith("own"),
       tellOwner: ({ object }, [to]) => {
         this.told.push(`${object} ${to}`);
@@ -74,7 +79,7 @@ class Stage {
         this.hosted.delete(incarnation.spec.actor);
         return this.written.then(() => (again ? "moved" : "ended"));
       },
-      isPlaceless: () => false,
+      isPlaceless: (actor) => this.placeless.has(actor),
       others: () =>
         this.others
           ? [
@@ -97,7 +102,7 @@ class Stage {
       busyWorkers: () => [...this.busy],
       promised: () => false,
       endWorker: (worker) => void this.busy.delete(worker),
-      lenders: () => Promise.resolve(this.lenders),
+      lenders: () => this.asked.then(() => this.lenders),
       hasOthers: () => this.others,
       failed,
       now,
@@ -202,13 +207,54 @@ describe("draining a node", () => {
     expect((await stage.ends()).done.movedActors).to.equal(1);
   });
 
+  it("ends no more actors than others have room for, with those that have no new place yet", async () => {
+    stage.actor("a", 3);
+    stage.actor("b", 3);
+    stage.placeless.add("a").add("b");
+    stage.order();
+    await eventually(() => stage.left.length === 1, "one leaves");
+    stage.pass(1_100);
+    await stage.drain.whenLeft(200);
+    expect(stage.left).to.deep.equal(["a again"]);
+    stage.placeless.clear();
+    await eventually(() => stage.left.length === 2, "the other leaves, too");
+    stage.pass(1_100);
+    await stage.ends();
+    expect(stage.left).to.deep.equal(["a again", "b again"]);
+  });
+
+  it("has actors that wait for their calls hold up no others, and all that are left end at the deadline", async () => {
+    stage.written = new Promise(() => undefined);
+    for (let i = 0; i < 20; i++) stage.actor(`a${i}`, 3, 0);
+    stage.order();
+    await eventually(() => stage.left.length === 16, "some leave");
+    stage.pass(1_100);
+    await eventually(() => stage.left.length === 20, "the others do");
+    for (let i = 0; i < 100; i++) stage.actor(`b${i}`, 0, 0);
+    stage.order(0);
+    await eventually(() => stage.left.length === 120, "all end");
+    stage.pass(10_000);
+    await stage.ends();
+  });
+
   it("keeps actors of a placement group until nothing else is left: their bundle comes back when it has gone", async () => {
     stage.actor("a", 3, 1, true);
     stage.busy.add("w1");
     stage.order();
     await eventually(() => stage.drain.view().left.tasks === 1, "the task is seen");
-    expect(stage.left).to.deep.equal([]);
+    stage.primaries.set("d1.1.0", 5);
+    stage.outcome = "pending";
     stage.busy.clear();
+    await eventually(() => stage.told.length > 1, "its object is about to move");
+    expect(stage.left).to.deep.equal([]);
+    stage.outcome = "moved";
+    stage.lenders = 1;
+    await eventually(() => stage.drain.view().left.owners === 1, "what was lent is seen");
+    expect(stage.left).to.deep.equal([]);
+    stage.lenders = 0;
+    stage.pass(500);
+    await eventually(() => stage.left.length === 1, "it leaves");
+    stage.pass(1_100);
     await stage.ends();
     expect(stage.left).to.deep.equal(["a again"]);
   });
@@ -235,6 +281,55 @@ describe("draining a node", () => {
     const { done } = await stage.ends();
     expect(done).to.deep.include({ movedObjects: 0, lostObjects: 0 });
     expect(stage.freed).to.deep.equal(["d1.1.0 n2"]);
+  });
+
+  it("has the next objects go as soon as others have moved, and few large ones at a time", async () => {
+    let most = 0;
+    let bytes = 0;
+    stage.keep = async (_to, _agent, { size }) => {
+      bytes += size;
+      most = Math.max(most, bytes);
+      await new Promise((turn) => setImmediate(turn));
+      bytes -= size;
+    };
+    for (let i = 0; i < 5_000; i++) stage.primaries.set(`d1.${i}.0`, 1);
+    for (let i = 0; i < 20; i++) stage.primaries.set(`d2.${i}.0`, 100 * 1024 * 1024);
+    stage.order();
+    const { done } = await stage.ends();
+    expect(done).to.deep.include({ movedObjects: 5_020, lostObjects: 0 });
+    expect(most).to.be.lessThan(500 * 1024 * 1024);
+  });
+
+  it("keeps the copy that it made while the owner is only busy, and asks it again", async () => {
+    stage.primaries.set("d1.1.0", 5);
+    stage.outcome = new TimeoutError("no answer in time");
+    stage.order();
+    await eventually(() => stage.told.length >= 2, "it is asked again");
+    stage.outcome = "moved";
+    const { done } = await stage.ends();
+    expect(done).to.deep.include({ movedObjects: 1, lostObjects: 0 });
+    expect(stage.kept.length).to.equal(1);
+    expect(stage.freed).to.deep.equal([]);
+  });
+
+  it("gives the copy of an object of which there are several to a node that has none", async () => {
+    stage.primaries.set("d1.1.0", 5);
+    stage.holders.set("d1.1.0", [node, "n2"]);
+    stage.order();
+    await stage.ends();
+    expect(stage.kept).to.deep.equal(["d1.1.0 n1"]);
+  });
+
+  it("does not wait for what lies here while workers don't say what they have lent", async () => {
+    stage.asked = new Promise(() => undefined);
+    stage.busy.add("w1");
+    stage.order();
+    await eventually(() => stage.drain.view().left.tasks === 1, "the task is seen");
+    stage.busy.clear();
+    await eventually(() => stage.drain.view().left.tasks === 0, "it has ended");
+    stage.primaries.set("d1.1.0", 5);
+    await eventually(() => stage.drain.view().done.movedObjects === 1, "the object has moved");
+    expect(stage.drain.view().state).to.equal("draining");
   });
 
   it("says what is lost where no node takes it", async () => {

@@ -36,10 +36,14 @@ const MOST_NOTES = 20;
 export class Drain {
   private state: DrainState = { kind: "alive" };
   private left: DrainLeft = { tasks: 0, actors: 0, owners: 0, objects: 0, bytes: 0 };
+  /** Whether `left.owners` is what they said. */
+  private sure = false;
   private endedTasks = 0;
   private endedOwners = 0;
-  private lendersAskedAt = -Infinity;
-  private lenders = 0;
+  /** Undefined: they have not answered since they could be asked. */
+  private lenders: number | undefined;
+  /** Undefined: there was a reason not to ask, or none has been asked yet. */
+  private lendersAsked: { at: number; answered: Promise<void> } | undefined;
   private stopped = false;
   private readonly began = new Set<(reason: string) => void>();
   private readonly leaving = new Set<(reason: string) => void>();
@@ -97,7 +101,7 @@ export class Drain {
     for (let first = true; !this.stopped; first = false) {
       const now = hooks.now();
       if (this.state.kind === "draining" && this.step({ on: "time", at: now })) this.endTasks();
-      await this.look().catch((error: unknown) => hooks.failed("see what is left on this node", error));
+      await this.look(first).catch((error: unknown) => hooks.failed("see what is left on this node", error));
       if (this.isOver(hooks.now())) break;
       if (first) this.tell(this.began);
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
@@ -111,26 +115,38 @@ export class Drain {
   }
 
   /** Has everything take its next step, and counts what is left. */
-  private async look(): Promise<void> {
+  private async look(first: boolean): Promise<void> {
     const { actors, objects } = this.hooks;
     if (this.state.kind === "alive") return;
     const { kind, reason, deadline } = this.state;
     const tasks = Math.max(this.hooks.busyWorkers().length, this.hooks.promised() ? 1 : 0);
     const alone = !this.hooks.hasOthers();
     const late = kind !== "draining";
-    actors.step({ reason, deadline, late, alone, idle: tasks === 0 });
     objects.step(deadline + LAST_MS);
     const { count, bytes } = objects.left();
-    const owners = tasks + actors.left === 0 ? await this.askLenders() : 0;
-    this.left = { tasks, actors: actors.left, owners, objects: count, bytes };
+    // Who runs something may yet lend.
+    if (tasks + actors.leftFree > 0) this.lenders = this.lendersAsked = undefined;
+    else this.askLenders();
+    // Where nothing is left from the start, nobody is to hear of a drain.
+    if (first) await this.lendersAsked?.answered;
+    const idle = tasks === 0 && (alone || (count === 0 && this.lenders === 0));
+    actors.step({ reason, deadline, late, alone, idle });
+    this.sure = this.lenders !== undefined;
+    this.left = { tasks, actors: actors.left, owners: this.lenders ?? 0, objects: count, bytes };
   }
 
-  private async askLenders(): Promise<number> {
+  /** Beside all else: a worker that does not answer takes a while. */
+  private askLenders(): void {
     const now = this.hooks.now();
-    if (now - this.lendersAskedAt < LENDERS_MS) return this.lenders;
-    this.lenders = await this.hooks.lenders();
-    this.lendersAskedAt = this.hooks.now();
-    return this.lenders;
+    const before = this.lendersAsked;
+    if (before !== undefined && (this.lenders === undefined || now - before.at < LENDERS_MS)) return;
+    const asked = {
+      at: now,
+      answered: this.hooks.lenders().then((count) => {
+        if (this.lendersAsked === asked) this.lenders = count;
+      }),
+    };
+    this.lendersAsked = asked;
   }
 
   private isOver(now: number): boolean {
@@ -139,7 +155,7 @@ export class Drain {
     if (this.state.kind === "late" && now >= this.state.deadline + LAST_MS) return true;
     // Where nobody could take them, what they are to be moved for is not waited for.
     const waits = this.hooks.hasOthers() ? objects + (this.state.kind === "late" ? 0 : owners) : 0;
-    return tasks + actors + waits === 0;
+    return tasks + actors + waits === 0 && this.sure;
   }
 
   private endTasks(): void {

@@ -54,6 +54,8 @@ export function provideDrain(provide: t.Provide, get: t.Get): void {
     const objects = new LeavingObjects({
       ...replicaHooks(get),
       primaries: () => of(t.NODE_STORE).primaries(),
+      holders: async (object) =>
+        (await of(t.LOCATIONS).locate(object, undefined)).copies.map(([holder]) => holder),
       ownedHere: (object) => pool.get(ownerOf(object as ObjectId)) !== undefined,
       tellOwner: async ({ object, size }, to) => {
         const ask = { object, size, from: node, to };
