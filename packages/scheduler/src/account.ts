@@ -2,6 +2,7 @@
 import { InvalidArgumentError, InvalidOptionError } from "@stingray/protocol";
 import { Resources, toUnits, UNITS } from "./amounts.js";
 import { GpuPool, type GpuGrant } from "./gpus.js";
+import { Room } from "./room.js";
 
 const CPU = "CPU";
 const GPU = "GPU";
@@ -88,6 +89,16 @@ export class ResourceAccount {
   get free(): Resources {
     const gpus: [string, number][] = [[GPU, this.#gpus.free]];
     return Resources.ofUnits([...this.#free.entries(), ...gpus]);
+  }
+
+  /** Whether `acquire` would succeed now. */
+  canAcquire(amounts: Resources): boolean {
+    return this.#free.fits(withoutGpus(amounts)) && this.#gpus.has(amounts.units(GPU));
+  }
+
+  /** What is free now, to try out what would fit if more were. */
+  room(): Room {
+    return new Room(this.#free, this.#gpus.copy());
   }
 
   /** Takes what is asked for, or nothing and undefined when it can't be had now. @throws InvalidOptionError for bad amounts. */

@@ -13,8 +13,26 @@ interface Claim {
   roomSince: number | undefined;
   /** Where it waits; undefined where that is not known. */
   readonly from: NodeId | undefined;
-  /** It was told of room since it was refused last. */
+  /** What was free when it was refused last. */
+  free: Resources;
+  /** It was told of room since it was refused last, and when it was told at all since it was served. */
   invited: boolean;
+  invitedAt: number;
+}
+
+/**
+ * Who was refused although there was room for it, as where others come first, is told of the same room again after this.
+ * Milliseconds.
+ */
+const INVITE_AGAIN_MS = 50;
+
+/** What claims are looked at with. */
+export interface ClaimLook {
+  /** Whether what is free here would do for it now. */
+  fits: (claim: Ask) => boolean;
+  now: number;
+  /** Whether the first is to be served before the second. */
+  goesFirst: (claim: Ask, ask: Ask) => boolean;
 }
 
 const nameOf = (ask: Ask): string => `${ask.submitter}/${ask.key}`;
@@ -33,13 +51,23 @@ export class Claims {
   }
 
   /** An offer was refused for want of room. The first refusal in a row sets since when it waits. */
-  refused(ask: Ask, waitsFor: Ask["waitsFor"], now: number, from?: NodeId): void {
+  refused(
+    ask: Ask,
+    {
+      waitsFor,
+      now,
+      free,
+      from,
+    }: { waitsFor: Ask["waitsFor"]; now: number; free: Resources; from: NodeId | undefined },
+  ): void {
     const known = this.#claims.get(nameOf(ask));
     const since = known !== undefined && known.until > now ? known.ask.waitingSince : undefined;
     ask.waitingSince = since ?? now;
     ask.waitsFor = waitsFor;
     const until = now + this.keepMs;
-    this.#claims.set(nameOf(ask), { ask, until, roomSince: known?.roomSince, from, invited: false });
+    const invitedAt = known?.invitedAt ?? -Infinity;
+    const { roomSince } = known ?? {};
+    this.#claims.set(nameOf(ask), { ask, until, roomSince, from, free, invited: false, invitedAt });
   }
 
   /** It got some, and may want more: whoever waited once goes on until it has not come for what was kept for it. */
@@ -50,13 +78,14 @@ export class Claims {
     known.until = now + this.keepMs;
     known.roomSince = undefined;
     known.invited = false;
+    known.invitedAt = -Infinity;
   }
 
   /**
    * The nodes that may ask again now: there is room for what they were refused, for each of them beside those before it.
-   * Each is named once per refusal.
+   * Each is named once per refusal, and of room that was there when it was refused only now and then.
    */
-  invite(free: Resources, now: number, goesFirst: (claim: Ask, ask: Ask) => boolean): Set<NodeId> {
+  invite({ free, fits, now, goesFirst }: ClaimLook & { free: Resources }): Set<NodeId> {
     const nodes = new Set<NodeId>();
     if (this.#claims.size === 0) return nodes;
     let left = free;
@@ -64,10 +93,13 @@ export class Claims {
       goesFirst(a.ask, b.ask) ? -1 : goesFirst(b.ask, a.ask) ? 1 : 0,
     );
     for (const claim of claims) {
-      if (claim.until <= now || claim.ask.bound || !left.fits(claim.ask.need)) continue;
-      left = left.subtract(claim.ask.need);
+      const { ask } = claim;
+      if (claim.until <= now || (!ask.bound && !left.fits(ask.need)) || !fits(ask)) continue;
+      if (!ask.bound) left = left.subtract(ask.need);
       if (claim.invited || claim.from === undefined) continue;
+      if (now - claim.invitedAt < INVITE_AGAIN_MS && !hasGrown(claim, free)) continue;
       claim.invited = true;
+      claim.invitedAt = now;
       nodes.add(claim.from);
     }
     return nodes;
@@ -85,17 +117,13 @@ export class Claims {
 
   /**
    * Whether what is free is kept for a claim before this ask. A claim for which it was kept in vain is forgotten.
-   * @param goesFirst whether the first is to be served before the second
    */
-  precedes(
-    ask: Ask,
-    { free, now, goesFirst }: { free: Resources; now: number; goesFirst: (claim: Ask, ask: Ask) => boolean },
-  ): boolean {
+  precedes(ask: Ask, { fits, now, goesFirst }: ClaimLook): boolean {
     if (ask.kind === "reserve") return false;
     let yes = false;
     for (const [name, claim] of this.#claims) {
       if (claim.until <= now || claim.ask.bound) continue;
-      if (!free.fits(claim.ask.need)) {
+      if (!fits(claim.ask)) {
         claim.roomSince = undefined;
         continue;
       }
@@ -105,6 +133,12 @@ export class Claims {
     }
     return yes;
   }
+}
+
+/** Is there more of something that it needs than when it was refused? */
+function hasGrown({ ask, free }: Claim, now: Resources): boolean {
+  for (const name of ask.need.names()) if (now.units(name) > free.units(name)) return true;
+  return false;
 }
 
 function overlap(a: Ask, b: Ask): boolean {

@@ -1,7 +1,6 @@
 /** The rounds in which everything that is asked for is served: in whose turn, from where, and at whose cost. */
 import { UnschedulableError, toError, type NodeId, type ProcessId } from "@stingray/protocol";
 import type { ResourceAccount } from "./account.js";
-import { Resources } from "./amounts.js";
 import type { Ask } from "./ask.js";
 import type { BundleBook } from "./bundle-book.js";
 import { Calls } from "./calls.js";
@@ -202,7 +201,7 @@ export class Engine {
       (ask) => isOpen(ask) && !ask.bound && this.router.neverHere(ask) === undefined,
     );
     const ask = starving(candidates, now, limits.starvationMs, account, this.book);
-    this.router.holder = ask && { ask, lacks: account.free.lacks(ask.need) };
+    this.router.holder = ask && { ask, lacks: account.room().lacks(ask.need) };
     if (ask !== undefined) this.#serve(ask);
   }
 
@@ -210,16 +209,27 @@ export class Engine {
   #yields(ask: Ask): boolean {
     if (ask.bound || this.claims.size === 0) return false;
     return this.claims.precedes(ask, {
-      free: this.parts.account.free,
+      fits: (claim) => this.router.hasRoom(claim),
       now: this.parts.effects.now(),
       goesFirst: (claim, other) => this.asks.goesFirst(claim, other),
     });
   }
 
+  /** An offer was refused for want of room. */
+  refused(ask: Ask, waitsFor: Ask["waitsFor"], from: NodeId | undefined): void {
+    const { account, effects } = this.parts;
+    this.claims.refused(ask, { waitsFor, now: effects.now(), free: account.free, from });
+  }
+
   /** Nodes that were refused and may ask again, in the order in which they would be served. */
   invitations(): Set<NodeId> {
     const { account, effects } = this.parts;
-    return this.claims.invite(account.free, effects.now(), (a, b) => this.asks.goesFirst(a, b));
+    return this.claims.invite({
+      free: account.free,
+      fits: (claim) => this.router.hasRoom(claim),
+      now: effects.now(),
+      goesFirst: (a, b) => this.asks.goesFirst(a, b),
+    });
   }
 
   /** One unit of an ask. False when it has to wait. What can't be dealt with fails alone: the others are served. */
@@ -273,10 +283,12 @@ export class Engine {
     for (const ask of long) pools.set(poolOf(ask), [...(pools.get(poolOf(ask)) ?? []), ask]);
     for (const asks of pools.values()) {
       const accounts = bundles.accountsFor(asks[0]?.shape.scheduling);
+      // Of workers there are too many on the node, whatever they run in.
+      const all = asks.some((ask) => ask.waitsFor === "workers");
       const leases = leasesToRevoke({
         waiting: asks,
-        leases: [...this.book.all()].filter(({ allocation }) => accounts.includes(allocation.account)),
-        free: accounts.reduce((sum, account) => sum.add(account.free), Resources.none),
+        leases: [...this.book.all()].filter(({ allocation }) => all || accounts.includes(allocation.account)),
+        accounts,
         now,
         minAgeMs: limits.revokeAfterMs,
       });

@@ -44,6 +44,29 @@ export class GpuPool {
     return units < UNITS || units % UNITS === 0;
   }
 
+  copy(): GpuPool {
+    const pool = new GpuPool(0);
+    pool.#free.push(...this.#free);
+    pool.#count = this.#count;
+    return pool;
+  }
+
+  /** The numbers of the devices, the one first of which most is free. */
+  byFree(): number[] {
+    const free = (device: number): number => this.#free[device] ?? 0;
+    return [...this.#free.keys()]
+      .filter((device) => this.#free[device] !== undefined)
+      .toSorted((a, b) => free(b) - free(a));
+  }
+
+  /** Whether `acquire` would find devices for an amount now. */
+  has(units: number): boolean {
+    if (units === 0) return true;
+    if (!GpuPool.isPossible(units)) return false;
+    if (units < UNITS) return this.#free.some((free) => free >= units);
+    return this.#free.filter((free) => free === UNITS).length >= units / UNITS;
+  }
+
   /** Devices for an amount, or undefined when they can't be had now. */
   acquire(units: number): GpuGrant | undefined {
     if (units === 0) return NO_GPUS;

@@ -79,7 +79,11 @@ export interface GroupRouteParts {
 
 /** A bundle here first, then those elsewhere that have not refused since their last bid. */
 export function routeInGroup(ask: Ask, where: InGroup, p: GroupRouteParts): Route {
-  const wait = (reason: string): Route => ({ to: "wait", for: "resources", reason });
+  const wait = (reason: string, why: Ask["waitsFor"] = "resources"): Route => ({
+    to: "wait",
+    for: why,
+    reason,
+  });
   const target = groupTarget(where, ask.need, "the request", p.groups);
   if (target.kind === "fail") return { to: "fail", error: target.error };
   if (target.kind === "wait") return wait(target.reason);
@@ -94,10 +98,13 @@ export function routeInGroup(ask: Ask, where: InGroup, p: GroupRouteParts): Rout
     };
   }
   let reason = target.waiting;
+  let why: Ask["waitsFor"] = "resources";
   if (target.nodes.includes(p.node)) {
     const here = p.local(ask);
     if (here.to === "here") return here;
     reason = here.reason;
+    // Whatever bundle it goes to, this node can make room for a worker.
+    if (here.for === "workers") why = here.for;
   }
   const others = target.nodes.flatMap((node) =>
     node === p.node ? [] : (p.view.get(node) ?? p.view.guess(node) ?? []),
@@ -106,5 +113,5 @@ export function routeInGroup(ask: Ask, where: InGroup, p: GroupRouteParts): Rout
   if (next !== undefined) return { to: "node", node: next.node, agent: next.agent };
   const knock = p.knock(ask, others);
   if (knock !== undefined) return knock;
-  return wait(reason ?? `the bundles of placement group ${where.group} that it fits into are in use`);
+  return wait(reason ?? `the bundles of placement group ${where.group} that it fits into are in use`, why);
 }

@@ -112,8 +112,7 @@ export class LeaseScheduler {
       const route = this.#engine.router.local(ask);
       if (route.to === "wait") {
         reason = route.reason;
-        if (leases.length === 0 && route.for !== "never")
-          this.#engine.claims.refused(ask, route.for, effects.now(), d.askerNode);
+        if (leases.length === 0 && route.for !== "never") this.#engine.refused(ask, route.for, d.askerNode);
         break;
       }
       leases.push(this.#engine.book.begin(ask, route.allocation));

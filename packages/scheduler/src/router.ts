@@ -4,7 +4,6 @@ import type { Allocation, ResourceAccount } from "./account.js";
 import type { Ask } from "./ask.js";
 import type { Resources } from "./amounts.js";
 import type { BundleBook } from "./bundle-book.js";
-import { GpuPool } from "./gpus.js";
 import { routeInGroup, type GroupLookup } from "./group-route.js";
 import type { LeaseBook } from "./lease-book.js";
 import { rank, type Ranked } from "./strategy.js";
@@ -108,6 +107,13 @@ export class Router {
     }
     const missing = accounts[0]?.missing(ask.need) ?? "";
     return wait(missing || "needs GPUs of which enough are free, but not in one piece");
+  }
+
+  /** Whether `local` would find room, but for whose turn it is. Acquires nothing. */
+  hasRoom(ask: Ask): boolean {
+    const { bundles, book } = this.parts;
+    if (!bundles.accountsFor(ask.shape.scheduling).some((one) => one.canAcquire(ask.need))) return false;
+    return this.neverHere(ask) === undefined && !this.isHeldBack(ask) && book.crowded(ask) === undefined;
   }
 
   /** Why this node will not take it however long it waits. */
@@ -311,13 +317,13 @@ export class Router {
 
 /** How much of a node's total is not held by reservations, which nobody can revoke. */
 export function reachable(account: ResourceAccount, need: Resources, book: LeaseBook): boolean {
-  let free = account.free;
+  const room = account.room();
   for (const lease of book.all()) {
     if (lease.ask.kind === "reserve" || lease.state.name === "blocked") continue;
     if (lease.allocation.account !== account) continue;
-    free = free.add(lease.ask.need);
+    room.add(lease.ask.need, lease.allocation.gpus);
   }
-  return free.fits(need) && GpuPool.isPossible(need.units("GPU"));
+  return room.fits(need);
 }
 
 /** Soft affinity that does not bind any more is no affinity. */

@@ -1,5 +1,5 @@
 /** Shares of jobs that compete: by what they hold, whatever they ask for and wherever they ask. */
-import { newJobId, type Shape } from "@stingray/protocol";
+import { newDriverId, newJobId, type Shape } from "@stingray/protocol";
 import { expect } from "chai";
 import { settle } from "./support/clock.js";
 import { Submitter } from "./support/submitter.js";
@@ -93,6 +93,49 @@ describe("shares of jobs", () => {
       world = new World(8);
       world.latencyMs = 2;
     }
+  });
+
+  it("take no whole GPU from who waits for one because of halves that are free on two", async () => {
+    const node = world.node({ total: { CPU: 8, GPU: 2 } });
+    const halves = new Submitter(world, node, newJobId(), { resources: { GPU: 0.5 } }, FLOOD);
+    halves.submit(4);
+    await world.clock.until("all in use", () => halves.leases.size === 4);
+    const leases = node.scheduler.snapshot().leases;
+    for (const gpu of [0, 1]) {
+      const one = leases.find(({ gpus }) => gpus[0] === gpu);
+      if (one !== undefined) node.scheduler.returned(one.lease, true);
+    }
+    const whole = new Submitter(world, node, newJobId(), { resources: { GPU: 1 } }, 10);
+    whole.submit(1);
+    await world.clock.advance(200);
+    const states = node.scheduler.snapshot().leases.map(({ state }) => state);
+    expect(states.toSorted()).to.deep.equal(["held", "revoking"]);
+  });
+
+  it("don't make a node tell of room that is of no use, over and over", async () => {
+    const [home, node] = [world.node({ total: { CPU: 1 } }), world.node({ total: { CPU: 8, GPU: 2 } })];
+    const halves = new Submitter(world, node, newJobId(), { resources: { GPU: 0.5 } }, FLOOD);
+    halves.submit(4);
+    await world.clock.until("all in use", () => halves.leases.size === 4);
+    const leases = node.scheduler.snapshot().leases;
+    for (const gpu of [0, 1]) {
+      const one = leases.find(({ gpus }) => gpus[0] === gpu);
+      if (one !== undefined) node.scheduler.returned(one.lease, true);
+    }
+    const offer = {
+      submitter: newDriverId(),
+      job: newJobId(),
+      key: "k",
+      shape: { resources: { GPU: 1 } },
+      count: 1,
+      askerNode: home.node,
+    };
+    expect(node.scheduler.offered(offer).granted).to.equal(0);
+    expect([...node.scheduler.invitations()]).to.deep.equal([]);
+    const last = node.scheduler.snapshot().leases[0];
+    if (last !== undefined) node.scheduler.returned(last.lease, true);
+    expect([...node.scheduler.invitations()]).to.deep.equal([home.node]);
+    expect(node.scheduler.offered(offer).granted).to.equal(1);
   });
 
   it("don't count between priorities: the higher gets all that it asks for, wherever it asks", async () => {
