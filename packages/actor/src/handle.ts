@@ -11,6 +11,7 @@ import {
   isNodeId,
   isObjectId,
   nameForMessages,
+  taskIdOf,
   timerMs,
   type CallOptions,
   type MethodSpec,
@@ -205,7 +206,12 @@ class ActorMethodImpl {
     const results: ObjectEntry[] = [];
     for (let i = 0; i < returns; i++) results.push(table.own(sequence, i));
     const stream: StreamState | undefined =
-      returns < 0 ? new StreamState((count) => client.calls.consumed(call, count)) : undefined;
+      returns < 0
+        ? new StreamState(
+            (count) => client.calls.consumed(call, count),
+            () => taskIdOf(runtime.process, sequence),
+          )
+        : undefined;
     const call: ActorCallState = new ActorCallState(
       sequence,
       this.method,

@@ -4,6 +4,9 @@ import type { ActorId, JobId, NodeId, ProcessId, TaskId } from "@stingray/protoc
 import type { DependencyContainer } from "tsyringe";
 import { runtimeFor } from "./process-state.js";
 
+/** Names a task or call that a wait is for and that has not ended, as far as that is known. */
+export type WaitsFor = () => TaskId | undefined;
+
 /** One run of a task or actor call in this process. */
 export interface Execution {
   readonly taskId: TaskId;
@@ -14,9 +17,9 @@ export interface Execution {
   readonly abort: AbortController;
   /** True once it was cancelled, also while it never yields. */
   isCancelled(): boolean;
-  /** It awaits values: its place may be used by others until `resume`. */
-  block(): void;
-  resume(): void;
+  /** It awaits values: its place may be used by others until `resume`, which is given the same. */
+  block(wait?: WaitsFor): void;
+  resume(wait?: WaitsFor): void;
   readonly actor?: ActorExecution | undefined;
   /** The placement group that what it submits goes to, unless that says otherwise. */
   readonly capture?: string | undefined;

@@ -5,7 +5,7 @@ import { currentExecution } from "./context.js";
 import type { ObjectEntry } from "./objects/entry.js";
 import { isObjectRef, type ObjectRef } from "./objects/object-ref.js";
 import { runtimeFor } from "./process-state.js";
-import { makingRoom, someReady } from "./ready.js";
+import { makingRoom, someReady, unready } from "./ready.js";
 import type { Runtime } from "./runtime.js";
 import { usable, whatInstead } from "./usable.js";
 import { WAIT_RULES, type WaitOptions } from "./wait-options.js";
@@ -88,5 +88,5 @@ function onceReady(
         "; the tasks go on and get() may be called again",
     );
   });
-  return makingRoom(waiting);
+  return makingRoom(waiting, unready(entries));
 }

@@ -1,6 +1,6 @@
 /** Waiting until values are known. */
-import { timerMs } from "@stingray/protocol";
-import { currentExecution, type Execution } from "./context.js";
+import { taskIdOf, timerMs } from "@stingray/protocol";
+import { currentExecution, type Execution, type WaitsFor } from "./context.js";
 import type { ObjectEntry } from "./objects/entry.js";
 import type { Runtime } from "./runtime.js";
 import type { WaitOptions } from "./wait-options.js";
@@ -79,6 +79,14 @@ function watchStop(...steps: (() => void)[]): () => void {
   };
 }
 
+/** The first of these whose value is not known. */
+export function unready(entries: readonly ObjectEntry[]): WaitsFor {
+  return () => {
+    const entry = entries.find(({ ready }) => !ready);
+    return entry && taskIdOf(entry.owner, entry.sequence);
+  };
+}
+
 /** What waits shorter than this keeps its place. Milliseconds. */
 const BLOCK_AFTER_MS = 1;
 
@@ -86,9 +94,10 @@ const BLOCK_AFTER_MS = 1;
  * While the task or call that runs this waits, others may have its place. A task that is cancelled, or out of time,
  * meanwhile waits no longer: what it waits for may never come, and nobody else could end it but by ending its process.
  * Waits that begin after that, to clean up, are waits as any.
+ * @param what it waits for, for people
  * @throws the reason of the task's signal, and what `waiting` rejects with
  */
-export function makingRoom<T>(waiting: Promise<T>): Promise<T> {
+export function makingRoom<T>(waiting: Promise<T>, what?: WaitsFor): Promise<T> {
   const execution = currentExecution();
   if (execution === undefined) return waiting;
   const { signal } = execution.abort;
@@ -100,28 +109,28 @@ export function makingRoom<T>(waiting: Promise<T>): Promise<T> {
       if (signal.aborted) onAbort();
       else signal.addEventListener("abort", onAbort);
     };
-    lendingPlace(execution, waiting, late)
+    lendingPlace(execution, waiting, { late, what })
       .then(resolve, reject)
       .finally(() => signal.removeEventListener("abort", onAbort));
   });
 }
 
-/** Waits; when that takes longer, `late` is called, and others may have the place of `execution` until it is over. */
+/** Waits, for `what`; when that takes longer, `late` is called, and others may have the place of `execution` until it is over. */
 export async function lendingPlace<T>(
   execution: Execution,
   waiting: Promise<T>,
-  late?: () => void,
+  { late, what }: { late?: () => void; what?: WaitsFor | undefined } = {},
 ): Promise<T> {
   let blocked = false;
   const timer = setTimeout(() => {
     late?.();
     blocked = true;
-    execution.block();
+    execution.block(what);
   }, BLOCK_AFTER_MS);
   try {
     return await waiting;
   } finally {
     clearTimeout(timer);
-    if (blocked) execution.resume();
+    if (blocked) execution.resume(what);
   }
 }

@@ -1,6 +1,7 @@
 /** The results of a generator: a reference per yield, in order, as soon as each is there. */
 import { WIRE } from "@stingray/objectstore";
 import { InvalidArgumentError } from "@stingray/protocol";
+import type { WaitsFor } from "./context.js";
 import type { ObjectRef } from "./objects/object-ref.js";
 import { makingRoom } from "./ready.js";
 
@@ -13,8 +14,14 @@ export class StreamState {
   /** Index of the next item expected; items of a repeated attempt below it are dropped. */
   received = 0;
 
-  /** @param consumed tells the producer how many items were taken in all; -1: no more are wanted */
-  constructor(private readonly consumed: (count: number) => void) {}
+  /**
+   * @param consumed tells the producer how many items were taken in all; -1: no more are wanted
+   * @param producer for people
+   */
+  constructor(
+    private readonly consumed: (count: number) => void,
+    private readonly producer?: WaitsFor,
+  ) {}
 
   push(ref: ObjectRef): void {
     this.received++;
@@ -56,7 +63,7 @@ export class StreamState {
           wake();
         };
       });
-      await makingRoom(moved);
+      await makingRoom(moved, this.producer);
     }
     const ref = this.ready.shift();
     this.consumed(++this.taken);

@@ -3,7 +3,7 @@ import { InvalidArgumentError, checkOptions, finiteNumber, optionBool } from "@s
 import type { ObjectEntry } from "./objects/entry.js";
 import type { ObjectRef } from "./objects/object-ref.js";
 import { runtimeFor } from "./process-state.js";
-import { makingRoom, someReady, watchHere, watchValue } from "./ready.js";
+import { makingRoom, someReady, unready, watchHere, watchValue } from "./ready.js";
 import { usable, whatInstead } from "./usable.js";
 import { WAIT_RULES, type WaitOptions } from "./wait-options.js";
 
@@ -40,7 +40,8 @@ export async function wait<R extends ObjectRef>(
   const isReady = options.fetch === true ? (e: ObjectEntry) => here.has(e) : (e: ObjectEntry) => e.ready;
   const watch = options.fetch === true ? watchHere(runtime, here) : watchValue;
   if (entries.filter(isReady).length < count) {
-    await makingRoom(someReady(runtime, entries, count, options, undefined, watch));
+    const some = someReady(runtime, entries, count, options, undefined, watch);
+    await makingRoom(some, unready(entries));
   }
   const ready: R[] = [];
   const pending: R[] = [];
@@ -77,7 +78,8 @@ export async function* asCompleted<R extends ObjectRef>(refs: Iterable<R>): Asyn
       entry.whenReady(onReady);
     }
     for (let next = 0; next < all.length; next++) {
-      if (next === ready.length) await makingRoom(new Promise<void>((resolve) => (wake = resolve)));
+      if (next === ready.length)
+        await makingRoom(new Promise<void>((resolve) => (wake = resolve)), unready(entries));
       yield ready[next] as R;
     }
   } finally {

@@ -114,7 +114,7 @@ export interface RunningWhy {
   ahead: number;
   /** Since it began; 0 for one that has not. */
   ms: number;
-  /** `waiting`: a task that it has submitted and that has not ended. */
+  /** `waiting`: a task or call that it awaits, if it is one, and that has not ended as far as is known. */
   awaits?: string | undefined;
 }
 export const runningWhy = record<RunningWhy>({

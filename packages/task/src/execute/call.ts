@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import type { ObjectId, ProcessId, RunningWhy, TaskId, TaskRunOptions, ValueDesc } from "@stingray/protocol";
 import { objectIdOf, taskIdOf } from "@stingray/protocol";
 import type { Channel } from "@stingray/broker";
-import type { ActorExecution, Execution } from "../context.js";
+import type { ActorExecution, Execution, WaitsFor } from "../context.js";
 
 export interface CallHost {
   /** The call awaits values: another may run meanwhile. */
@@ -31,6 +31,7 @@ export class IncomingCall implements Execution {
   /** When its body was called, by `performance.now()`. */
   begunAt: number | undefined;
   private waits = 0;
+  private waitsFor: Set<WaitsFor> | undefined;
   private over = false;
   private cancelledNow = false;
   private lookedAt = 0;
@@ -91,11 +92,22 @@ export class IncomingCall implements Execution {
     return this.cancelledNow;
   }
 
-  block(): void {
+  /** What it awaits, for people. */
+  get awaits(): TaskId | undefined {
+    for (const wait of this.waitsFor ?? []) {
+      const task = wait();
+      if (task !== undefined) return task;
+    }
+    return undefined;
+  }
+
+  block(wait?: WaitsFor): void {
+    if (wait !== undefined) (this.waitsFor ??= new Set()).add(wait);
     if (!this.over && this.waits++ === 0) this.host.blocked(this);
   }
 
-  resume(): void {
+  resume(wait?: WaitsFor): void {
+    if (wait !== undefined) this.waitsFor?.delete(wait);
     if (!this.over && --this.waits === 0) this.host.resumed(this);
   }
 

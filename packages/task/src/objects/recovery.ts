@@ -18,6 +18,7 @@ import {
 import type { Channel, Endpoint } from "@stingray/broker";
 import type { Execution } from "../context.js";
 import type { Home } from "../home.js";
+import { unready } from "../ready.js";
 import type { ObjectEntry } from "./entry.js";
 import { stateOf } from "./state.js";
 import type { ObjectTable } from "./table.js";
@@ -96,7 +97,8 @@ export class Recoveries {
   ): Promise<void> {
     const { state } = entry;
     if (state.kind !== "stored" || state.location !== tried) return; // somebody else was faster
-    execution?.block();
+    const what = unready([entry]);
+    execution?.block(what);
     try {
       if (entry.owned) {
         if (!(await this.recoverOwned(entry, failed))) throw explained(error, entry);
@@ -106,7 +108,7 @@ export class Recoveries {
         this.links.table.replace(entry, stateOf(desc));
       }
     } finally {
-      execution?.resume();
+      execution?.resume(what);
     }
   }
 

@@ -77,7 +77,13 @@ export class Submitter implements LeasePoolHost {
     const results: ObjectEntry[] = [];
     for (let i = 0; i < settings.returns; i++) results.push(table.own(sequence, i));
     let task: PendingTask;
-    const stream = settings.returns < 0 ? new StreamState((count) => this.consumed(task, count)) : undefined;
+    const stream =
+      settings.returns < 0
+        ? new StreamState(
+            (count) => this.consumed(task, count),
+            () => this.taskId(task),
+          )
+        : undefined;
     task = new PendingTask(sequence, settings, args, results, stream, parent);
     this.tasks.set(sequence, task);
     this.links.calls.add(sequence, this.waitingCall(task));
@@ -317,11 +323,6 @@ export class Submitter implements LeasePoolHost {
   }
 
   // -- cancellation ---------------------------------------------------------------------------------------------
-
-  /** What a task of this process has submitted first of what has not ended. */
-  childOf(parent: string): PendingTask | undefined {
-    return this.tree.first(parent);
-  }
 
   /** All tasks that have not ended. */
   unended(): Iterable<PendingTask> {

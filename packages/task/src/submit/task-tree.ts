@@ -22,8 +22,4 @@ export class TaskTree {
   of(parent: string): readonly PendingTask[] {
     return [...(this.children.get(parent) ?? [])];
   }
-
-  first(parent: string): PendingTask | undefined {
-    return this.children.get(parent)?.values().next().value;
-  }
 }

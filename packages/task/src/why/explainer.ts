@@ -62,13 +62,9 @@ export class Explainer {
   /** All that this process knows of a task: as the one that submitted it, and as the one that runs it. */
   why(task: TaskId): ProcessWhy {
     const answer: ProcessWhy = {};
-    const { process, submitter } = this.links;
+    const { process } = this.links;
     if (ownerOf(task) === process) answer.task = this.ofSequence(sequenceOf(task));
     for (const progress of this.runners) answer.running ??= progress(task);
-    if (answer.running?.state === "waiting") {
-      const child = submitter.childOf(task);
-      if (child !== undefined) answer.running.awaits = `${process}.${child.sequence}`;
-    }
     return answer;
   }
 

@@ -22,9 +22,11 @@ export function progressOf(
   }
   if (found === undefined) return undefined;
   const { progress, begunAt } = found;
+  const awaits = progress === "waiting" ? found.awaits : undefined;
   return {
     state: progress,
     ahead: progress === "queued" ? ahead : 0,
     ms: begunAt === undefined ? 0 : now - begunAt,
+    ...(awaits === undefined ? {} : { awaits }),
   };
 }
