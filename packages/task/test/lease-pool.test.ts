@@ -2,6 +2,7 @@
 import {
   Op,
   RuntimeEnvError,
+  WorkerCrashedError,
   encodeError,
   newAgentId,
   newDriverId,
@@ -14,10 +15,12 @@ import {
 } from "@stingray/protocol";
 import type { Channel, Endpoint } from "@stingray/broker";
 import { expect } from "chai";
+import { get } from "../src/get.js";
 import type { Home } from "../src/home.js";
+import { processState } from "../src/process-state.js";
 import { LeasePool } from "../src/submit/lease-pool.js";
 import { PendingTask, type TaskSettings } from "../src/submit/task.js";
-import { eventually } from "./support/process.js";
+import { PlayedCluster, eventually } from "./support/process.js";
 
 type Message = readonly unknown[];
 
@@ -130,5 +133,27 @@ describe("the leases of a process", () => {
     expect(played.pool.queue("s0", shape)).to.not.equal(first);
     expect(played.pool.queue("busy", shape)).to.equal(busy);
     played.pool.stop();
+  });
+});
+
+describe("a task whose time was over in an earlier attempt", () => {
+  it("is not blamed for a worker that is ended for another task", async () => {
+    const played = await PlayedCluster.start();
+    try {
+      processState.runtime = await played.join();
+      const { task, refs } = played.submit([], { maxRetries: 1, retryOn: () => true });
+      const first = await played.worker();
+      await first.sent(task);
+      task.timedOut = true;
+      played.lose(first, "timeout");
+      const second = await played.worker();
+      await second.sent(task, 1);
+      played.lose(second, "timeout");
+      const thrown = await get(refs[0] as never).catch((reason: unknown) => reason);
+      expect(thrown).to.be.instanceOf(WorkerCrashedError);
+    } finally {
+      processState.runtime = undefined;
+      await played.end();
+    }
   });
 });
