@@ -146,8 +146,8 @@ export class Ask {
   }
 
   /** The submitter said its level again, and how many leases of this key have reached it; what it can't know is off. */
-  level(want: number, got: number | undefined, now: number): void {
-    this.#given.seen(got, this.offered, now);
+  level(want: number, got: number | undefined): void {
+    this.#given.seen(got, this.offered);
     this.want = Math.max(0, want - this.#given.unseen);
   }
 

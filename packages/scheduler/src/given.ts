@@ -5,12 +5,6 @@
  */
 import type { NodeId } from "@stingray/protocol";
 
-/**
- * What was given so long ago and is still waited for is asked for again, in milliseconds: a node may have withdrawn it, as
- * when it drains. Submitters say their level that often while they wait.
- */
-const LATE_MS = 5_000;
-
 interface Gift {
   count: number;
   /** Milliseconds. */
@@ -67,17 +61,17 @@ export class GivenLeases {
   }
 
   /**
-   * The submitter has had so many in all; undefined where it does not count: then it knows of everything.
+   * The submitter has had so many in all, those included that were withdrawn before they came, of which it is told by the
+   * node that gave them; undefined where it does not count: then it knows of everything.
    * @param asking leases that other nodes are being asked for: only these can have come before their answers
    */
-  seen(total: number | undefined, asking: number, now: number): void {
+  seen(total: number | undefined, asking: number): void {
     // Whoever counts from the beginning again has had all that was given before.
     const knowsAll = total === undefined || total < this.#seen;
     const news = knowsAll ? this.#unseen : total - this.#seen;
     this.#seen = total ?? this.#seen;
     const left = this.#take(news);
     this.#ahead = Math.min(this.#ahead + left, asking);
-    this.prune(now, LATE_MS);
   }
 
   /** The node is dead: how many may never arrive (too many do no harm), and what it had announced. */

@@ -80,7 +80,7 @@ export class LeaseScheduler {
     const known = this.#engine.demandOf(d.submitter, d.key);
     this.#engine.batch(() => {
       if (d.want > 0 && known !== undefined && known.job === d.job && known.sameShape(d.shape)) {
-        known.level(d.want, d.got, this.#o.effects.now());
+        known.level(d.want, d.got);
         this.#engine.book.trim(known, known.want);
       } else {
         if (known !== undefined) this.#engine.close(known);
@@ -368,10 +368,18 @@ export class LeaseScheduler {
       failed: (error) => {
         const part = kind === "offer" && !ask.isFixed ? ask.starting : undefined;
         if (part !== undefined) this.#badStarts.add(ask.env, error, effects.now());
-        this.#engine.close(ask);
+        saysPart = part !== undefined;
         effects.fail(submitter, key, error, part);
+        this.#engine.close(ask);
       },
     };
+    // Its agent was promised each of these, and goes on waiting for those of which nothing is said.
+    let saysPart = false;
+    if (kind === "offer") {
+      owner.coming = (lease, coming) => {
+        if (!coming && !saysPart) effects.coming({ submitter, key, lease, coming, promised: true });
+      };
+    }
     // Who wants to be spread must not give all to the worker that is there first: it is told what is to come.
     if (kind === "demand" && shape.scheduling?.kind === "spread") {
       owner.coming = (lease, coming) => effects.coming({ submitter, key, lease, coming });

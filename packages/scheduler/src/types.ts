@@ -71,8 +71,15 @@ export interface LeaseEffects {
   /**
    * Only for shapes that are to be spread, at the node of the demand: a lease, here or elsewhere, will be granted when
    * it has a worker; or (`coming` false) won't after all. While a node is asked, a made up name stands for the lease.
+   * For all shapes, with `promised`, at another node: one that was promised to the agent of the submitter won't come.
    */
-  coming(c: { submitter: ProcessId; key: string; lease: string; coming: boolean }): void;
+  coming(c: {
+    submitter: ProcessId;
+    key: string;
+    lease: string;
+    coming: boolean;
+    promised?: boolean | undefined;
+  }): void;
   revoke(submitter: ProcessId, lease: string): void;
   /**
    * No worker of this shape can be had; the demand is dropped. With `part`: just not here, where so many leases were

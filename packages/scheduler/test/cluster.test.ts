@@ -221,6 +221,27 @@ describe("LeaseSchedulers of several nodes", () => {
     expect(s.ran.get(bad) ?? 0).to.be.greaterThan(10);
   });
 
+  it("asks once for what a node takes long to start, and again at once for what it takes back", async () => {
+    world.startMs = 30_000;
+    const home = world.node({ total: { CPU: 1 } });
+    const [slow, other] = [0, 1].map(() => world.node({ total: { CPU: 1, GPU: 4 } }));
+    await start(world.nodes);
+    const s = new Submitter(world, home, newJobId(), { resources: { GPU: 1 } }, 10);
+    s.submit(1);
+    for (let i = 0; i < 3; i++) {
+      await world.clock.advance(5_000);
+      s.demand();
+    }
+    const leases = (): number =>
+      world.nodes.reduce((sum, { scheduler }) => sum + scheduler.snapshot().leases.length, 0);
+    expect(leases()).to.equal(1);
+    const giver = slow?.scheduler.snapshot().leases.length === 1 ? slow : other;
+    giver?.scheduler.drain();
+    if (giver !== undefined) giver.failStart = new RuntimeEnvError("it is going");
+    world.startMs = 10;
+    await world.clock.until("done", () => s.done === 1, 16_000);
+  });
+
   it("fails what is bound to a node that can't start workers", async () => {
     const [home, bad] = [world.node({ total: { CPU: 2 } }), world.node({ total: { CPU: 8 } })];
     bad.failStart = new RuntimeEnvError("no such directory");

@@ -44,8 +44,14 @@ export function leaseEffects({
       peers.send(submitter, [Op.LeaseGrant, key, lease, worker, own.node, own.agent]);
       changed();
     },
-    coming: ({ submitter, key, lease, coming }) =>
-      peers.send(submitter, [Op.LeaseComing, key, lease, coming]),
+    coming: ({ submitter, key, lease, coming, promised }) =>
+      peers.send(submitter, [
+        Op.LeaseComing,
+        key,
+        lease,
+        coming,
+        ...(promised === undefined ? [] : [promised]),
+      ]),
     revoke: (submitter, lease) => peers.send(submitter, [Op.LeaseRevoke, lease]),
     fail: (submitter, key, error, part) =>
       peers.send(submitter, [Op.LeaseFailed, key, encodeError(error), ...(part === undefined ? [] : [part])]),

@@ -164,13 +164,12 @@ export const leasePending = tuple<[op: 56, key: string, reason: string, notice: 
 );
 
 /**
- * `[57, key, lease, coming]` agent -> submitter, for shapes that are to be spread: a place was found for this lease, on
+ * `[57, key, lease, coming, promised?]` agent -> submitter, for shapes that are to be spread: a place was found for this lease, on
  * whatever node, and it is granted as soon as it has a worker; keep a task for it. `coming` false: it is not granted
  * after all. While another node is asked, a name of the offer stands for the lease. The grant may come first.
+ * With `promised`, for any shape: a node had promised the lease to the submitter's agent, which counts it as one that is
+ * on its way until it hears in `got` of LeaseDemand that it is not.
  */
-export const leaseComing = tuple<[op: 57, key: string, lease: string, coming: boolean]>(
-  oneOf(Op.LeaseComing),
-  text,
-  text,
-  bool,
-);
+export const leaseComing = tuple<
+  [op: 57, key: string, lease: string, coming: boolean, promised?: boolean | undefined]
+>(oneOf(Op.LeaseComing), text, text, bool, optional(bool));

@@ -45,7 +45,11 @@ export class Submitter {
   ) {
     world.listeners.set(id, {
       granted: (g) => this.#grant(g),
-      coming: (lease, coming) => {
+      coming: (lease, coming, promised) => {
+        if (promised && !coming) {
+          this.#lost++;
+          this.demand();
+        }
         // A grant may overtake its announcement.
         if (coming && !this.#granted.has(lease)) this.coming.add(lease);
         if (coming || !this.coming.delete(lease)) return;

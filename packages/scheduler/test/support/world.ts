@@ -28,7 +28,7 @@ export interface Grant {
 /** A submitter as the world sees it. */
 export interface Listener {
   granted?(g: Grant): void;
-  coming?(lease: string, coming: boolean): void;
+  coming?(lease: string, coming: boolean, promised: boolean): void;
   revoked?(lease: string): void;
   failed?(key: string, error: StingrayError, part: number | undefined): void;
   pending?(key: string, reason: string, notice: PendingNotice): void;
@@ -188,11 +188,11 @@ export class SimNode {
           else listener.granted?.({ ...g, node: this });
         });
       },
-      coming: ({ submitter, lease, coming }) => {
+      coming: ({ submitter, lease, coming, promised }) => {
         // One says the opposite of another, so here the order counts, which channels keep.
         const { clock, latencyMs } = world;
         this.#saidAt = Math.max(this.#saidAt, clock.now() + world.random() * latencyMs);
-        const say = (): void => world.listeners.get(submitter)?.coming?.(lease, coming);
+        const say = (): void => world.listeners.get(submitter)?.coming?.(lease, coming, promised === true);
         clock.defer(this.#saidAt - clock.now(), () => this.alive && say());
       },
       revoke: (to, lease) => tell(to, (l) => l.revoked?.(lease)),

@@ -81,8 +81,13 @@ export class LeasePool {
     inbox.on(Op.LeaseGrant, leaseGrant, ([, key, id, worker, node, agent]) => {
       this.granted(key, id, worker as ProcessId, node as NodeId, agent as ProcessId);
     });
-    inbox.on(Op.LeaseComing, leaseComing, ([, key, id, coming]) => {
-      if (!this.stopped) this.shapes.get(key)?.announced(id, coming);
+    inbox.on(Op.LeaseComing, leaseComing, ([, key, id, coming, promised]) => {
+      if (this.stopped) return;
+      const queue = this.shapes.get(key);
+      queue?.announced(id, coming);
+      if (promised !== true || coming) return;
+      this.received++;
+      queue?.withdrawn();
     });
     inbox.on(Op.LeaseRevoke, leaseRevoke, ([, id], channel) => {
       const held = this.leases.get(id);

@@ -118,6 +118,11 @@ export class ShapeQueue {
     this.pump();
   }
 
+  /** Another node promised a lease, and takes that back: it is asked for again. */
+  withdrawn(): void {
+    this.level.lost(1);
+  }
+
   /** What the next ones wait for is another matter, and the user hears of it again. */
   private waitIsOver(): void {
     if (this.queue.length === 0) this.pending = undefined;
