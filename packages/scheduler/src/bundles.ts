@@ -2,7 +2,8 @@
 import type { GroupStrategy, NodeId } from "@stingray/protocol";
 import { Resources } from "./amounts.js";
 import { GpuPool } from "./gpus.js";
-import { assignPacked, assignSpread, matchApart, type Assign, type Place } from "./bundle-assign.js";
+import { assignPacked, assignSpread, matchApart, type Assign } from "./bundle-assign.js";
+import type { Place } from "./bundle-grid.js";
 import type { Bid } from "./view.js";
 
 /** What is to be planned. */
@@ -53,12 +54,13 @@ function attempt(
   roomOf: (bid: Bid) => Resources,
 ): NodeId[] | undefined {
   const open = needs.flatMap((need, index) => (placed[index] === undefined ? [{ index, need }] : []));
-  const here = (node: NodeId): number => placed.filter((other) => other === node).length;
+  const here = new Map<NodeId, number>();
+  for (const node of placed) if (node !== undefined) here.set(node, (here.get(node) ?? 0) + 1);
   const places: Place[] = bids.map((bid) => ({
     node: bid.node,
     room: roomOf(bid),
     total: Resources.from(bid.total),
-    bundles: here(bid.node),
+    bundles: here.get(bid.node) ?? 0,
   }));
   const found = ASSIGN[strategy](open, places);
   if (found === undefined) return undefined;
@@ -94,7 +96,8 @@ function explain(
 ): string {
   const count = `${nodes.length} ${nodes.length === 1 ? "node" : "nodes"}`;
   if (couldBe) return `the nodes that could hold it (of ${count}) have not enough free now`;
-  const alone = needs.findIndex((need) => !nodes.some((bid) => Resources.from(bid.total).fits(need)));
+  const totals = nodes.map((bid) => Resources.from(bid.total));
+  const alone = needs.findIndex((need) => !totals.some((total) => total.fits(need)));
   if (alone >= 0) {
     const need = (needs[alone] as Resources).toString();
     return `no node of the cluster (${count}) has what bundle ${alone} wants, ${need}, even when it is free`;

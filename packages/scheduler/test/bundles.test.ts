@@ -85,6 +85,15 @@ describe("planning the bundles of a placement group", () => {
     });
   });
 
+  it("places a thousand on a thousand nodes, and sees that one is missing", () => {
+    const nodes = Array.from({ length: 1_000 }, () => bid({ CPU: 2 }, { available: { CPU: 1 } }));
+    for (const strategy of ["PACK", "SPREAD", "STRICT_SPREAD"] as const) {
+      const bundles = times(1_000, { CPU: 1 });
+      expect(distinct(nodesOf(planBundles({ strategy, bundles }, nodes)))).to.equal(1_000);
+      expect(planBundles({ strategy, bundles }, nodes.slice(1)).kind).to.equal("wait");
+    }
+  });
+
   it("holds for any nodes and bundles: nothing is overcommitted, the strategy is kept, and what fits is found", () => {
     let seed = 20_261_121;
     const random = (below: number): number => {

@@ -3,7 +3,7 @@
  * if all have, the row is written and what it names is the group's, else all is given back and planned again. A planner
  * that dies in between leaves reservations that end by their deadline, or a row that is true.
  */
-import { planBundles, Resources, type Bid, type ClusterView, type PlanRequest } from "@stingray/scheduler";
+import { planBundles, Resources, type Bid, type ClusterView } from "@stingray/scheduler";
 import {
   UnschedulableError,
   encodeError,
@@ -13,16 +13,13 @@ import {
   type ProcessId,
 } from "@stingray/protocol";
 import type { GroupBook, GroupEntry } from "./group-book.js";
+import { namesOf, planFor, requestOf, targetsOf, type Share, type Target } from "./group-plan.js";
+import { GroupPause } from "./group-pause.js";
 
 export interface Refusal {
   readonly reason: string;
   /** What the node has free, if it said so. */
   readonly available?: Record<string, number>;
-}
-
-export interface Target {
-  readonly node: NodeId;
-  readonly agent: ProcessId;
 }
 
 export interface PlannerHooks {
@@ -39,9 +36,15 @@ export interface PlannerHooks {
 /** Reservations end after this, in milliseconds; a row that would be written later than `COMMIT_WITHIN_MS` is not. */
 const DEADLINE_MS = 5_000;
 const COMMIT_WITHIN_MS = 3_500;
-/** Between tries while nothing is heard that could change the outcome, in milliseconds. */
+/** Between tries while nothing is heard that could change the outcome, in milliseconds; the first is the shortest of all. */
 const FIRST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 500;
+/** Whoever was refused rests at least so long at most, in milliseconds. */
+const MOST_APART_MS = 200;
+/** Of so many parts of an agent's time planning takes one: what else it has to do goes on. */
+const PLANNING_SHARE = 10;
+/** But no group rests longer than this for it, in milliseconds. */
+const MOST_SHARE_MS = 5_000;
 /** A wait shorter than this is not worth a write; reasons that change are written no more often than that. Milliseconds. */
 const QUIET_MS = 200;
 const RETELL_MS = 2_000;
@@ -51,7 +54,7 @@ const HEAD_START_MS = 1_500;
 export class GroupPlanner {
   private readonly running = new Map<string, { entry: GroupEntry; abort: AbortController }>();
   /** Groups that have lost bundles, and since when there has been room for those. */
-  private readonly mending = new Map<string, number | undefined>();
+  private readonly mending = new Map<string, { since: number | undefined; lookAt: number }>();
   private attempts = 0;
 
   constructor(
@@ -79,7 +82,7 @@ export class GroupPlanner {
 
   rowChanged(group: string, now: GroupEntry | undefined): void {
     if (now?.value.state !== "RESCHEDULING") this.mending.delete(group);
-    else if (!this.mending.has(group)) this.mending.set(group, undefined);
+    else if (!this.mending.has(group)) this.mending.set(group, { since: undefined, lookAt: 0 });
     const run = this.running.get(group);
     if (run !== undefined && !this.isMine(now)) run.abort.abort();
   }
@@ -109,32 +112,65 @@ export class GroupPlanner {
     while (!signal.aborted) {
       const entry = this.book.get(group);
       if (entry === undefined || !this.isMine(entry)) return;
-      const change = this.nextChange(signal, pause * (0.5 + Math.random()));
-      const reason = this.mustWait(entry) ?? (await this.tryOnce(entry, refused, signal));
-      if (reason === undefined) {
-        // All that was missing then is reserved; more may have been lost since.
-        pause = FIRST_PAUSE_MS;
-        continue;
+      const bids = this.bids();
+      const own = (): Bid => this.hooks.ownBid();
+      const rest = new GroupPause(this.view, { bids, names: namesOf(entry), refused, own });
+      try {
+        const { planned, reason } = await this.tryOnce(entry, bids, refused, signal);
+        if (reason === undefined) {
+          // All that was missing then is reserved; more may have been lost since.
+          pause = FIRST_PAUSE_MS;
+          continue;
+        }
+        if (performance.now() >= tellAt && !signal.aborted) {
+          tellAt = performance.now() + RETELL_MS;
+          const cause = encodeError(new UnschedulableError(reason));
+          await this.book.apply(group, { kind: "waits", agent: this.hooks.agent, cause });
+        }
+        // Who was refused was in the way of others, as they were in its: they part by pauses that nothing shortens.
+        const least = planned.asked ? Math.min(pause, MOST_APART_MS) : FIRST_PAUSE_MS;
+        const share = Math.min(planned.ms * this.running.size * PLANNING_SHARE, MOST_SHARE_MS);
+        const random = 0.5 + Math.random();
+        await rest.over(Math.max(least, share) * random, Math.max(pause, share) * random, signal);
+        pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
+      } finally {
+        rest.close();
       }
-      if (performance.now() >= tellAt && !signal.aborted) {
-        tellAt = performance.now() + RETELL_MS;
-        const cause = encodeError(new UnschedulableError(reason));
-        await this.book.apply(group, { kind: "waits", agent: this.hooks.agent, cause });
-      }
-      await change;
-      pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
     }
   }
 
+  /** One try: why it was in vain, what it took of the agent's time, and whether nodes were asked. */
+  private async tryOnce(
+    entry: GroupEntry,
+    bids: readonly Bid[],
+    refused: Map<NodeId, number>,
+    signal: AbortSignal,
+  ): Promise<{ reason: string | undefined; planned: { ms: number; asked: boolean } }> {
+    const began = performance.now();
+    const waits = this.mustWait(entry, bids);
+    const plan = waits === undefined ? planFor(entry, bids, refused) : { reason: waits };
+    const ms = performance.now() - began;
+    if ("reason" in plan) return { reason: plan.reason, planned: { ms, asked: false } };
+    const reason = await this.reserve(entry, plan.nodes, bids, refused, signal);
+    return { reason, planned: { ms, asked: true } };
+  }
+
   /** Resources are scarce where nodes have died: who lost some was there first. */
-  private mustWait({ value }: GroupEntry): string | undefined {
+  private mustWait({ value }: GroupEntry, bids: readonly Bid[]): string | undefined {
     if (value.state !== "PENDING") return undefined;
     let reason: string | undefined;
     for (const [group, before] of this.mending) {
-      const lost = this.book.get(group)?.value;
-      const hasRoom = lost !== undefined && planBundles(requestOf(lost), this.bids()).kind === "placed";
-      const since = hasRoom ? (before ?? performance.now()) : undefined;
-      this.mending.set(group, since);
+      const now = performance.now();
+      let { since } = before;
+      // Each new group asks; for all of them it is looked at once in a while.
+      if (now >= before.lookAt) {
+        const lost = this.book.get(group)?.value;
+        const hasRoom = lost !== undefined && planBundles(requestOf(lost), bids).kind === "placed";
+        since = hasRoom ? (since ?? now) : undefined;
+        const tookMs = performance.now() - now;
+        const lookAt = now + Math.max(FIRST_PAUSE_MS, tookMs * this.mending.size * PLANNING_SHARE);
+        this.mending.set(group, { since, lookAt });
+      }
       if (since !== undefined && performance.now() - since < HEAD_START_MS) {
         reason = `it lets placement group ${group}, which lost bundles, go first`;
       }
@@ -148,22 +184,15 @@ export class GroupPlanner {
   }
 
   /** Undefined when what was missing is reserved and written down, else why not. */
-  private async tryOnce(
+  private async reserve(
     { key: group, value }: GroupEntry,
+    nodes: readonly NodeId[],
+    bids: readonly Bid[],
     refused: Map<NodeId, number>,
     signal: AbortSignal,
   ): Promise<string | undefined> {
-    const bids = this.bids();
-    const willing = bids.filter((bid) => (refused.get(bid.node) ?? -Infinity) < bid.sequence);
-    const request = requestOf(value);
-    const plan = planBundles(request, willing);
-    if (plan.kind === "wait") {
-      // With those that refused a moment ago there may be a better reason to tell.
-      const all = planBundles(request, bids);
-      return all.kind === "wait" ? all.reason : "the nodes that it needs refused it a moment ago";
-    }
     const chosen = new Map<number, NodeId>();
-    for (const [index, node] of plan.nodes.entries()) if (value.nodes[index] === "") chosen.set(index, node);
+    for (const [index, node] of nodes.entries()) if (value.nodes[index] === "") chosen.set(index, node);
     const attempt = `${this.hooks.agent}.${++this.attempts}`;
     const targets = targetsOf(chosen, bids);
     const started = performance.now();
@@ -210,44 +239,4 @@ export class GroupPlanner {
     await Promise.all(targets.map(ask));
     return { nodes, reason };
   }
-
-  /** Resolves with the next bid or departure of another node, after `ms`, or when the search is over. */
-  private nextChange(signal: AbortSignal, ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const done = (): void => {
-        clearTimeout(timer);
-        stop();
-        signal.removeEventListener("abort", done);
-        resolve();
-      };
-      const stop = this.view.onChange(done);
-      const timer = setTimeout(done, ms).unref();
-      signal.addEventListener("abort", done, { once: true });
-      if (signal.aborted) done();
-    });
-  }
-}
-
-function requestOf({ strategy, bundles, nodes }: GroupEntry["value"]): PlanRequest {
-  return { strategy, bundles, placed: nodes.map((node) => (node === "" ? undefined : (node as NodeId))) };
-}
-
-/** The part of a plan that one node has. */
-interface Share {
-  readonly to: Target;
-  /** Of the bid that it was chosen for. */
-  readonly sequence: number;
-  readonly indices: number[];
-}
-
-function targetsOf(chosen: ReadonlyMap<number, NodeId>, bids: readonly Bid[]): Share[] {
-  const shares = new Map<NodeId, Share>();
-  for (const [index, node] of chosen) {
-    const known = shares.get(node);
-    const bid = bids.find((one) => one.node === node);
-    if (known !== undefined) known.indices.push(index);
-    else if (bid !== undefined)
-      shares.set(node, { to: { node, agent: bid.agent }, sequence: bid.sequence, indices: [index] });
-  }
-  return [...shares.values()];
 }
