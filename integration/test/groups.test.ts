@@ -19,6 +19,7 @@ import {
   nodes,
   placementGroup,
   ready,
+  shutdown,
 } from "stingray";
 import {
   churn,
@@ -30,6 +31,7 @@ import {
   withChildElsewhere,
 } from "./fixtures/groups.js";
 import { TestCluster, eventually, rejection } from "./support/actor-cluster.js";
+import { StandingCluster } from "./support/standing-cluster.js";
 
 const SOON = { timeoutMs: 10_000 };
 
@@ -258,5 +260,42 @@ describe("placement groups", function () {
       );
       await placementGroup([{ cpus: 1 }], { name: "g", namespace: "n" }).ready(SOON);
     });
+  });
+});
+
+describe("placement groups and their jobs", function () {
+  this.timeout(30_000);
+  let standing: StandingCluster;
+
+  before(async () => {
+    standing = await StandingCluster.start(3);
+  });
+  after(() => standing.end());
+
+  it("end together, but for detached ones: the next program finds those, uses them and removes them", async () => {
+    await standing.join({ namespace: "shop" });
+    const kept = placementGroup([{ cpus: 1 }, { cpus: 1 }], { name: "kept", lifetime: "detached" });
+    const bound = placementGroup([{ cpus: 1 }], { name: "bound" });
+    await Promise.all([kept.ready(SOON), bound.ready(SOON)]);
+    await shutdown();
+
+    await standing.join({ namespace: "shop" });
+    const found = await getPlacementGroup("kept");
+    expect(found.id).to.equal(kept.id);
+    await found.ready(SOON);
+    const inside = [0, 1].map((bundle) =>
+      whereAmI.options({ scheduling: { placementGroup: found, bundle } }).remote(),
+    );
+    const [node] = await found.nodes();
+    expect((await get(inside)).map((here) => here.node)).to.deep.equal([node, node]);
+    await eventually(
+      async () => (await availableResources())["CPU"] === 1,
+      "what was bound to the first job is free, the rest is not",
+    );
+    expect(await rejection(getPlacementGroup("bound"))).to.be.instanceOf(GroupNotFoundError);
+    await found.remove();
+    expect(await rejection(getPlacementGroup("kept"))).to.be.instanceOf(GroupNotFoundError);
+    await eventually(async () => (await availableResources())["CPU"] === 3, "everything is free again");
+    await shutdown();
   });
 });
