@@ -34,7 +34,7 @@ import {
 import type { Bid, ClusterView } from "./view.js";
 
 /** More is never taken in at once: whoever wants more leases than that says so again. */
-const MOST_WANTED = 10_000;
+const MOST_WANTED = 1_000;
 
 export interface LeaseSchedulerOptions {
   node: NodeId;

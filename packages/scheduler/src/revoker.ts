@@ -78,8 +78,8 @@ function makeRoom(ask: Ask, { account, room, devices }: Place, from: Choice): Ro
   const victims: Candidate[] = [];
   const left = room.copy();
   let slots = ask.waitsFor === "workers" ? 0 : 1;
-  while (slots < 1 || !left.fits(ask.need)) {
-    const lacks = left.lacks(ask.need);
+  let lacks = left.lacks(ask.need);
+  while (slots < 1 || lacks.length > 0) {
     // For want of a worker any lease will do.
     const helps = ({ lease }: Candidate): boolean =>
       slots < 1 ||
@@ -102,6 +102,7 @@ function makeRoom(ask: Ask, { account, room, devices }: Place, from: Choice): Ro
     shares.change(victim.lease.ask, victim.share, -1);
     const { allocation } = victim.lease;
     if (allocation.account === account) left.add(victim.lease.ask.need, allocation.gpus);
+    lacks = left.lacks(ask.need);
     slots++;
   }
   return left;
