@@ -12,7 +12,7 @@ import {
   shutdown,
   type NodeOptions,
 } from "stingray";
-import { Looker, look, stay } from "./fixtures/placement.js";
+import { Looker, look, lookAndPut, stay } from "./fixtures/placement.js";
 import { eventually } from "./support/eventually.js";
 import { Sandbox } from "./support/sandbox.js";
 import { Stage } from "./support/stage.js";
@@ -108,6 +108,14 @@ describe("GPUs that are declared", function () {
     for (const { node, gpuIds, visible } of seen)
       expect([node, gpuIds.join()]).to.deep.equal([withGpus(), visible]);
     await Promise.all([kill(actor), kill(fraction)]);
+  });
+
+  it("a process stays for what it has put, and others need not wait for its GPUs", async () => {
+    const ref = await get(lookAndPut.options({ gpus: 3 }).remote());
+    const other = await get(look.options({ gpus: 3 }).remote());
+    const first = await get(ref);
+    expect(first.gpuIds).to.deep.equal(other.gpuIds);
+    expect(first.pid).to.not.equal(other.pid);
   });
 
   it("who has none sees none there, and elsewhere what the node itself sees", async () => {

@@ -9,6 +9,8 @@ export interface Crowd {
   readonly workers: WorkerBook;
   /** Workers that leases wait for. */
   readonly coming: number;
+  /** Processes without a lease that stay for objects that they own. */
+  readonly kept: number;
   readonly limits: Pick<LeaseLimits, "maxWorkers" | "maxBlockedWorkers" | "joinAbove" | "joinAloneAbove">;
 }
 
@@ -16,11 +18,18 @@ export interface Crowd {
 export function crowded(ask: Ask, crowd: Crowd): string | undefined {
   if (ask.kind === "reserve" || joinable(ask, crowd) !== undefined) return undefined;
   const { busy, blocked } = crowd.workers.count();
-  const { coming } = crowd;
+  const { coming, kept } = crowd;
   const { maxWorkers, maxBlockedWorkers } = crowd.limits;
   if (busy + coming >= maxWorkers) return `all ${maxWorkers} workers that this node may have are busy`;
   if (busy + blocked + coming >= maxWorkers + maxBlockedWorkers) {
     return `${blocked} workers of this node wait for nested tasks, and it may have no more`;
+  }
+  // One that idles is used again, whatever it owns.
+  if (busy + blocked + coming + kept >= maxWorkers + maxBlockedWorkers && !crowd.workers.hasIdle(ask.env)) {
+    return (
+      `${kept} worker processes of this node stay for objects that they own, and it may have no more: ` +
+      `let go of references to what tasks have put, or return values instead`
+    );
   }
   return undefined;
 }

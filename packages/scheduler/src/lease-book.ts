@@ -4,6 +4,7 @@ import type { JobId, NodeId, ProcessId } from "@stingray/protocol";
 import type { Allocation } from "./account.js";
 import type { Ask } from "./ask.js";
 import { crowded, joinable, type Crowd } from "./crowd.js";
+import { EndingWorkers } from "./ending.js";
 import { nextLeaseState, type LeaseEnd, type LeaseEvent, type LeaseState } from "./lease-state.js";
 import { Shares, shareOf } from "./shares.js";
 import type { LeaseEffects, LeaseLimits } from "./types.js";
@@ -29,6 +30,7 @@ const MAX_DEAD_WORKERS = 3;
 /** Keeps resources, workers and leases in step. `onFree` is called when something may have become free. */
 export class LeaseBook {
   readonly workers = new WorkerBook();
+  readonly ending = new EndingWorkers();
   /** The node is about to go: a worker that does not come up any more is no fault of those who wait for it. */
   leaving = false;
   /** Of leases that are not blocked; reservations don't count. */
@@ -122,12 +124,7 @@ export class LeaseBook {
       lease.ask.starting--;
       if (how !== "gone") lease.ask.owner.coming?.(lease.id, false);
     }
-    lease.allocation.account.release(lease.allocation);
-    if (lease.worker !== undefined && how !== "lost") {
-      const worker = this.workers.detach(lease.worker, lease, usable);
-      if (worker.free) this.effects.releaseWorker(lease.worker, worker.usable);
-      else if (!worker.usable) this.retire(lease.worker);
-    }
+    this.#leave(lease, how, usable);
     this.#startNext();
     this.onFree();
     return true;
@@ -171,9 +168,38 @@ export class LeaseBook {
     else if (lease.ask.kind === "demand") this.end(lease, "withdrawn", true);
   }
 
+  /** The process of a worker is gone. Returns the leases that it carried. */
+  exited(worker: ProcessId): Lease[] {
+    this.ending.release(worker);
+    return this.workers.exited(worker);
+  }
+
+  /** It can't end yet, since others need what it owns: its GPUs are not kept for so long. */
+  kept(worker: ProcessId): void {
+    if (this.ending.release(worker)) this.onFree();
+  }
+
+  /** Gives back what it had; where its worker goes on with that until it is gone, then. */
+  #leave(lease: Lease, how: LeaseEnd, usable: boolean): void {
+    const { worker, allocation } = lease;
+    const after =
+      worker === undefined || how === "lost" ? undefined : this.workers.detach(worker, lease, usable);
+    if (worker === undefined || after?.free !== true) {
+      allocation.account.release(allocation);
+      if (worker !== undefined && after !== undefined && after.fate !== "reuse") this.retire(worker);
+      return;
+    }
+    const fate = how === "gone" ? "kill" : after.fate;
+    // Others that were told to end compute no more, or stay for their objects.
+    if (fate === "kill" || allocation.gpus.length > 0) this.ending.hold(worker, allocation);
+    else allocation.account.release(allocation);
+    this.effects.releaseWorker(worker, fate);
+  }
+
   #crowd(): Crowd {
     const { workers, limits } = this;
-    return { workers, limits, coming: this.#starting + this.#waiting.size };
+    const kept = this.effects.keptWorkers?.() ?? 0;
+    return { workers, limits, coming: this.#starting + this.#waiting.size, kept };
   }
 
   #startNext(): void {
@@ -220,7 +246,7 @@ export class LeaseBook {
     }
     if (lease.state.name === "ended" || lease.ask.closed || lease.ask.want <= 0) {
       this.workers.noteIdle(worker, lease.ask.env);
-      this.effects.releaseWorker(worker, true);
+      this.effects.releaseWorker(worker, "reuse");
       this.end(lease, "withdrawn", true);
       return;
     }

@@ -209,10 +209,15 @@ export class LeaseScheduler {
     this.#engine.book.retire(worker);
   }
 
+  /** A worker that was to end stays for a while: others need what it owns. What it had of GPUs goes to others. */
+  workerKept(worker: ProcessId): void {
+    this.#engine.book.kept(worker);
+  }
+
   /** The process of a worker has ended: its leases are lost, and their holders told. */
   workerExited(worker: ProcessId, report: ExitReport): void {
     this.#engine.batch(() => {
-      for (const lease of this.#engine.book.workers.exited(worker)) {
+      for (const lease of this.#engine.book.exited(worker)) {
         const { process } = lease.ask;
         if (!this.#engine.book.end(lease, "lost", false) || process === undefined) continue;
         this.#o.effects.lost(process, lease.id, worker, report);

@@ -31,4 +31,5 @@ export type {
   LeaseSnapshot,
   Reservation,
   ReserveRequest,
+  WorkerFate,
 } from "./types.js";

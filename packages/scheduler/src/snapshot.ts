@@ -23,6 +23,7 @@ export function snapshotOf(
       resources: lease.allocation.resources,
       gpus: [...lease.allocation.gpus],
     })),
+    ending: book.ending.all(),
     demands: demandsOf(asks, now),
     workers: { ...book.workers.count(), starting: book.starting },
   };

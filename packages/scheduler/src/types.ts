@@ -51,14 +51,26 @@ export interface CallAnswer extends OfferAnswer {
 }
 
 /**
+ * What becomes of a worker without leases.
+ *
+ * - `reuse`: it may serve others
+ * - `retire`: it had GPUs, or has run as many calls as it may; it ends when nothing would be lost with it
+ * - `end`: its holder says that it is of no use any more
+ * - `kill`: nobody wants what it runs
+ */
+export type WorkerFate = "reuse" | "retire" | "end" | "kill";
+
+/**
  * What the scheduler does to the world. None of them may throw, except `acquireWorker` and `offer`, which reject.
  * Only `submitter`s of demands and offers are ever named; reservations are answered through their promise.
  */
 export interface LeaseEffects {
   /** An idle or new worker, bound to job and environment. Rejects with a StingrayError, and must settle in the end. */
   acquireWorker(q: { job: JobId; shape: Shape }): Promise<ProcessId>;
-  /** The worker holds no lease any more. `usable` false: end it (it had GPUs, has unfinished work, or was retired). */
-  releaseWorker(worker: ProcessId, usable: boolean): void;
+  /** The worker holds no lease any more. */
+  releaseWorker(worker: ProcessId, fate: WorkerFate): void;
+  /** How many processes without a lease stay for objects that they own. Default: none. */
+  keptWorkers?(): number;
   /** Tells the worker of a lease on it, before the grant goes out. */
   assign(
     worker: ProcessId,
@@ -221,6 +233,8 @@ export interface LeaseSnapshot {
     resources: Record<string, number>;
     gpus: number[];
   }[];
+  /** Workers without a lease that keep what they have until they are gone. */
+  ending: { worker: ProcessId; resources: Record<string, number>; cpuYielded: boolean }[];
   /** Demands and reservations that are not served in full. */
   demands: {
     submitter: string;

@@ -2,6 +2,7 @@
 import type { ProcessId, Shape } from "@stingray/protocol";
 import type { Ask } from "./ask.js";
 import type { Lease } from "./lease-book.js";
+import type { WorkerFate } from "./types.js";
 
 interface Carrier {
   readonly worker: ProcessId;
@@ -9,7 +10,10 @@ interface Carrier {
   readonly leases: Set<Lease>;
   /** A worker of an actor: for nobody else. */
   readonly reserved: boolean;
+  /** Others may be given it. */
   usable: boolean;
+  /** A holder said that it is of no use any more. */
+  broken: boolean;
   /** It has GPUs, which its process remembers: nobody may join it. */
   gpus: boolean;
   /** It runs what should have a process of its own: others join it only as a last resort. */
@@ -40,7 +44,7 @@ export class WorkerBook {
       const reserved = lease.ask.kind === "reserve";
       const { env } = lease.ask;
       const leases = new Set([lease]);
-      this.#carriers.set(worker, { worker, env, leases, reserved, usable: true, gpus, alone });
+      this.#carriers.set(worker, { worker, env, leases, reserved, usable: true, broken: false, gpus, alone });
     } else {
       carrier.leases.add(lease);
       carrier.gpus ||= gpus;
@@ -48,17 +52,19 @@ export class WorkerBook {
     }
   }
 
-  /** The lease is over. Tells whether the worker is free now, and fit for others. */
-  detach(worker: ProcessId, lease: Lease, usable: boolean): { free: boolean; usable: boolean } {
+  /** The lease is over. Tells whether the worker is free now, and what is to become of it. */
+  detach(worker: ProcessId, lease: Lease, usable: boolean): { free: boolean; fate: WorkerFate } {
     const carrier = this.#carriers.get(worker);
-    if (carrier === undefined || !carrier.leases.delete(lease)) return { free: false, usable: false };
+    if (carrier === undefined || !carrier.leases.delete(lease)) return { free: false, fate: "end" };
+    carrier.broken ||= !usable;
     carrier.usable &&= usable;
-    if (carrier.leases.size > 0) return { free: false, usable: carrier.usable };
+    if (carrier.leases.size > 0) return { free: false, fate: carrier.usable ? "reuse" : "end" };
     this.#carriers.delete(worker);
+    if (carrier.broken) return { free: true, fate: "end" };
     // GPUs are bound to a process when it first uses them, and so is their memory.
-    const reusable = carrier.usable && lease.allocation.gpus.length === 0;
-    if (reusable) this.noteIdle(worker, carrier.env);
-    return { free: true, usable: reusable };
+    if (!carrier.usable || carrier.gpus) return { free: true, fate: "retire" };
+    this.noteIdle(worker, carrier.env);
+    return { free: true, fate: "reuse" };
   }
 
   /** The agent has this worker idle for the environment, as far as is known here. */

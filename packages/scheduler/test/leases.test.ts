@@ -3,6 +3,7 @@ import {
   InvalidOptionError,
   newJobId,
   newNodeId,
+  newWorkerId,
   RuntimeEnvError,
   UnschedulableError,
   type ProcessId,
@@ -278,6 +279,47 @@ describe("LeaseScheduler on one node", function () {
     nothing.submit(8);
     await world.clock.advance(100);
     expect([quarter.leases.size, nothing.leases.size]).to.deep.equal([4, 8]);
+  });
+
+  it("gives out nothing again while the process that had it still lives", async () => {
+    world.endMs = 500;
+    const node = world.node({ total: { CPU: 2, GPU: 1 } });
+    const gpu: Shape = { resources: { CPU: 1, GPU: 1 } };
+    const first = new Submitter(world, node, newJobId(), gpu, 5);
+    first.submit(1);
+    await world.clock.until("it is returned", () => first.done === 1 && first.leases.size === 0);
+    expect(node.account.available, "the GPU is the process's own").to.deep.equal({ CPU: 1, GPU: 0 });
+    const vanishes = new Submitter(world, node, newJobId(), gpu, 100_000);
+    vanishes.submit(1);
+    await world.clock.until("the process is gone", () => vanishes.leases.size === 1, 600);
+    node.scheduler.submitterGone(vanishes.id);
+    const next = new Submitter(world, node, newJobId(), gpu, 5);
+    next.submit(1);
+    await world.clock.advance(400);
+    expect(next.mostLeases, "what it runs goes on until it is killed").to.equal(0);
+    await world.clock.until("done", () => next.done === 1 && next.leases.size === 0);
+    const worker = node.scheduler.snapshot().ending[0]?.worker;
+    if (worker !== undefined) node.scheduler.workerKept(worker);
+    expect(node.account.available, "others need what it owns").to.deep.equal(node.account.total);
+    await world.clock.advance(1_000);
+    atRest(node);
+  });
+
+  it("counts processes that stay for what they own, and says so when there may be no more", async () => {
+    const node = world.node({ total: { CPU: 4 }, limits: { maxWorkers: 4, maxBlockedWorkers: 2 } });
+    node.kept = 5;
+    const s = new Submitter(world, node, newJobId(), cpu, 5);
+    s.submit(20);
+    await world.clock.until("all done", () => s.done === 20);
+    expect(node.started, "one more may be there, and is used again").to.equal(1);
+    node.kept = 6;
+    const other = new Submitter(world, node, newJobId(), cpu, 5);
+    other.submit(1);
+    await world.clock.advance(1_000);
+    expect(node.scheduler.snapshot().demands[0]?.reason).to.contain("6 worker processes").and.contain("own");
+    node.kept = 0;
+    node.scheduler.workerExited(newWorkerId(), EXIT);
+    await world.clock.until("done", () => other.done === 1);
   });
 
   it("does not give a worker that had GPUs to anyone else", async () => {

@@ -21,9 +21,11 @@ const SHAPES: Shape[] = [
 /** What is held, added up from the leases themselves, is never more than there is, but for CPUs that were resumed. */
 function checkNode(node: SimNode, resumed: boolean): void {
   const used: Record<string, number> = {};
-  for (const lease of node.scheduler.snapshot().leases) {
-    for (const [name, amount] of Object.entries(lease.resources)) {
-      if (name === "CPU" && lease.state === "blocked") continue;
+  const { leases, ending } = node.scheduler.snapshot();
+  const lent = leases.map(({ resources, state }) => ({ resources, cpuYielded: state === "blocked" }));
+  for (const { resources, cpuYielded } of [...lent, ...ending]) {
+    for (const [name, amount] of Object.entries(resources)) {
+      if (name === "CPU" && cpuYielded) continue;
       used[name] = (used[name] ?? 0) + amount;
     }
   }
@@ -37,8 +39,8 @@ function checkNode(node: SimNode, resumed: boolean): void {
 
 function expectAtRest(node: SimNode): void {
   expect(node.account.available).to.deep.equal(node.account.total);
-  const { leases, demands, workers } = node.scheduler.snapshot();
-  expect(leases).to.deep.equal([]);
+  const { leases, ending, demands, workers } = node.scheduler.snapshot();
+  expect([...leases, ...ending]).to.deep.equal([]);
   expect(demands).to.deep.equal([]);
   expect(workers).to.deep.equal({ busy: 0, blocked: 0, reserved: 0, starting: 0 });
 }

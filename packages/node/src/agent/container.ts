@@ -83,8 +83,11 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
             .request(WorkerMethods.mayEnd, {}, { timeoutMs: MAY_END_MS })
             .then(
               ({ may }) => may,
-              () => false,
+              () => undefined,
             ),
+        kept: (worker) => {
+          if (c.isRegistered(t.SCHEDULER)) get(t.SCHEDULER).workerKept(worker);
+        },
         exited: (worker, report) => {
           if (!c.isRegistered(t.ACTOR_BOOK)) return; // still starting: nobody can know the worker
           get(t.OBJECTS).clientDied(worker);

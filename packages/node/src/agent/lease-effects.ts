@@ -30,10 +30,11 @@ export function leaseEffects({
       changed();
       return worker;
     },
-    releaseWorker: (worker, usable) => {
-      pool.release(worker, usable);
+    releaseWorker: (worker, fate) => {
+      pool.release(worker, fate);
       changed();
     },
+    keptWorkers: () => pool.keptCount,
     assign: (worker, lease, submitter, resources, gpus) => {
       const process = pool.get(worker);
       if (process !== undefined && gpus.length > 0) process.hadGpus = true;

@@ -15,6 +15,8 @@ export interface IdleLimits {
 /** A retired worker that others still need something of is asked again after so long, in milliseconds; it doubles. */
 const ASK_AGAIN_MS = 500;
 const MAX_ASK_AGAIN_MS = 2_000;
+/** A worker that had GPUs has so long to say whether it may end, in milliseconds. */
+const GPU_ANSWER_MS = 5_000;
 
 export class IdleWorkers {
   private sweeper: NodeJS.Timeout | undefined;
@@ -22,10 +24,14 @@ export class IdleWorkers {
   private readonly later = new Set<NodeJS.Timeout>();
   private stopped = false;
 
-  /** @param mayEnd whether nothing would be lost with a worker; one that does not answer says no */
+  /**
+   * @param mayEnd whether nothing would be lost with a worker; undefined where it does not answer
+   * @param kept told of workers with GPUs that must stay
+   */
   constructor(
     private readonly all: () => WorkerProcess[],
-    private readonly mayEnd: (worker: ProcessId) => Promise<boolean>,
+    private readonly mayEnd: (worker: ProcessId) => Promise<boolean | undefined>,
+    private readonly kept: (worker: ProcessId) => void,
     private readonly limits: IdleLimits,
   ) {}
 
@@ -41,22 +47,42 @@ export class IdleWorkers {
     for (const timer of this.later) clearTimeout(timer);
   }
 
-  /** Memory for a new process comes from those that idle for somebody else: the one idle for longest goes. */
+  /** Processes that nobody uses and that stay for what they own. */
+  get keptCount(): number {
+    return this.all().filter((w) => w.kept && w.usable).length;
+  }
+
+  /** Memory for a new process comes from those that idle for somebody else: those idle for longest go. */
   makeRoom(env: WorkerEnv): void {
     const others = this.all().filter((w) => w.idle && w.env?.key !== env.key);
-    if (others.length < this.limits.maxIdleOthers) return;
-    const [oldest] = others.sort((a, b) => idleSince(a) - idleSince(b));
-    if (oldest !== undefined) void this.end(oldest, "makes room for another environment");
+    const surplus = others.length + 1 - this.limits.maxIdleOthers;
+    if (surplus <= 0) return;
+    others.sort((a, b) => idleSince(a) - idleSince(b));
+    void this.endSome(others, surplus);
+  }
+
+  /** Who can't end is passed over, and asked again when the next ones are to go. */
+  private async endSome(workers: readonly WorkerProcess[], count: number): Promise<void> {
+    let left = count;
+    for (const worker of workers) {
+      if (left <= 0 || this.stopped) return;
+      if (!worker.idle || (await this.end(worker, "makes room for another environment"))) left--;
+    }
   }
 
   /** The worker, which is taken for good, ends as soon as it owns nothing that others need. */
   endRetired(worker: WorkerProcess, reason: string, wait = ASK_AGAIN_MS): void {
-    void this.mayEnd(worker.id).then((may) => {
+    const { hadGpus } = worker;
+    const answer = this.mayEnd(worker.id);
+    void (hadGpus ? Promise.race([answer, silence(GPU_ANSWER_MS)]) : answer).then((may) => {
       if (this.stopped || !worker.usable) return;
-      if (may) {
+      // Others wait for the GPUs of one that does not answer, and would get them while it may compute.
+      if (may === true || (may === undefined && hadGpus)) {
         worker.end(reason);
         return;
       }
+      worker.kept = true;
+      if (hadGpus) this.kept(worker.id);
       const timer = setTimeout(() => {
         this.later.delete(timer);
         this.endRetired(worker, reason, Math.min(2 * wait, MAX_ASK_AGAIN_MS));
@@ -74,18 +100,29 @@ export class IdleWorkers {
       void this.end(worker, "idle");
       surplus--;
     }
+    // They were to go before, and may now.
+    for (const worker of free)
+      if (worker.kept && worker.idle) void this.end(worker, "is not needed any more");
   }
 
-  /** Ends an idle worker unless it says that something would be lost with it, or it got work meanwhile. */
-  private async end(worker: WorkerProcess, reason: string): Promise<void> {
-    if (this.asked.has(worker)) return;
+  /** Ends an idle worker unless it says that something would be lost with it, or it got work meanwhile. True if it is not idle any more, or asked already. */
+  private async end(worker: WorkerProcess, reason: string): Promise<boolean> {
+    if (this.asked.has(worker)) return true;
     this.asked.add(worker);
     try {
-      if ((await this.mayEnd(worker.id)) && worker.idle && !worker.taken) worker.end(reason);
+      const may = await this.mayEnd(worker.id);
+      if (!worker.idle) return true;
+      worker.kept = may !== true;
+      if (may === true) worker.end(reason);
+      return may === true;
     } finally {
       this.asked.delete(worker);
     }
   }
+}
+
+function silence(ms: number): Promise<undefined> {
+  return new Promise((resolve) => setTimeout(() => resolve(undefined), ms).unref());
 }
 
 function idleSince(worker: WorkerProcess): number {

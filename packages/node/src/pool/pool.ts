@@ -12,6 +12,7 @@ import {
   type ProcessId,
   type Shape,
 } from "@stingray/protocol";
+import type { WorkerFate } from "@stingray/scheduler";
 import { captureOutput, type StreamNumber } from "../logs/mod.js";
 import type { WorkerConfig } from "../worker-config.js";
 import { fitsUnbound, inheritable, workerEnv, type WorkerEnv } from "./env.js";
@@ -41,8 +42,10 @@ export interface PoolOptions {
 export interface PoolHooks {
   bind(worker: ProcessId, env: WorkerEnv): Promise<void>;
   askToEnd(worker: ProcessId, reason: string): void;
-  /** Whether nothing would be lost with an idle worker. One that does not answer says no. */
-  mayEnd(worker: ProcessId): Promise<boolean>;
+  /** Whether nothing would be lost with an idle worker. Undefined: it does not answer. */
+  mayEnd(worker: ProcessId): Promise<boolean | undefined>;
+  /** A worker that had GPUs can't end yet: something would be lost with it. */
+  kept(worker: ProcessId): void;
   /** A worker is gone. Called once for each that was ever started. */
   exited(worker: ProcessId, report: ExitReport, job: JobId | undefined): void;
   /** It was started ahead and ended before it was up, though nobody had asked it to. Before `exited`. */
@@ -70,6 +73,7 @@ export class WorkerPool {
     this.idle = new IdleWorkers(
       () => this.all(),
       (id) => hooks.mayEnd(id),
+      (id) => hooks.kept(id),
       limits,
     );
   }
@@ -125,12 +129,14 @@ export class WorkerPool {
     return worker.id;
   }
 
-  /** The worker is free again; unusable ones end. */
-  release(id: ProcessId, usable: boolean): void {
+  /** The worker is in nobody's hands any more. */
+  release(id: ProcessId, fate: WorkerFate): void {
     const worker = this.workers.get(id);
     if (worker === undefined) return;
-    if (worker.retired !== undefined && !worker.hadGpus) this.idle.endRetired(worker, worker.retired);
-    else if (!usable || worker.hadGpus) worker.end("not to be used again");
+    if (fate === "kill") worker.kill("nobody wants what it runs any more");
+    else if (worker.retired !== undefined) this.idle.endRetired(worker, worker.retired);
+    else if (fate === "end") worker.end("not to be used again");
+    else if (fate === "retire" || worker.hadGpus) this.idle.endRetired(worker, "had GPUs");
     else worker.giveBack();
   }
 
@@ -159,6 +165,10 @@ export class WorkerPool {
   }
   get idleCount(): number {
     return this.all().filter((w) => w.usable && !w.taken).length;
+  }
+  /** Those that nobody uses and that stay for what they own. */
+  get keptCount(): number {
+    return this.idle.keptCount;
   }
   get size(): number {
     return this.workers.size;

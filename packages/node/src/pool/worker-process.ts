@@ -52,6 +52,8 @@ export class WorkerProcess {
   uses = 0;
   /** Had GPUs: its libraries remember them, so it is not used again. */
   hadGpus = false;
+  /** When it was last asked to end, something would have been lost with it. */
+  kept = false;
   /** Why it is to be replaced: it has run as many calls as it may. */
   retired: string | undefined;
 
@@ -132,6 +134,7 @@ export class WorkerProcess {
 
   take(): void {
     this.taken = true;
+    this.kept = false;
     this.uses++;
     this.step({ kind: "taken" });
   }

@@ -48,7 +48,10 @@ describe("pool", function () {
   let exits: { worker: ProcessId; report: ExitReport }[];
   let neverStarted: string[];
   /** Whether nothing would be lost with a worker. */
-  let mayEnd: boolean;
+  let mayEnd: boolean | undefined;
+  let kept: ProcessId[];
+  /** Those with which something would be lost in any case. */
+  let staying: Set<ProcessId>;
 
   /** Workers that do as their program says; "ready" is played by whoever makes the pool. */
   function make(program: string, o: Partial<PoolOptions> = {}, ready = true): WorkerPool {
@@ -76,7 +79,8 @@ describe("pool", function () {
       {
         bind: () => Promise.resolve(),
         askToEnd: () => undefined,
-        mayEnd: () => Promise.resolve(mayEnd),
+        mayEnd: (worker) => Promise.resolve(staying.has(worker) ? false : mayEnd),
+        kept: (worker) => void kept.push(worker),
         exited: (worker, report) => void exits.push({ worker, report }),
         neverStarted: (_worker, error) => void neverStarted.push(error.message),
         lines: (worker, _stream, _name, [line]) => {
@@ -95,6 +99,8 @@ describe("pool", function () {
     exits = [];
     neverStarted = [];
     mayEnd = true;
+    kept = [];
+    staying = new Set();
   });
   afterEach(async () => {
     await Promise.all(pools.map((pool) => pool.stop("test over", 0)));
@@ -109,10 +115,10 @@ describe("pool", function () {
     pool.bindAhead(job("j1"));
     const first = await pool.acquire(job("j1"), shape());
     expect(first).to.equal(ahead?.id);
-    pool.release(first, true);
+    pool.release(first, "reuse");
     expect(await pool.acquire(job("j1"), shape())).to.equal(first);
     expect(await pool.acquire(job("j1"), shape())).not.to.equal(first);
-    pool.release(first, true);
+    pool.release(first, "reuse");
     expect(await pool.acquire(job("j2"), shape())).not.to.equal(first);
     expect(await pool.acquire(job("j1"), shape({ envVars: { A: "1" } }))).not.to.equal(first);
     expect(await pool.acquire(job("j1"), shape())).to.equal(first);
@@ -131,13 +137,13 @@ describe("pool", function () {
   it("never uses a worker again that is unusable or had GPUs, nor gives a used one GPUs", async () => {
     const pool = make(idle);
     const one = await pool.acquire(job("j1"), shape());
-    pool.release(one, true);
+    pool.release(one, "reuse");
     const gpu = await pool.acquire(job("j1"), { resources: { GPU: 1 } });
     expect(gpu).not.to.equal(one);
     const process = pool.get(gpu);
     if (process !== undefined) process.hadGpus = true;
-    pool.release(gpu, true);
-    pool.release(one, false);
+    pool.release(gpu, "reuse");
+    pool.release(one, "end");
     await eventually(() => pool.size === 0, "both to end");
   });
 
@@ -197,17 +203,50 @@ describe("pool", function () {
   it("gives a retired worker to nobody, and ends it when nothing would be lost with it", async () => {
     const pool = make(idle);
     const [one, two] = [await pool.acquire(job("j1"), shape()), await pool.acquire(job("j1"), shape())];
-    pool.release(two, true);
+    pool.release(two, "reuse");
     pool.retire(two, "used up");
     await eventually(() => exits.length === 1, "the end of one that was idle");
     mayEnd = false;
     pool.retire(one, "used up");
-    pool.release(one, true);
+    pool.release(one, "reuse");
     expect(await pool.acquire(job("j1"), shape())).not.to.equal(one);
     expect(pool.get(one)?.usable).to.equal(true);
     mayEnd = true;
     await eventually(() => exits.some((e) => e.worker === one), "its end");
     expect(exits.map((e) => e.report.reason)).to.deep.equal(["used up", "used up"]);
+  });
+
+  it("ends a worker that had GPUs when nothing would be lost with it, and says so if it has to stay", async () => {
+    const pool = make(idle);
+    const gpu = await pool.acquire(job("j1"), { resources: { GPU: 1 } });
+    const process = pool.get(gpu);
+    if (process !== undefined) process.hadGpus = true;
+    mayEnd = false;
+    pool.release(gpu, "retire");
+    await eventually(() => kept.length > 0, "it stays");
+    expect([kept[0], process?.usable]).to.deep.equal([gpu, true]);
+    mayEnd = undefined; // does not answer: the GPU must not be waited for
+    await eventually(() => pool.size === 0, "its end");
+  });
+
+  it("makes room by those that can go, and counts those that stay for what they own", async () => {
+    const pool = make(idle, { maxIdleOthers: 2 });
+    const workers = await Promise.all([1, 2, 3, 4].map(() => pool.acquire(job("j1"), shape())));
+    for (const worker of workers) pool.release(worker, "reuse");
+    const [oldest, next, ...young] = workers as [ProcessId, ProcessId, ...ProcessId[]];
+    for (const worker of [oldest, next]) staying.add(worker);
+    await pool.acquire(job("j2"), shape());
+    await eventually(() => pool.size === 3, "those that can go are gone");
+    expect(exits.map(({ worker }) => worker)).to.have.members(young);
+    expect(pool.keptCount).to.equal(2);
+    await Promise.all([1, 2].map(() => pool.acquire(job("j1"), shape())));
+    expect([pool.size, pool.keptCount], "used again").to.deep.equal([3, 0]);
+  });
+
+  it("kills what nobody wants at once", async () => {
+    const pool = make(idle, { times: { graceMs: 60_000 } });
+    pool.release(await pool.acquire(job("j1"), shape()), "kill");
+    await eventually(() => exits[0]?.report.signal === "SIGKILL", "its end");
   });
 
   it("kills a worker that does not start in time", async () => {
@@ -230,7 +269,7 @@ describe("pool", function () {
   it("lets idle workers go, down to those kept ready", async () => {
     const pool = make(idle, { prestart: 1, idleMs: 100 });
     const workers = await Promise.all([1, 2, 3].map(() => pool.acquire(job("j1"), shape())));
-    for (const worker of workers) pool.release(worker, true);
+    for (const worker of workers) pool.release(worker, "reuse");
     await eventually(() => pool.size === 1, "two to end");
   });
 

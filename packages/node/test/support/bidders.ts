@@ -125,8 +125,9 @@ export class Bidder {
       onMalformed: (where, error) => void group.malformed.push(`${where}: ${error.message}`),
       effects: {
         acquireWorker: () => Promise.resolve(this.idle.pop() ?? newWorkerId()),
-        releaseWorker: (worker, usable) => {
-          if (usable) this.idle.push(worker);
+        releaseWorker: (worker, fate) => {
+          if (fate === "reuse") this.idle.push(worker);
+          else setImmediate(() => this.bidding.scheduler.workerExited(worker, { pid: 0, stderr: [] }));
         },
         assign: () => undefined,
         grant: ({ submitter, lease, key }) =>

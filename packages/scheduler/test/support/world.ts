@@ -58,6 +58,8 @@ export class SimNode {
   mostWorkers = 0;
   /** The most that it ever had of each resource. */
   readonly most: Record<string, number>;
+  /** Processes without a lease that stay for what they own. */
+  kept = 0;
   failStart: StingrayError | undefined;
   alive = true;
   #sequence = 0;
@@ -171,11 +173,12 @@ export class SimNode {
       random: world.random,
       defer: world.clock.defer,
       acquireWorker: async ({ job, shape }) => this.#acquire(job, shape),
-      releaseWorker: (worker, usable) => {
+      keptWorkers: () => this.kept,
+      releaseWorker: (worker, fate) => {
         const env = this.workers.get(worker);
         if (env === undefined) return;
-        if (usable) this.idle.set(env, [...(this.idle.get(env) ?? []), worker]);
-        else world.clock.defer(1, () => this.kill(worker));
+        if (fate === "reuse") this.idle.set(env, [...(this.idle.get(env) ?? []), worker]);
+        else world.clock.defer(world.endMs, () => this.kill(worker));
       },
       assign: (_worker, lease) => this.assigned.add(lease),
       grant: (g) => {
@@ -241,6 +244,8 @@ export class World {
   /** The longest a message takes, in milliseconds. 0: none is delayed. */
   latencyMs = 0;
   startMs = 0;
+  /** How long a process takes to end, in milliseconds. */
+  endMs = 1;
   onWorkerExit: ((node: SimNode, worker: ProcessId) => void) | undefined;
   onNodeDeath: ((node: SimNode) => void) | undefined;
 
