@@ -112,7 +112,8 @@ describe("GPUs that are declared", function () {
 
   it("a process stays for what it has put, and others need not wait for its GPUs", async () => {
     const ref = await get(lookAndPut.options({ gpus: 3 }).remote());
-    const other = await get(look.options({ gpus: 3 }).remote());
+    // Another shape, so that it is not given the same lease.
+    const other = await get(look.options({ gpus: 3, cpus: 2 }).remote());
     const first = await get(ref);
     expect(first.gpuIds).to.deep.equal(other.gpuIds);
     expect(first.pid).to.not.equal(other.pid);
