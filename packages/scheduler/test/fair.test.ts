@@ -105,6 +105,7 @@ describe("shares of jobs", () => {
       const one = leases.find(({ gpus }) => gpus[0] === gpu);
       if (one !== undefined) node.scheduler.returned(one.lease, true);
     }
+    await world.clock.advance(5); // their processes end
     const whole = new Submitter(world, node, newJobId(), { resources: { GPU: 1 } }, 10);
     whole.submit(1);
     await world.clock.advance(200);
@@ -122,6 +123,7 @@ describe("shares of jobs", () => {
       const one = leases.find(({ gpus }) => gpus[0] === gpu);
       if (one !== undefined) node.scheduler.returned(one.lease, true);
     }
+    await world.clock.advance(5); // their processes end
     const offer = {
       submitter: newDriverId(),
       job: newJobId(),
@@ -134,6 +136,7 @@ describe("shares of jobs", () => {
     expect([...node.scheduler.invitations()]).to.deep.equal([]);
     const last = node.scheduler.snapshot().leases[0];
     if (last !== undefined) node.scheduler.returned(last.lease, true);
+    await world.clock.advance(5);
     expect([...node.scheduler.invitations()]).to.deep.equal([home.node]);
     expect(node.scheduler.offered(offer).granted).to.equal(1);
   });
