@@ -197,7 +197,11 @@ export class Instance {
     const { node } = this.o.plan;
     return {
       acquireWorker: () => Promise.resolve(this.idleWorkers.pop() ?? newWorkerId()),
-      releaseWorker: (worker) => void this.idleWorkers.push(worker),
+      releaseWorker: (worker, fate) => {
+        if (fate === "reuse") this.idleWorkers.push(worker);
+        // What it had is given out once it is gone, as a worker with GPUs after each lease.
+        else setImmediate(() => this.bidding.scheduler.workerExited(worker, { pid: 0, stderr: [] }));
+      },
       assign: (_worker, lease, _submitter, resources, gpus) => this.assigned.set(lease, { resources, gpus }),
       grant: ({ submitter, key, lease }) => {
         const kind = Number(key);
