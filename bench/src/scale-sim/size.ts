@@ -52,7 +52,7 @@ export interface SizeResult {
 }
 
 /** Hundreds of schedulers in one heap stop each other while it is collected, which those of real nodes do not. */
-const PROCESSES_PER_CPU = 4;
+const PROCESSES_PER_CPU = 2;
 const FEWEST_PER_PROCESS = 10;
 const SETTLE_MS = 3_000;
 /** Until the last request has a lease, and until all is given back. */

@@ -21,10 +21,10 @@ import type { PlainRequests } from "./requests.js";
 export interface StandingLimits {
   /** Up to so many nodes all heartbeats are heard. @defaultValue 32 */
   hearAllUpTo: number;
-  /** Above, those of so many nodes. @defaultValue 8 */
+  /** Above, those of so many nodes. @defaultValue 4 */
   sample: number;
 }
-export const STANDING_LIMITS: StandingLimits = { hearAllUpTo: 32, sample: 8 };
+export const STANDING_LIMITS: StandingLimits = { hearAllUpTo: 32, sample: 4 };
 
 /** Changes within this time go out together, in milliseconds. */
 const SETTLE_MS = 50;
