@@ -8,7 +8,7 @@ import { setUp } from "./setup.mjs";
 help(`
 npm test [-- [--coverage] [--grep <text>] [--bail] [files…]]
 
-Installs what is missing, builds, and runs the tests of all packages and the integration tests.
+Installs what is missing, builds, and runs the tests of all packages, the integration tests and those of the benchmarks.
   files…         test sources (packages/broker/test/server.test.ts) or compiled files; patterns are allowed
   --coverage     also measure coverage (report in coverage/)
   --grep <text>  only tests whose title has the text
@@ -16,7 +16,11 @@ Installs what is missing, builds, and runs the tests of all packages and the int
 The last line of output is: N passed, N failed[, N skipped]. The exit code is 0 when nothing failed.
 `);
 
-const ALL = ["packages/*/dist/test/**/*.test.js", "integration/dist/**/*.test.js"];
+const ALL = [
+  "packages/*/dist/test/**/*.test.js",
+  "integration/dist/**/*.test.js",
+  "bench/dist/test/**/*.test.js",
+];
 
 /** A test source as the compiled file that it becomes. */
 function compiled(file) {

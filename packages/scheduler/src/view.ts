@@ -2,23 +2,14 @@
  * What is known of the other nodes: who they are (facts, from the table of nodes), and what they said that they have
  * free (standing bids). In large clusters few bids are known; a node without one is a stranger.
  */
-import type { NodeId, ProcessId } from "@stingray/protocol";
+import type { BidSpec, NodeId, ProcessId } from "@stingray/protocol";
 import { Resources, UNITS } from "./amounts.js";
 import { FactBook, type NodeFacts } from "./facts.js";
 
-/** One node's standing offer. Amounts in the user's units. */
-export interface Bid {
+/** One node's standing offer, as it travels: older ones, by their sequence, are ignored. Amounts in the user's units. */
+export interface Bid extends BidSpec {
   node: NodeId;
   agent: ProcessId;
-  available: Record<string, number>;
-  total: Record<string, number>;
-  labels: Record<string, string>;
-  /** Demand that waits there. */
-  queued: number;
-  idleWorkers: number;
-  draining: boolean;
-  /** Grows with every bid of the node; older ones are ignored. */
-  sequence: number;
 }
 
 /** `gone`: the node was removed. `fact`: it is there, or owns something else than before. */

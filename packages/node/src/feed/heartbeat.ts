@@ -16,30 +16,14 @@ import {
   storeFigures,
   text,
   uint,
-  type NodeId,
   type NodeView,
-  type ProcessId,
   type StoreFigures,
 } from "@stingray/protocol";
+import type { Bid } from "@stingray/scheduler";
 import { decodeFeed, encodeFeed } from "./codec.js";
 
-/**
- * One heartbeat. Its first fields are the scheduler's `Bid`, so that it can be handed to `ClusterView.update` as it
- * is. Resources are in the user's units; `available` is never below zero.
- */
-export interface Heartbeat {
-  node: NodeId;
-  agent: ProcessId;
-  available: Record<string, number>;
-  total: Record<string, number>;
-  labels: Record<string, string>;
-  /** Demands that wait at this agent. */
-  queued: number;
-  idleWorkers: number;
-  /** The node takes no new work. */
-  draining: boolean;
-  /** Grows by one with each heartbeat of this node; an older one than the last is ignored. */
-  sequence: number;
+/** One heartbeat: the scheduler's `Bid`, so that `ClusterView.update` takes it as it is, and what else people want to know. */
+export interface Heartbeat extends Bid {
   hostname: string;
   /** Of the agent's process. */
   pid: number;
