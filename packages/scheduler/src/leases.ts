@@ -9,16 +9,17 @@ import {
   type ProcessId,
 } from "@stingray/protocol";
 import type { ResourceAccount } from "./account.js";
-import { Ask, type AskOwner } from "./ask.js";
+import type { Ask } from "./ask.js";
 import { BadStarts } from "./bad-starts.js";
 import { BundleBook, BundleLostError, type Bundle } from "./bundle-book.js";
 import { Engine } from "./engine.js";
 import type { GroupLookup } from "./group-route.js";
 import type { Lease } from "./lease-book.js";
+import { isMuchBetter, nodesWithRoom } from "./pass-on.js";
 import { pendingReservation, type PendingReservation } from "./reservations.js";
 import { leasesToShed } from "./shedding.js";
 import { demandsOf, snapshotOf } from "./snapshot.js";
-import { rank } from "./strategy.js";
+import { submitterAsk } from "./submitter-asks.js";
 import {
   defaultLimits,
   type CallAnswer,
@@ -136,8 +137,8 @@ export class LeaseScheduler {
    * nodes that have room by their bids, best first (`better`: all of it should go to the first of them).
    */
   called(d: OfferedDemand): { answer: CallAnswer; better: Bid[] } {
-    const better = this.#elsewhere(d);
-    const keep = better.length === 0 || !this.#isMuchBetter(d, better[0]);
+    const better = nodesWithRoom(d, this.#o);
+    const keep = !isMuchBetter(d, this.#engine.router.bid(), better[0], this.#o.effects);
     const answer = keep ? this.offered(d) : this.offered({ ...d, count: 0 });
     return { answer, better };
   }
@@ -325,26 +326,6 @@ export class LeaseScheduler {
     return this.#o.bid?.() ?? this.#engine.router.bid();
   }
 
-  /** Nodes with room for it now, by their bids, best first. */
-  #elsewhere(d: OfferedDemand): Bid[] {
-    const { view, effects, node } = this.#o;
-    const bids = view.nodes().filter((bid) => bid.node !== node && bid.node !== d.askerNode);
-    try {
-      const ranked = rank(d.shape, bids, effects).filter(({ fit }) => fit === "now");
-      return ranked.flatMap((r) => view.get(r.node) ?? []);
-    } catch {
-      return []; // a bad shape is refused with its reason in any case
-    }
-  }
-
-  /** Busy here (more than half), and much less so there. */
-  #isMuchBetter(d: OfferedDemand, other: Bid | undefined): boolean {
-    if (other === undefined || d.shape.scheduling?.kind === "spread") return false;
-    const [here] = rank(d.shape, [this.#engine.router.bid()], this.#o.effects);
-    const [there] = rank(d.shape, [other], this.#o.effects);
-    return here !== undefined && there !== undefined && here.score > 1.5 && there.score < here.score - 0.25;
-  }
-
   #open(d: Demand): void {
     let ask: Ask;
     try {
@@ -359,38 +340,20 @@ export class LeaseScheduler {
   }
 
   #askOf(kind: "demand" | "offer", d: Omit<Demand, "want" | "got">, want: number, got?: number): Ask {
-    const { submitter, job, key, shape } = d;
-    const { effects } = this.#o;
-    const owner: AskOwner = {
-      granted: (lease) => {
-        const { worker, allocation } = lease;
-        if (worker === undefined) return;
-        effects.assign(worker, lease.id, submitter, allocation.resources, [...allocation.gpus]);
-        effects.grant({ submitter, key, lease: lease.id, worker });
+    return submitterAsk(
+      kind,
+      d,
+      { want, got },
+      {
+        effects: this.#o.effects,
+        badStarts: this.#badStarts,
+        close: (ask) => this.#engine.close(ask),
         // It was promised before; whoever has it now asks for another.
-        if (this.draining || this.#isTooMuch(lease)) this.#engine.book.revoke(lease);
+        granted: (lease) => {
+          if (this.draining || this.#isTooMuch(lease)) this.#engine.book.revoke(lease);
+        },
       },
-      failed: (error) => {
-        const part = kind === "offer" && !ask.isFixed ? ask.starting : undefined;
-        if (part !== undefined) this.#badStarts.add(ask.env, error, effects.now());
-        saysPart = part !== undefined;
-        effects.fail(submitter, key, error, part);
-        this.#engine.close(ask);
-      },
-    };
-    // Its agent was promised each of these, and goes on waiting for those of which nothing is said.
-    let saysPart = false;
-    if (kind === "offer") {
-      owner.coming = (lease, coming) => {
-        if (!coming && !saysPart) effects.coming({ submitter, key, lease, coming, promised: true });
-      };
-    }
-    // Who wants to be spread must not give all to the worker that is there first: it is told what is to come.
-    if (kind === "demand" && shape.scheduling?.kind === "spread") {
-      owner.coming = (lease, coming) => effects.coming({ submitter, key, lease, coming });
-    }
-    const ask = new Ask({ kind, job, process: submitter, key, shape, want, got, owner });
-    return ask;
+    );
   }
 
   #reservation(q: ReserveRequest): PendingReservation {

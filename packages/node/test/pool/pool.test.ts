@@ -21,21 +21,9 @@ import { WorkerPool, type PoolOptions } from "../../src/pool/pool.js";
 import { StartFailures } from "../../src/pool/start-failures.js";
 import { nextWorkerState, type WorkerState } from "../../src/pool/worker-state.js";
 import { eventually, rejection } from "../support/eventually.js";
+import { jobSpecOf as job } from "../support/job-spec.js";
 import { isRunning } from "../support/leftovers.js";
 
-const job = (id: string, o: Partial<JobSpec> = {}): JobSpec => ({
-  job: id,
-  driver: "d",
-  pid: 1,
-  hostname: "h",
-  entry: "/e.js",
-  root: "/",
-  namespace: "n",
-  runtimeEnv: {},
-  execArgv: [],
-  logToDriver: true,
-  ...o,
-});
 const shape = (runtimeEnv?: RuntimeEnvSpec) => ({
   resources: { CPU: 1 },
   ...(runtimeEnv ? { runtimeEnv } : {}),
