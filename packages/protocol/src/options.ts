@@ -133,7 +133,7 @@ export interface ActorOptions extends Resources {
   lifetime?: "job" | "detached" | undefined;
   /** Returns the actor of that name where there is one. Needs a name. @defaultValue false */
   getIfExists?: boolean | undefined;
-  /** How often it comes back after its process was lost. May be Infinity. @defaultValue 0 */
+  /** How often it comes back after its process was lost. May be Infinity. @defaultValue 0; Infinity with a durable mailbox */
   maxRestarts?: number | undefined;
   /** How often a call is sent again after the actor was lost. 0 is at most once. @defaultValue 0 */
   maxTaskRetries?: number | undefined;
@@ -143,6 +143,21 @@ export interface ActorOptions extends Resources {
   maxConcurrency?: number | undefined;
   /** Calls that may run at the same time in each named group, apart from maxConcurrency. @defaultValue no groups */
   concurrencyGroups?: Record<string, number> | undefined;
+  /**
+   * `"durable"`: its calls are kept on the broker until they have run: they outlive their caller, the actor's process and
+   * the broker, and run in order. @defaultValue "memory"
+   */
+  mailbox?: "memory" | "durable" | undefined;
+  /**
+   * Of an actor with a durable mailbox: without calls for so many milliseconds it is saved and put to sleep, until the
+   * next call or reminder. @defaultValue 600,000 where its class has `snapshot` and `restore`, else Infinity
+   */
+  passivateAfterMs?: number | undefined;
+  /**
+   * `"shared"`: it lives in one process with many others, which makes it cheap; it holds no resources, and whoever blocks
+   * or ends the process does so for all of them. @defaultValue "process": a process of its own
+   */
+  isolation?: "process" | "shared" | undefined;
   /** Where it may run. @defaultValue "default": packed up to half of a node, then spread */
   scheduling?: Scheduling | undefined;
   /** Labels that its node must have; all of them. @defaultValue any node */
@@ -172,6 +187,13 @@ export interface CallOptions extends Omit<MethodOptions, "shared"> {
   timeoutMs?: number | undefined;
   /** Items of a stream that may be unread before the method pauses. @defaultValue no limit */
   backpressure?: number | undefined;
+  /** Of an actor with a durable mailbox: the call is delivered after so many milliseconds. @defaultValue 0 */
+  delayMs?: number | undefined;
+  /**
+   * Of an actor with a durable mailbox: names the call, so that of any number of calls with this id one runs, whoever makes
+   * them. @defaultValue one of its own
+   */
+  callId?: string | undefined;
 }
 
 const retryOn: OptionRule = (v) =>
@@ -233,6 +255,9 @@ export const ACTOR_RULES: OptionRules = {
   maxPendingCalls: positiveCount,
   maxConcurrency: positiveWhole,
   concurrencyGroups: mapOfRule(positiveWhole, "a whole number from 1"),
+  mailbox: choice("memory", "durable"),
+  passivateAfterMs: milliseconds,
+  isolation: choice("process", "shared"),
   scheduling,
   labels: texts,
   runtimeEnv: nested(RUNTIME_ENV_RULES),
@@ -260,6 +285,8 @@ export const CALL_RULES: OptionRules = {
   signal: abortSignal,
   timeoutMs: milliseconds,
   backpressure: positiveWhole,
+  delayMs: milliseconds,
+  callId: optionText,
 };
 
 export const DEFAULT_TASK_CPUS = 1;

@@ -64,6 +64,12 @@ export interface ActorSpec {
   maxPendingCalls?: number | undefined;
   maxConcurrency: number;
   concurrencyGroups: Record<string, number>;
+  /** Its calls are kept on the broker. Absent: they travel from caller to actor and live in memory. */
+  durable?: boolean | undefined;
+  /** Milliseconds without a call after which a durable one is put to sleep; -1: never. */
+  passivateAfterMs?: number | undefined;
+  /** It lives in one process with others. */
+  shared?: boolean | undefined;
   /** Its methods, so that a handle got by name knows them: results per call (-1: a stream), and their options. */
   methods: Record<string, MethodSpec>;
 }
@@ -95,6 +101,9 @@ export const actorSpec = record<ActorSpec>({
   maxPendingCalls: optional(number),
   maxConcurrency: uint,
   concurrencyGroups: mapOf(uint),
+  durable: optional(bool),
+  passivateAfterMs: optional(number),
+  shared: optional(bool),
   methods: mapOf(
     record<MethodSpec>({
       returns: number,

@@ -1,0 +1,2 @@
+/** Durable mailboxes of actors on JetStream. */
+export type {} from "@stingray/protocol";

@@ -1,0 +1,2 @@
+/** Utilities made of actors. */
+export type {} from "@stingray/actor";
