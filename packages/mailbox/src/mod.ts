@@ -1,2 +1,2 @@
 /** Durable mailboxes of actors on JetStream. */
-export type {} from "@stingray/protocol";
+export type { ActorId } from "@stingray/protocol";

@@ -1,2 +1,2 @@
 /** Utilities made of actors: `import { Queue } from "stingray/util"`. */
-export type {} from "@stingray/util";
+export type { ActorHandle } from "@stingray/util";

@@ -1,2 +1,2 @@
 /** Utilities made of actors. */
-export type {} from "@stingray/actor";
+export type { ActorHandle } from "@stingray/actor";

@@ -1,2 +1,2 @@
 /** A cluster in one line inside a test: `import { … } from "stingray/testing"`. */
-export type {} from "@stingray/node";
+export type { Cluster } from "../cluster.js";
