@@ -2,20 +2,7 @@
  * Request methods: a name, and checkers of what is asked and answered. `request()` and `serve()` of the broker
  * package take these, so that both ends are checked against the same line.
  */
-import {
-  bool,
-  bytes,
-  list,
-  mapOf,
-  number,
-  oneOf,
-  optional,
-  record,
-  text,
-  tuple,
-  uint,
-  type Check,
-} from "./check.js";
+import { bool, bytes, list, mapOf, number, oneOf, optional, record, text, tuple, uint } from "./check.js";
 import { actorView, type ActorView } from "./messages/actors.js";
 import {
   bundleReservation,
@@ -25,25 +12,22 @@ import {
   type GroupSpec,
   type GroupView,
 } from "./messages/groups.js";
-import { actorId, groupId, jobId, nodeId, objectId, processId, taskId } from "./messages/id-checks.js";
+import { actorId, groupId, jobId, nodeId, objectId, processId } from "./messages/id-checks.js";
 import { drainView, type DrainView } from "./messages/drain.js";
 import {
   copyList,
   dataAddress,
-  processMemory,
   storeListing,
   storeRoom,
   storeSpan,
   storeWanted,
   type DataAddress,
-  type ProcessMemory,
   type StoreListing,
   type StoreRoom,
   type StoreSpan,
   type StoreWanted,
 } from "./messages/store.js";
 import { agentWaits, agentWhy, type AgentWaits, type AgentWhy } from "./messages/why-agent.js";
-import { processWhy, waitingTasks, type ProcessWhy, type WaitingTasks } from "./messages/why.js";
 import {
   leaseAnswer,
   leaseAsk,
@@ -54,16 +38,8 @@ import {
 } from "./messages/bids.js";
 import { valueDesc, type ValueDesc } from "./messages/values.js";
 import { runtimeEnvSpec, type RuntimeEnvSpec } from "./messages/leases.js";
+import { empty, method } from "./method.js";
 import { actorSpec, jobSpec, nodeView, type ActorSpec, type JobSpec, type NodeView } from "./specs.js";
-
-export interface Method<Q, A> {
-  readonly name: string;
-  readonly ask: Check<Q>;
-  readonly answer: Check<A>;
-}
-const method = <Q, A>(name: string, ask: Check<Q>, answer: Check<A>): Method<Q, A> => ({ name, ask, answer });
-
-const empty = record<object>({});
 
 /** Reason of an `actor.kill` that lets the actor end in order: `onDeactivate` runs. Any other kills its process at once. */
 export const OUT_OF_SCOPE = "out-of-scope";
@@ -345,22 +321,6 @@ export const Worker = {
     "worker.leaveActor",
     record({ reason: text, deadlineMs: uint }),
     record({ running: uint, error: optional(text) }),
-  ),
-} as const;
-
-/** Served by every driver and worker. */
-export const Process = {
-  /** Still there? Asked by the home agent of a driver whose end shows nowhere else: it has no socket to the agent. */
-  ping: method<object, object>("process.ping", empty, empty),
-  /** The objects that it owns or borrows, by what is known of their values; at most `limit` of them, largest first. */
-  memory: method<{ limit: number }, ProcessMemory>("process.memory", record({ limit: uint }), processMemory),
-  /** What it knows of a task that it has submitted or runs. */
-  why: method<{ task: string }, ProcessWhy>("process.why", record({ task: taskId }), processWhy),
-  /** The tasks that it has submitted and that wait, by what they wait for. */
-  waits: method<object, { tasks: WaitingTasks[] }>(
-    "process.waits",
-    empty,
-    record({ tasks: list(waitingTasks, 10_000) }),
   ),
 } as const;
 

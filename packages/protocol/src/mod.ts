@@ -190,6 +190,7 @@ export {
 export type { WorkerAssign, Logs } from "./messages/workers.js";
 export { ACTOR_STATES, actorView, actorState, actorExited } from "./messages/actors.js";
 export type { ActorStateName, ActorView, ActorExited } from "./messages/actors.js";
+export type { WaitPart, WaitSide, WaitState } from "./messages/waits-for.js";
 export { TASK_PHASES, processWhy } from "./messages/why.js";
 export type {
   MissingArgument,
@@ -225,8 +226,9 @@ export type { WireError } from "./messages/wire-error.js";
 export { jobSpec, actorSpec, nodeView, pendingDemand } from "./specs.js";
 export type { JobSpec, ActorSpec, MethodSpec, NodeView, PendingDemand } from "./specs.js";
 export type { DrainDone, DrainLeft, DrainView } from "./messages/drain.js";
-export { OUT_OF_SCOPE, DRAINING, Agent, Bids, Worker, Owner, Process, Join } from "./methods.js";
-export type { Method } from "./methods.js";
+export { OUT_OF_SCOPE, DRAINING, Agent, Bids, Worker, Owner, Join } from "./methods.js";
+export { Process } from "./process-methods.js";
+export type { Method } from "./method.js";
 export { encodeError, decodeError } from "./wire-errors.js";
 export { describeResources, describeShape, startOptions } from "./shape-text.js";
 export {

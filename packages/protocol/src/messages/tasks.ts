@@ -59,8 +59,6 @@ export interface TaskRunOptions {
   maxCalls?: number | undefined;
   /** Actor calls: the concurrency group, if not the default one. */
   group?: string | undefined;
-  /** Actor calls: ids of the actors whose calls wait for this one, outermost first; for finding cycles. */
-  chain?: string[] | undefined;
   /** Tasks: the placement group that what it submits goes to, unless that says otherwise. */
   capture?: string | undefined;
 }
@@ -70,7 +68,6 @@ function taskRunOptions(): Check<TaskRunOptions> {
     backpressure: optional(uint),
     maxCalls: optional(uint),
     group: optional(text),
-    chain: optional(list(text, 10_000)),
     capture: optional(groupId),
   });
 }
