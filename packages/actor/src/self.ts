@@ -7,14 +7,14 @@ export class ActorSelf implements ActorExecution {
   readonly id: ActorId;
   exitError: ActorDiedError | undefined;
   /** Set once the actor lives; before that, `exit()` just makes its constructor fail. */
-  onExit: (() => void) | undefined;
+  onExit: { exited(): void } | undefined;
 
   constructor(
     private readonly runtime: Runtime,
     private readonly spec: ActorSpec,
     readonly epoch: number,
     readonly gpuIds: readonly number[],
-    private readonly place: LentPlace,
+    private readonly place: LentPlace | undefined,
   ) {
     this.id = spec.actor as ActorId;
   }
@@ -30,7 +30,7 @@ export class ActorSelf implements ActorExecution {
       this.exitError = new ActorDiedError(`actor ${className} (${actor}) has ended itself with exitActor()`, {
         detail: { actor },
       });
-      this.onExit?.();
+      this.onExit?.exited();
     }
     throw this.exitError;
   }
@@ -47,10 +47,10 @@ export class ActorSelf implements ActorExecution {
       abort: new AbortController(),
       isCancelled: () => false,
       block: () => {
-        if (waits++ === 0) place.blocked();
+        if (waits++ === 0) place?.blocked();
       },
       resume: () => {
-        if (--waits === 0) place.resumed();
+        if (--waits === 0) place?.resumed();
       },
       actor: this,
       capture: this.capture,

@@ -29,7 +29,7 @@ export { missingOf } from "./why/task-why.js";
 export type { CallExplainer } from "./why/explainer.js";
 export { openLocalStore } from "./local-store.js";
 export type { RuntimeOptions } from "./runtime.js";
-export type { CallHost } from "./execute/call.js";
+export type { Answers, CallHost } from "./execute/call.js";
 export type { Body } from "./execute/runner.js";
 export type { ActorExecution, Execution } from "./context.js";
 export type { RemoteDefinition, Constructor, DefinitionKey } from "./registry.js";

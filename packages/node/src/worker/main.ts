@@ -52,7 +52,7 @@ async function main(): Promise<void> {
   processState.runtime = runtime;
   registerHandles();
   executor.serve(inbox);
-  let actor: ActorHost | undefined;
+  const actors = new ActorHost(runtime);
   let attached: Promise<void> | undefined;
   const attach = (): Promise<void> => (attached ??= attachBroker(config, runtime.transport));
   inbox.serve(Worker.bind, async ({ spec, runtimeEnv }) => {
@@ -65,19 +65,19 @@ async function main(): Promise<void> {
   inbox.serve(Worker.startActor, async ({ spec, epoch, gpus, visible, lease }) => {
     if (spec.creatorNode !== config.node) void attach();
     enterLease({ resources: spec.running, visible });
-    actor = await ActorHost.start(runtime, spec, epoch, gpus, lease);
+    await actors.start(spec, epoch, gpus, lease);
     return {};
   });
   // process.exit() in user code must not take along what was yielded or returned before it.
   process.on("exit", () => {
     executor.flush();
-    actor?.flush();
+    actors.flush();
   });
   inbox.serve(Worker.leaveActor, async ({ reason, deadlineMs }) => {
     try {
-      return { running: (await actor?.leave(reason, deadlineMs)) ?? 0 };
+      return { running: await actors.leave(reason, deadlineMs) };
     } catch (thrown) {
-      return { running: actor?.running ?? 0, error: toError(thrown).message };
+      return { running: actors.running, error: toError(thrown).message };
     }
   });
   inbox.serve(Worker.mayEnd, async () => {
@@ -90,7 +90,7 @@ async function main(): Promise<void> {
   const leave = async (reason: string): Promise<void> => {
     if (leaving) return;
     leaving = true;
-    await Promise.all([executor.leave(LEAVE_MS), actor?.stop(reason, LEAVE_MS)]);
+    await Promise.all([executor.leave(LEAVE_MS), actors.stop(reason, LEAVE_MS)]);
     runtime.stop();
     await runtime.transport.close({ drainMs: DRAIN_MS });
     process.exit(0);

@@ -5,6 +5,9 @@ import { objectIdOf, taskIdOf } from "@stingray/protocol";
 import type { Channel } from "@stingray/broker";
 import type { ActorExecution, Execution, WaitsFor } from "../context.js";
 
+/** Where the answers of a call go: the channel of its caller, or whoever keeps them for it. */
+export type Answers = Pick<Channel, "peer" | "closed" | "send" | "flush">;
+
 export interface CallHost {
   /** The call awaits values: another may run meanwhile. */
   blocked(call: IncomingCall): void;
@@ -38,7 +41,7 @@ export class IncomingCall implements Execution {
 
   constructor(
     private readonly host: CallHost,
-    readonly channel: Channel,
+    readonly channel: Answers,
     readonly sequence: number,
     readonly name: string,
     readonly args: Uint8Array | ValueDesc[],

@@ -25,7 +25,7 @@ import type { Home } from "../home.js";
 import { markPath } from "../submit/cancel-mark.js";
 import { progressOf } from "../why/running.js";
 import { CallLimits } from "./call-limits.js";
-import { IncomingCall, type CallHost } from "./call.js";
+import { IncomingCall, type Answers, type CallHost } from "./call.js";
 import { LeaseTable, type Loaded, type Unbegun } from "./lease-table.js";
 import type { CallRunner } from "./runner.js";
 
@@ -50,7 +50,7 @@ export class Executor implements CallHost {
   private readonly functions = new WeakMap<Channel, Loaded[]>();
   private readonly leases: LeaseTable;
   private readonly queue = new Fifo<Unbegun>();
-  private readonly calls = new Map<Channel, Map<number, IncomingCall>>();
+  private readonly calls = new Map<Answers, Map<number, IncomingCall>>();
   private running = 0;
   private pumpDue = false;
   private leaving = false;

@@ -6,7 +6,7 @@ import { Owner, type NodeId, type ObjectId, type ProcessId } from "@stingray/pro
 import type { Channel, Endpoint } from "@stingray/broker";
 import type { ObjectEntry } from "../objects/entry.js";
 import type { ObjectTable } from "../objects/table.js";
-import type { IncomingCall } from "./call.js";
+import type { Answers, IncomingCall } from "./call.js";
 
 export interface HandOverLinks {
   readonly table: ObjectTable;
@@ -15,7 +15,7 @@ export interface HandOverLinks {
 
 export class HandOvers {
   /** References in results whose receivers have not said yet that they hold them, by the answer they went with. */
-  private readonly transfers = new Map<Channel, Map<string, ObjectEntry[]>>();
+  private readonly transfers = new Map<Answers, Map<string, ObjectEntry[]>>();
 
   constructor(private readonly links: HandOverLinks) {}
 
@@ -45,7 +45,7 @@ export class HandOvers {
   }
 
   /** `entries` went with this answer; those that went with it before, in an earlier attempt, are of no use any more. */
-  private transferred(channel: Channel, key: string, entries: ObjectEntry[]): void {
+  private transferred(channel: Answers, key: string, entries: ObjectEntry[]): void {
     const known = this.transfers.get(channel);
     const before = known?.get(key);
     if (entries.length > 0) {

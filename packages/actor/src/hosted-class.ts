@@ -1,0 +1,44 @@
+/** What all activations of one class in a process have in common. */
+import { InvalidArgumentError, type ActorSpec } from "@stingray/protocol";
+import { findDefinition, type Constructor } from "@stingray/task/internal";
+import { findMethod, methodInfo, methodNames, otherMethods, type Method } from "./metadata.js";
+
+export interface HostedMethod {
+  readonly fn: Method;
+  readonly shared: boolean;
+}
+
+const known = new WeakMap<Constructor, HostedClass>();
+
+export class HostedClass {
+  private readonly methods = new Map<string, HostedMethod>();
+
+  private constructor(readonly constructorOf: Constructor) {}
+
+  /** @throws FunctionNotFoundError; RuntimeEnvError */
+  static async load({ module, className, hash }: ActorSpec, root: string): Promise<HostedClass> {
+    const { target } = await findDefinition({ module, name: className, hash }, root);
+    const cls = target as Constructor;
+    let hosted = known.get(cls);
+    if (hosted === undefined) known.set(cls, (hosted = new HostedClass(cls)));
+    return hosted;
+  }
+
+  method(name: string): HostedMethod | undefined {
+    let method = this.methods.get(name);
+    if (method === undefined) {
+      const fn = findMethod(this.constructorOf, name);
+      if (fn === undefined) return undefined;
+      this.methods.set(name, (method = { fn, shared: methodInfo(fn).shared ?? false }));
+    }
+    return method;
+  }
+
+  /** For a caller that asked for what is no method of it. */
+  hasNo(className: string, name: string): InvalidArgumentError {
+    const others = otherMethods(name, methodNames(this.constructorOf));
+    return new InvalidArgumentError(
+      `actor ${className} has no method "${name}" that can be called; ${others}`,
+    );
+  }
+}
