@@ -1,5 +1,6 @@
 /** What goes when a job has ended. */
-import { TABLES, type JobId, type TableName } from "@stingray/protocol";
+import { TABLES, keepsState, type JobId, type TableName } from "@stingray/protocol";
+import { ActorStates } from "./states.js";
 import type { Tables } from "./table.js";
 
 /** Tables whose keys begin with the job: its rows are removed at one stroke, and nobody watches them. */
@@ -14,9 +15,22 @@ export async function cleanUpJob(
   const removed = Object.fromEntries(TABLES.map((table) => [table, 0])) as Record<TableName, number>;
   const actors = await tables.table("actors");
   const staying = new Set<string>();
+  /** Those that may have more rows than one. */
+  const rich = new Set<string>();
   for await (const { value } of actors.entries()) {
     const { spec, state } = value;
-    if (spec.job === job && spec.detached && state !== "DEAD") staying.add(spec.actor);
+    if (spec.job !== job) continue;
+    if (spec.detached && state !== "DEAD") staying.add(spec.actor);
+    else if (keepsState(spec)) rich.add(spec.actor);
+  }
+  // Before their own rows: whoever takes over from us must know of them.
+  if (rich.size > 0) {
+    const [states, reminders] = await Promise.all([tables.table("states"), tables.table("reminders")]);
+    const saved = new ActorStates(states);
+    for (const actor of rich) {
+      removed.states += await saved.drop(actor);
+      removed.reminders += await reminders.removeWhere(actor, () => true);
+    }
   }
   /** Groups that stay; they need nothing else of the job. */
   const lasting = new Set<string>();

@@ -73,3 +73,7 @@ export function parseObjectKey(key: string): { job: string; object: string; node
 export const lineageKey = (job: string, process: string, run: number): string => `${job}.${process}.${run}`;
 /** Key in `packages`. `hash` is of the content. */
 export const packageKey = (job: string, hash: string): string => `${job}.${encodeToken(hash)}`;
+/** Key in `states` of part `index` of a large state; the actor is a prefix. */
+export const statePartKey = (actor: string, set: string, index: number): string => `${actor}.${set}.${index}`;
+/** Key in `reminders`; the actor is a prefix. */
+export const reminderKey = (actor: string, name: string): string => `${actor}/${encodeToken(name)}`;

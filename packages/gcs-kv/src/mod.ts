@@ -16,6 +16,8 @@ export {
   objectPrefix,
   packageKey,
   parseObjectKey,
+  reminderKey,
+  statePartKey,
 } from "./keys.js";
 export { ROW_CHECKS, ROW_SCHEMAS } from "./rows.js";
 export type {
@@ -27,5 +29,12 @@ export type {
   NodeRow,
   ObjectRow,
   PackageRow,
+  ReminderRow,
+  ReminderSchedule,
   Rows,
+  StateHead,
+  StatePart,
+  StateRow,
 } from "./rows.js";
+export { ActorStates } from "./states.js";
+export type { SavedState, StateSave, StateWriter } from "./states.js";

@@ -9,6 +9,7 @@ import {
   bundleList,
   bytes,
   bool,
+  finite,
   isActorId,
   isGroupId,
   isJobId,
@@ -130,6 +131,54 @@ export interface PackageRow {
   bytes: Uint8Array;
 }
 
+/** What an actor has saved. Key: the actor id. */
+export interface StateHead {
+  job: string;
+  /** Of the incarnation that has taken the row over: only it writes here. */
+  epoch: number;
+  /** Grows with each save. */
+  version: number;
+  /** The encoded state, where it is small. */
+  state?: Uint8Array | undefined;
+  /** Where it is large: how many rows hold it, by {@link statePartKey}, and the name that they share. */
+  parts?: { set: string; count: number } | undefined;
+  /** There are rows of parts, or were: written before the first of them, so that none is forgotten. */
+  parted?: boolean | undefined;
+  /** Of the durable mailbox: position and numbers that go with the state. */
+  mailbox?: Uint8Array | undefined;
+}
+/** Part of a large state. Key: {@link statePartKey}. */
+export interface StatePart {
+  part: Uint8Array;
+}
+export type StateRow = StateHead | StatePart;
+
+/** When a reminder comes: at a time, again and again, or by a cron expression. */
+export interface ReminderSchedule {
+  everyMs?: number | undefined;
+  /** Five or six fields. */
+  cron?: string | undefined;
+  /** Of the cron expression: an IANA name. */
+  timeZone?: string | undefined;
+}
+
+/** A call that an actor gets at a time. Key: {@link reminderKey}. */
+export interface ReminderRow {
+  actor: string;
+  job: string;
+  name: string;
+  /** Of this setting of the reminder; another one when it is set again. */
+  id: string;
+  method: string;
+  args: Uint8Array;
+  /** Absent: once. */
+  schedule?: ReminderSchedule | undefined;
+  /** Milliseconds since 1970 of the next occurrence. */
+  nextAt: number;
+  /** Occurrences that were delivered. */
+  fired: number;
+}
+
 /** Row type by table. */
 export interface Rows {
   nodes: NodeRow;
@@ -140,7 +189,24 @@ export interface Rows {
   objects: ObjectRow;
   lineage: LineageRow;
   packages: PackageRow;
+  states: StateRow;
+  reminders: ReminderRow;
 }
+
+const stateHead = record<StateHead>({
+  job: jobId,
+  epoch: uint,
+  version: uint,
+  state: optional(bytes),
+  parts: optional(record<{ set: string; count: number }>({ set: text, count: uint })),
+  parted: optional(bool),
+  mailbox: optional(bytes),
+});
+const statePart = record<StatePart>({ part: bytes });
+const stateRow: Check<StateRow> = (value, at) =>
+  typeof value === "object" && value !== null && "part" in value
+    ? statePart(value, at)
+    : stateHead(value, at);
 
 /** Checker by table. */
 export const ROW_CHECKS: { readonly [K in TableName]: Check<Rows[K]> } = {
@@ -192,6 +258,20 @@ export const ROW_CHECKS: { readonly [K in TableName]: Check<Rows[K]> } = {
   objects: record<ObjectRow>({ owner: processId, size: uint, agent: processId }),
   lineage: record<LineageRow>({ bytes }),
   packages: record<PackageRow>({ bytes }),
+  states: stateRow,
+  reminders: record<ReminderRow>({
+    actor: actorId,
+    job: jobId,
+    name: text,
+    id: text,
+    method: text,
+    args: bytes,
+    schedule: optional(
+      record<ReminderSchedule>({ everyMs: optional(finite), cron: optional(text), timeZone: optional(text) }),
+    ),
+    nextAt: finite,
+    fired: uint,
+  }),
 };
 
 /** Version of the rows of each table. A bucket that holds another version is refused. */
@@ -204,4 +284,6 @@ export const ROW_SCHEMAS: { readonly [K in TableName]: number } = {
   objects: 1,
   lineage: 1,
   packages: 1,
+  states: 1,
+  reminders: 1,
 };

@@ -12,18 +12,20 @@ import {
   ConnectionError,
 } from "@stingray/protocol";
 import {
+  ActorStates,
   lineageKey,
   nameKey,
   objectKey,
   objectPrefix,
   packageKey,
   parseObjectKey,
+  reminderKey,
   type Change,
   type NameRow,
   type NodeRow,
   type Tables,
 } from "../src/mod.js";
-import { actorRow, collect, groupRow, jobRow, nameRow, nodeRow, until } from "./samples.js";
+import { actorRow, collect, groupRow, jobRow, nameRow, nodeRow, reminderRow, until } from "./samples.js";
 
 /** `open` gives a store of a cluster that nobody has used; `join` another store of the same cluster. */
 export interface Setup {
@@ -398,7 +400,12 @@ export function conformance(setup: Setup): void {
         const owner = newWorkerId();
         await (await store.table("jobs")).put(job, jobRow(job));
         const actor = actorRow(job);
+        actor.spec.methods = { snapshot: { returns: 1 } };
         await (await store.table("actors")).put(actor.spec.actor, actor);
+        const states = new ActorStates(await store.table("states"));
+        await states.first(actor.spec.actor, job, 1).save({ state: new Uint8Array(600_000) });
+        const due = reminderRow(job, actor.spec.actor);
+        await (await store.table("reminders")).put(reminderKey(due.actor, due.name), due);
         await (await store.table("names")).put(nameKey(job, "c"), { actor: actor.spec.actor, job });
         const group = groupRow(job);
         await (await store.table("groups")).put(group.group, group);
@@ -421,9 +428,13 @@ export function conformance(setup: Setup): void {
         objects: 3,
         lineage: 3,
         packages: 3,
+        states: 3,
+        reminders: 1,
       });
       for (const name of TABLES) {
-        const rows: { key: string; value: unknown }[] = await collect((await store.table(name)).entries());
+        const rows: { key: string; value: unknown }[] = (
+          await collect((await store.table(name)).entries() as AsyncIterable<{ key: string; value: object }>)
+        ).filter(({ value }) => !("part" in value));
         expect(JSON.stringify(rows), name).to.not.include(jobs[0]);
         if (name !== "nodes") expect(JSON.stringify(rows), name).to.include(jobs[1]);
       }

@@ -9,7 +9,7 @@ import {
   newNodeId,
   type JobId,
 } from "@stingray/protocol";
-import type { ActorRow, GroupRow, JobRow, NameRow, NodeRow } from "../src/mod.js";
+import type { ActorRow, GroupRow, JobRow, NameRow, NodeRow, ReminderRow } from "../src/mod.js";
 
 export const nodeRow = (patch: Partial<NodeRow> = {}): NodeRow => ({
   node: newNodeId(),
@@ -65,6 +65,18 @@ export const actorRow = (job: JobId, detached = false): ActorRow => ({
   state: "ALIVE",
   epoch: 3,
   restarts: 0,
+});
+
+export const reminderRow = (job: JobId, actor: string = newActorId()): ReminderRow => ({
+  actor,
+  job,
+  name: "every now and then",
+  id: "abc",
+  method: "tick",
+  args: new Uint8Array([1]),
+  schedule: { everyMs: 1000 },
+  nextAt: 1,
+  fired: 0,
 });
 
 export const groupRow = (job: JobId): GroupRow => ({

@@ -27,6 +27,7 @@ export const ErrorCode = {
   OutOfMemoryError: "OUT_OF_MEMORY",
   ActorDiedError: "ACTOR_DIED",
   ActorUnavailableError: "ACTOR_UNAVAILABLE",
+  StaleEpochError: "STALE_EPOCH",
   PendingCallsLimitError: "PENDING_CALLS_LIMIT",
   DeadlockError: "DEADLOCK",
   ObjectLostError: "OBJECT_LOST",
@@ -160,6 +161,13 @@ export class ActorUnavailableError extends StingrayError {
   static override readonly code: ErrorCode = ErrorCode.ActorUnavailableError;
   static override readonly retryable: boolean = true;
 }
+/**
+ * This incarnation of the actor is no longer the newest: another has taken its place, or the actor is dead. What it saves
+ * is refused. `detail`: `actor`, `epoch`, and `newest` where that is known.
+ */
+export class StaleEpochError extends StingrayError {
+  static override readonly code: ErrorCode = ErrorCode.StaleEpochError;
+}
 /** This process has `maxPendingCalls` calls of the actor under way. Thrown by `.remote()`; wait for some of them. */
 export class PendingCallsLimitError extends StingrayError {
   static override readonly code: ErrorCode = ErrorCode.PendingCallsLimitError;
@@ -232,6 +240,7 @@ export const ERROR_CLASSES: ReadonlyMap<string, typeof StingrayError> = new Map(
     OutOfMemoryError,
     ActorDiedError,
     ActorUnavailableError,
+    StaleEpochError,
     PendingCallsLimitError,
     DeadlockError,
     ObjectLostError,

@@ -39,6 +39,7 @@ import {
 import { valueDesc, type ValueDesc } from "./messages/values.js";
 import { runtimeEnvSpec, type RuntimeEnvSpec } from "./messages/leases.js";
 import { empty, method } from "./method.js";
+import { agentStateMethods } from "./state-methods.js";
 import { actorSpec, jobSpec, nodeView, type ActorSpec, type JobSpec, type NodeView } from "./specs.js";
 
 /** Reason of an `actor.kill` that lets the actor end in order: `onDeactivate` runs. Any other kills its process at once. */
@@ -99,6 +100,8 @@ export const Agent = {
     record({ spec: actorSpec, epoch: uint }),
     record({ accepted: bool, reason: optional(text) }),
   ),
+
+  ...agentStateMethods,
 
   /** Claims the placement group (and its name), then places it in the background. Asking again changes nothing. */
   groupCreate: method<{ spec: GroupSpec }, object>("group.create", record({ spec: groupSpec }), empty),
@@ -294,14 +297,30 @@ export const Worker = {
   ),
   /**
    * Become the host of an actor: load its class and run the constructor. Fails with what the constructor threw. `gpus`
-   * and `visible` are as in WorkerAssign.
+   * and `visible` are as in WorkerAssign; `state` and `mailbox` are what an earlier incarnation has saved.
    */
   startActor: method<
-    { spec: ActorSpec; epoch: number; gpus: number[]; visible?: string | undefined; lease: string },
+    {
+      spec: ActorSpec;
+      epoch: number;
+      gpus: number[];
+      visible?: string | undefined;
+      lease: string;
+      state?: Uint8Array | undefined;
+      mailbox?: Uint8Array | undefined;
+    },
     object
   >(
     "worker.startActor",
-    record({ spec: actorSpec, epoch: uint, gpus: list(uint, 1024), visible: optional(text), lease: text }),
+    record({
+      spec: actorSpec,
+      epoch: uint,
+      gpus: list(uint, 1024),
+      visible: optional(text),
+      lease: text,
+      state: optional(bytes),
+      mailbox: optional(bytes),
+    }),
     empty,
   ),
   /** May this idle worker end? Not while it owns objects or actors that others may hold: they would go with it. */

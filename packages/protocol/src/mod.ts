@@ -43,6 +43,7 @@ export {
   ActorDiedError,
   ActorUnavailableError,
   PendingCallsLimitError,
+  StaleEpochError,
   DeadlockError,
   ObjectLostError,
   ObjectStoreFullError,
@@ -223,11 +224,12 @@ export { bidSpec, leaseAsk, leaseAnswer, roomNews } from "./messages/bids.js";
 export type { BidSpec, LeaseAsk, LeaseAnswer, PassedOn, RoomNews } from "./messages/bids.js";
 export { wireErrorCheck } from "./messages/wire-error.js";
 export type { WireError } from "./messages/wire-error.js";
-export { jobSpec, actorSpec, nodeView, pendingDemand } from "./specs.js";
+export { jobSpec, actorSpec, keepsState, nodeView, pendingDemand } from "./specs.js";
 export type { JobSpec, ActorSpec, MethodSpec, NodeView, PendingDemand } from "./specs.js";
 export type { DrainDone, DrainLeft, DrainView } from "./messages/drain.js";
 export { OUT_OF_SCOPE, DRAINING, Agent, Bids, Worker, Owner, Join } from "./methods.js";
 export { Process } from "./process-methods.js";
+export { MAX_STATE } from "./state-methods.js";
 export type { Method } from "./method.js";
 export { encodeError, decodeError } from "./wire-errors.js";
 export { describeResources, describeShape, startOptions } from "./shape-text.js";

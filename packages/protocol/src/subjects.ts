@@ -21,6 +21,8 @@ export const TABLES = [
   "objects",
   "lineage",
   "packages",
+  "states",
+  "reminders",
 ] as const;
 export type TableName = (typeof TABLES)[number];
 

@@ -3,6 +3,7 @@ import {
   Agent as AgentMethods,
   RuntimeEnvError,
   Worker as WorkerMethods,
+  type ActorSpec,
   type NodeId,
   type ProcessId,
   type WireError,
@@ -11,6 +12,7 @@ import { ActorDirectory } from "../controller/actor-directory.js";
 import { ActorHost } from "../controller/actor-host.js";
 import { ActorNames } from "../controller/actor-names.js";
 import { ActorPlacer } from "../controller/actor-placer.js";
+import { SavedStates } from "../controller/actor-states.js";
 import { ActorWatchers } from "../controller/actor-watchers.js";
 import { Controller } from "../controller/controller.js";
 import { publishDeath } from "../feed/mod.js";
@@ -44,6 +46,7 @@ export function provideActors(provide: t.Provide, get: t.Get): void {
             .request(AgentMethods.actorKill, ask);
         }
       },
+      ended: (spec) => ended(get, spec),
       failed: of(t.FAILED),
     });
   });
@@ -88,14 +91,16 @@ export function provideActors(provide: t.Provide, get: t.Get): void {
         get(t.SCHEDULER).draining
           ? "this node is draining"
           : (get(t.BUNDLES).accountsFor(scheduling)[0]?.missing(resources) ?? "has no such bundle"),
-      startActor: async (worker, { spec, epoch, reservation }) => {
+      startActor: async (worker, incarnation) => {
+        const { spec, epoch, reservation } = incarnation;
         if (reservation === undefined) throw new RuntimeEnvError(`actor ${spec.actor} has no reservation`);
         const { gpus: places } = reservation.allocation;
         const { gpus: names } = of(t.OFFER);
         const process = pool.get(worker);
         if (process !== undefined && places.length > 0) process.hadGpus = true;
         const [gpus, visible] = [names.numbers(places), names.variable(places)];
-        const ask = { spec, epoch, gpus, visible, lease: reservation.lease };
+        const saved = await get(t.ACTOR_STATES).begin(incarnation);
+        const ask = { spec, epoch, gpus, visible, lease: reservation.lease, ...saved };
         await peers.channel(worker).request(WorkerMethods.startActor, ask, { timeoutMs: CONSTRUCTOR_MS });
       },
       reachable: (worker) => pool.get(worker)?.usable === true && peers.channel(worker).closed === undefined,
@@ -117,6 +122,16 @@ export function provideActors(provide: t.Provide, get: t.Get): void {
     });
     return host;
   });
+  provide(
+    t.ACTOR_STATES,
+    (of) =>
+      new SavedStates({
+        table: () => of(t.TABLES).store.table("states"),
+        find: (actor) => get(t.ACTOR_HOST).find(actor),
+        fetch: (actor) => of(t.ACTOR_BOOK).fetch(actor),
+        failed: of(t.FAILED),
+      }),
+  );
   provide(t.CONTROLLER, (of) => {
     const { agent, node, subjects } = of(t.CONFIG);
     const { nodes, nodeCache, jobCache, store } = of(t.TABLES);
@@ -131,6 +146,7 @@ export function provideActors(provide: t.Provide, get: t.Get): void {
         spec.name === undefined || (await get(t.ACTOR_NAMES).claim(spec, spec.name)).actor === spec.actor,
       endActor: (actor, cause) => get(t.ACTOR_DIRECTORY).end(actor, cause),
       lost: (actor, epoch, cause) => lost(get, actor, epoch, cause),
+      ended: (spec) => ended(get, spec),
       endJob: (job, why) => {
         of(t.FAILED)(`keep job ${job} running`, why);
         return get(t.JOBS).end(job, "FAILED");
@@ -148,5 +164,11 @@ async function lost(get: t.Get, actor: string, epoch: number, cause: WireError):
   const entry = await get(t.ACTOR_BOOK).apply(actor, { kind: "lost", epoch, agent, cause });
   if (entry === undefined) return;
   if (entry.value.state === "RESTARTING") get(t.ACTOR_PLACER).placeAgain(entry);
-  else await get(t.ACTOR_NAMES).release(entry.value.spec);
+  else await ended(get, entry.value.spec);
+}
+
+/** It is DEAD: its name is free, and nothing that was kept for it stays. Done twice it does no harm. */
+async function ended(get: t.Get, spec: ActorSpec): Promise<void> {
+  await get(t.ACTOR_NAMES).release(spec);
+  await get(t.ACTOR_STATES).drop(spec);
 }

@@ -185,6 +185,10 @@ function serveActors(get: t.Get): void {
     await get(t.BUNDLE_HOST).beforeUse(spec.placement.scheduling);
     return get(t.ACTOR_HOST).accept(spec, epoch);
   });
+  inbox.serve(AgentMethods.actorSave, async (ask, channel) => {
+    await get(t.ACTOR_STATES).save(from(channel), ask);
+    return {};
+  });
   inbox.on(Op.ActorExited, actorExited, ([, actor, epoch, error], channel) => {
     get(t.ACTOR_HOST)
       .exited(from(channel), actor, epoch, error)

@@ -21,6 +21,8 @@ export interface DirectoryHooks {
   place(entry: ActorEntry): void;
   /** Kill the process of this incarnation, wherever it is; it may come back. */
   killProcess(entry: ActorEntry, reason: string): Promise<void>;
+  /** It is DEAD: nothing of it is kept but its row. */
+  ended(spec: ActorSpec): Promise<void>;
   failed(what: string, error: unknown): void;
 }
 
@@ -95,7 +97,7 @@ export class ActorDirectory {
   async end(actor: string, cause: StingrayError | WireError): Promise<void> {
     const wire = cause instanceof Error ? encodeError(cause) : cause;
     const entry = await this.book.apply(actor, { kind: "ended", cause: wire });
-    if (entry !== undefined) await this.names.release(entry.value.spec);
+    if (entry !== undefined) await this.hooks.ended(entry.value.spec);
   }
 
   /** Ends, in the background, what a process has created and is not detached. */

@@ -4,6 +4,7 @@ import {
   ActorDiedError,
   OUT_OF_SCOPE,
   RuntimeEnvError,
+  StaleEpochError,
   StingrayError,
   WorkerCrashedError,
   encodeError,
@@ -56,6 +57,8 @@ export interface HostHooks {
 export interface Incarnation {
   readonly spec: ActorSpec;
   readonly epoch: number;
+  /** No incarnation before it was ever alive. */
+  readonly fresh: boolean;
   state: "reserving" | "starting" | "alive" | "leaving" | "over";
   worker?: ProcessId;
   reservation?: Reservation;
@@ -110,7 +113,8 @@ export class ActorHost {
   /** Makes the incarnation `epoch` here, in the background. `entry` is the row that its ALIVE will replace. */
   host(entry: ActorEntry, epoch: number, reservation: Promise<Reservation>): void {
     const { spec } = entry.value;
-    const incarnation: Incarnation = { spec, epoch, state: "reserving" };
+    const fresh = entry.value.state === "PENDING";
+    const incarnation: Incarnation = { spec, epoch, fresh, state: "reserving" };
     this.hosted.set(spec.actor, incarnation);
     this.start(incarnation, entry, reservation).catch((error: unknown) =>
       this.hooks.failed(`start ${describe(spec)}`, error),
@@ -152,6 +156,17 @@ export class ActorHost {
       if (isOver(inc)) return;
       if (!this.hooks.reachable(worker)) {
         this.hooks.killWorker(worker, "can't be reached");
+        return;
+      }
+      if (thrown instanceof StaleEpochError) {
+        this.drop(inc);
+        this.hooks.killWorker(worker, `incarnation ${inc.epoch} of the actor was replaced`);
+        return;
+      }
+      if (mayBeTriedAgain(thrown)) {
+        this.drop(inc);
+        this.hooks.endWorker(worker, "the state of its actor could not be restored");
+        await this.hooks.lost(inc.spec.actor, inc.epoch, encodeError(thrown));
         return;
       }
       inc.state = "over";
@@ -274,6 +289,10 @@ export class ActorHost {
     );
   }
 }
+
+/** What `restore` threw: the state is still there, so the next incarnation may do better. */
+const mayBeTriedAgain = (thrown: unknown): thrown is StingrayError =>
+  thrown instanceof StingrayError && thrown.detail["step"] === "restore";
 
 /** Asked after an await: the state may have changed meanwhile. */
 const isOver = (inc: Incarnation): boolean => inc.state === "over";

@@ -9,6 +9,7 @@ import {
   WorkerCrashedError,
   encodeError,
   isDriverId,
+  keepsState,
   type ActorSpec,
   type JobId,
   type NodeId,
@@ -31,6 +32,8 @@ export interface ControllerHooks {
   endActor(actor: string, cause: ActorDiedError): Promise<void>;
   /** The process of an incarnation is gone with its node. */
   lost(actor: string, epoch: number, cause: ReturnType<typeof encodeError>): Promise<void>;
+  /** It is DEAD: nothing of it is to be kept but its row. */
+  ended(spec: ActorSpec): Promise<void>;
   /** Looks after the placement groups. */
   mendGroups(round: Round): Promise<void>;
   endJob(job: JobId, why: string): Promise<void>;
@@ -144,7 +147,10 @@ export class Controller {
     const row = entry.value;
     const { actor } = row.spec;
     if (row.state === "DEAD") {
-      if (lasts(`dead ${actor}`, this.times.keepDeadMs)) await this.actors.remove(entry);
+      if (!lasts(`dead ${actor}`, this.times.keepDeadMs)) return;
+      // Whoever wrote that it is dead may have ended before the rest was done.
+      if (keepsState(row.spec)) await this.hooks.ended(row.spec);
+      await this.actors.remove(entry);
       return;
     }
     if (this.diedWithCreator(row.spec)) {

@@ -119,7 +119,7 @@ class Stage {
       maxRestarts,
       placement: { resources: { CPU: cpus }, ...(group ? { scheduling: { kind: "group" } } : {}) },
     };
-    this.hosted.set(name, { spec: spec as unknown as ActorSpec, epoch: 1, state: "alive" });
+    this.hosted.set(name, { spec: spec as unknown as ActorSpec, epoch: 1, fresh: true, state: "alive" });
   }
   order(deadlineMs = 60_000): ReturnType<Drain["order"]> {
     return this.drain.order({ reason, deadlineMs });
