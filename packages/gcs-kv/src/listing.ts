@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { ConnectionError } from "@stingray/protocol";
 import type { Bucket, Entry } from "./bucket.js";
-import { Feed } from "./feed.js";
+import { startFeed, type Feed } from "./feed.js";
 import type { BrokerLink } from "./link.js";
 
 const PAUSE_MS = 20;
@@ -51,7 +51,7 @@ function pass(
       filled: (): void => end(() => resolve(entries)),
       broken: again,
     };
-    Feed.start(link, bucket, prefix, listener, timeoutMs).then(
+    startFeed(link, bucket, prefix, listener, timeoutMs).then(
       (started) => {
         if (ended) started.stop();
         else feed = started;

@@ -38,3 +38,6 @@ export type {
 } from "./rows.js";
 export { ActorStates } from "./states.js";
 export type { SavedState, StateSave, StateWriter } from "./states.js";
+export { BrokerLink } from "./link.js";
+export { ConsumerFeed } from "./consumer-feed.js";
+export type { FeedSource, MessageListener } from "./consumer-feed.js";

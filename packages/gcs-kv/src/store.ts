@@ -82,6 +82,11 @@ export class ControlStore implements Tables {
     return table;
   }
 
+  /** The way to the broker, for what is kept there beside tables. It ends with the store. */
+  get link(): BrokerLink {
+    return this.#link;
+  }
+
   lease(name: string, holder: string, options: { ttlMs: number }): Lease {
     this.#leases ??= this.#bucket("nodes").then(
       (bucket) =>

@@ -6,7 +6,7 @@
 import { ConnectionError, toError } from "@stingray/protocol";
 import { RowCache } from "./cache.js";
 import type { Bucket, Entry } from "./bucket.js";
-import { Feed } from "./feed.js";
+import { startFeed, type Feed } from "./feed.js";
 import type { BrokerLink } from "./link.js";
 import type { Row } from "./table.js";
 
@@ -105,7 +105,7 @@ class Watcher<T> {
         filled: (): void => (current() ? this.#filled() : undefined),
         broken: (): void => (current() ? this.#again(this.#failures++) : undefined),
       };
-      const feed = await Feed.start(link, bucket, prefix, listener, timeoutMs);
+      const feed = await startFeed(link, bucket, prefix, listener, timeoutMs);
       if (current()) this.#feed = feed;
       else feed.stop();
     } catch (error) {

@@ -192,6 +192,29 @@ export type { WorkerAssign, Logs } from "./messages/workers.js";
 export { ACTOR_STATES, actorView, actorState, actorExited } from "./messages/actors.js";
 export type { ActorStateName, ActorView, ActorExited } from "./messages/actors.js";
 export type { WaitPart, WaitSide, WaitState } from "./messages/waits-for.js";
+export {
+  MAX_CALL_ID,
+  MAX_KEPT_CALLS,
+  keptAnswer,
+  keptAside,
+  keptBatch,
+  keptCall,
+  mailboxCancel,
+  mailboxFeed,
+  mailboxTaken,
+  setAsideCall,
+} from "./messages/mailbox.js";
+export type {
+  KeptAnswer,
+  KeptAside,
+  KeptBatch,
+  KeptCall,
+  MailboxCancel,
+  MailboxFeed,
+  MailboxTaken,
+  SetAsideCall,
+} from "./messages/mailbox.js";
+export { Mailbox } from "./methods-mailbox.js";
 export { TASK_PHASES, processWhy } from "./messages/why.js";
 export type {
   MissingArgument,

@@ -67,6 +67,18 @@ export class Subjects {
   mailbox(id: ActorId): string {
     return `${this.prefix}.a.${id}`;
   }
+  /** `st.v1.default.m.<actor>`: the calls of an actor with a durable mailbox, kept by the stream {@link mailboxStream}. */
+  durableMailbox(id: ActorId): string {
+    return `${this.prefix}.m.${id}`;
+  }
+  /** `st.v1.default.x.<actor>`: its calls that were set aside, kept by the same stream. */
+  setAside(id: ActorId): string {
+    return `${this.prefix}.x.${id}`;
+  }
+  /** `st.v1.default.m.*` and `st.v1.default.x.*`: all that the stream of durable mailboxes keeps. */
+  durableMailboxes(): string[] {
+    return [`${this.prefix}.m.*`, `${this.prefix}.x.*`];
+  }
   /** `st.v1.default.r.<from>.<to>`: the reply subject of frames; the server's "no responders" comes back on it. */
   noResponder(from: EndpointId, to: EndpointId): string {
     return `${this.prefix}.r.${from}.${to}`;
@@ -133,7 +145,14 @@ export class Subjects {
   }
   /** `st_v1_default_<table>`: the key-value bucket of a table. */
   bucket(table: TableName): string {
-    return `${this.root.replaceAll(".", "_")}_v${PROTOCOL_VERSION}_${this.cluster}_${table}`;
+    return this.stored(table);
+  }
+  /** `st_v1_default_mailbox`: the stream of all durable mailboxes. */
+  mailboxStream(): string {
+    return this.stored("mailbox");
+  }
+  private stored(what: string): string {
+    return `${this.root.replaceAll(".", "_")}_v${PROTOCOL_VERSION}_${this.cluster}_${what}`;
   }
 }
 

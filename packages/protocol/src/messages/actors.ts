@@ -25,6 +25,8 @@ export interface ActorView {
   infeasible?: boolean | undefined;
   /** RESTARTING: its last incarnation was ended in order, and gives back the calls that it has not begun. */
   moving?: boolean | undefined;
+  /** Its calls are kept on the broker: they go to an agent with `mailbox.append`, not to the actor. */
+  durable?: boolean | undefined;
 }
 export const actorView = record<ActorView>({
   actor: actorId,
@@ -35,6 +37,7 @@ export const actorView = record<ActorView>({
   cause: optional(wireErrorCheck()),
   infeasible: optional(bool),
   moving: optional(bool),
+  durable: optional(bool),
 });
 /** `[70, view]` agent -> each process that asked with `actor.watch`, on every change. */
 export const actorState = tuple<[op: 70, view: ActorView]>(oneOf(Op.ActorState), actorView);

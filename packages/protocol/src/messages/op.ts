@@ -60,5 +60,11 @@ export const Op = {
   ActorExited: 71,
   // logs: agent -> driver
   Logs: 80,
+  // durable mailboxes: agent -> worker
+  MailboxFeed: 90,
+  // durable mailboxes: worker -> agent
+  MailboxTaken: 91,
+  // durable mailboxes: caller -> actor
+  MailboxCancel: 92,
 } as const;
 export type Op = (typeof Op)[keyof typeof Op];

@@ -62,7 +62,7 @@ export interface TaskRunOptions {
   /** Tasks: the placement group that what it submits goes to, unless that says otherwise. */
   capture?: string | undefined;
 }
-function taskRunOptions(): Check<TaskRunOptions> {
+export function taskRunOptions(): Check<TaskRunOptions> {
   return record<TaskRunOptions>({
     timeoutMs: optional(number),
     backpressure: optional(uint),
@@ -71,7 +71,7 @@ function taskRunOptions(): Check<TaskRunOptions> {
     capture: optional(groupId),
   });
 }
-function argsCheck(): Check<Uint8Array | ValueDesc[]> {
+export function argsCheck(): Check<Uint8Array | ValueDesc[]> {
   const many = list(valueDesc, 100_000);
   return (value, at) => (value instanceof Uint8Array ? value : many(value, at));
 }
