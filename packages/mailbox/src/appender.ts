@@ -67,7 +67,7 @@ export class MailboxAppender {
 
   private async run(key: string, line: Line, actor: ActorId, producer: Producer): Promise<void> {
     // What else comes in this turn goes along.
-    await undefined;
+    await Promise.resolve();
     while (line.waiting.length > 0) {
       const batch = line.waiting.splice(0);
       try {
