@@ -1,0 +1,157 @@
+/** Recorded histories of many callers, under faults: calls run in order and once, and every one of them ends. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "chai";
+import { get, ready } from "stingray";
+import { HistoryFile, checkHistory, type HistoryEvent } from "stingray/testing";
+import {
+  Relay,
+  Scribe,
+  callAll,
+  callAllInTask,
+  cutSockets,
+  type Plan,
+  type ScribeHandle,
+} from "./fixtures/histories.js";
+import { TestCluster, isRunning } from "./support/actor-cluster.js";
+import { ClusterByHand } from "./support/by-hand.js";
+import { randomSource } from "./support/fuzz.js";
+
+/** Others may be given, to look for what these do not find: `STINGRAY_TEST_SEEDS=7,8,9`. */
+const SEEDS = (process.env["STINGRAY_TEST_SEEDS"] ?? "1").split(",").map(Number);
+const CALLS = 100;
+const RETRIED = { retried: true, maxRestarts: Infinity };
+
+interface Round {
+  readonly file: string;
+  readonly seed: number;
+  readonly retried: boolean;
+  readonly maxRestarts: number;
+  /** Nodes of the scribes and the callers but the driver; any if none are given. */
+  readonly nodes?: readonly string[] | undefined;
+  /** Callers may be lost with their processes. */
+  readonly lossy?: boolean | undefined;
+  /** Does harm while callers call, until it is told that they are done. */
+  readonly harm?: ((random: () => number, done: () => boolean) => Promise<void>) | undefined;
+}
+
+/** Lets four callers call two scribes, and checks the history. @returns how many calls ended with which code */
+async function checked(round: Round): Promise<Record<string, number>> {
+  const { file, seed, retried, maxRestarts, nodes = [], lossy = false, harm } = round;
+  const place = (i: number): object => {
+    const node = nodes[i % nodes.length];
+    return node === undefined ? {} : { scheduling: { node, soft: true } };
+  };
+  const scribes: Record<string, ScribeHandle> = {};
+  for (const [i, name] of ["one", "two"].entries())
+    scribes[name] = Scribe.options({ maxRestarts, ...place(i) }).remote(file);
+  const relay = Relay.options(place(0)).remote();
+  await Promise.all([ready(relay), ...Object.values(scribes).map((scribe) => ready(scribe))]);
+  const plan = (caller: string, n: number): Plan => ({
+    caller,
+    seed: seed * 10 + n,
+    calls: CALLS,
+    file,
+    retried,
+  });
+  let over = false;
+  const others = [
+    get(relay.callAll.remote(plan("actor", 2), scribes)),
+    ...[0, 1].map((i) => get(callAllInTask.options(place(i)).remote(plan(`task ${i}`, 3 + i), scribes))),
+  ].map((caller) => (lossy ? caller.catch(() => {}) : caller));
+  const calling = Promise.all([callAll(plan("driver", 1), scribes), ...others]).finally(() => (over = true));
+  await Promise.all([calling, harm?.(randomSource(seed), () => over)]);
+  const events = new HistoryFile(file).read();
+  expect(checkHistory(events), `seed ${seed}`).to.deep.equal([]);
+  return codesOf(events);
+}
+
+function codesOf(events: readonly HistoryEvent[]): Record<string, number> {
+  const codes: Record<string, number> = {};
+  for (const event of events) {
+    if (event.event !== "answered" && event.event !== "failed") continue;
+    const code = event.event === "answered" ? "answered" : event.code;
+    codes[code] = (codes[code] ?? 0) + 1;
+  }
+  return codes;
+}
+
+/** One of the scribes' processes that live. */
+function scribeProcess(file: string, random: () => number): number | undefined {
+  const pids = readFileSync(`${file}.pids`, "utf8").trimEnd().split("\n").map(Number).filter(isRunning);
+  return pids[Math.floor(random() * pids.length)];
+}
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+for (const links of ["auto", "nats"] as const)
+  describe(`the history of calls, links: ${links}`, function () {
+    this.timeout(30_000 * SEEDS.length);
+    let test: TestCluster;
+    before(async () => {
+      test = await TestCluster.start({ links });
+    });
+    after(() => test.end());
+
+    if (links === "auto")
+      it("is in order, whatever arguments and callers are like", async () => {
+        for (const seed of SEEDS) {
+          const codes = await checked({
+            file: test.file(`plain ${seed}`),
+            seed,
+            retried: false,
+            maxRestarts: 0,
+          });
+          expect(codes).to.have.all.keys("answered", "EXPECTED", "TASK_CANCELLED");
+          expect(codes["answered"]).to.be.greaterThan(2 * CALLS);
+        }
+      });
+
+    it("is in order while actors are killed and links break", async () => {
+      for (const seed of SEEDS) {
+        const file = test.file(`faults ${seed}`);
+        const harm = async (random: () => number, done: () => boolean): Promise<void> => {
+          for (; !done(); await pause(30 + 150 * random())) {
+            const kind = random();
+            const pid = scribeProcess(file, random);
+            if (kind < 0.3) cutSockets();
+            else if (pid !== undefined) process.kill(pid, kind < 0.65 ? "SIGUSR2" : "SIGKILL");
+          }
+        };
+        const codes = await checked({ file, seed, ...RETRIED, harm });
+        delete codes["ACTOR_UNAVAILABLE"];
+        expect(codes).to.have.all.keys("answered", "EXPECTED", "TASK_CANCELLED");
+      }
+    });
+  });
+
+describe("the history of calls over nodes", function () {
+  this.timeout(60_000 * SEEDS.length);
+  let cluster: ClusterByHand;
+  before(async () => {
+    cluster = await ClusterByHand.start([], []);
+  });
+  after(() => cluster.end());
+
+  it("is in order while the broker is killed and comes back, and a node is killed", async () => {
+    const [own, other] = await cluster.joinOne();
+    for (const seed of SEEDS) {
+      // After the first round the command has started the other node anew.
+      const nodes = await cluster.sees(2);
+      if (nodes[0] !== own.node) nodes.reverse();
+      const file = join(cluster.sandbox.directory, `history ${seed}`);
+      const harm = async (random: () => number): Promise<void> => {
+        await pause(300 * random());
+        await cluster.broker.kill("SIGKILL");
+        await pause(300 * random());
+        await cluster.broker.restart();
+        await pause(300 * random());
+        process.kill(cluster.agentOf(other), "SIGKILL");
+      };
+      const codes = await checked({ file, seed, ...RETRIED, nodes, lossy: true, harm });
+      // Large answers lie on the node that made them, and methods are not run again for those that are lost.
+      for (const code of ["ACTOR_UNAVAILABLE", "OBJECT_LOST"]) delete codes[code];
+      expect(codes).to.have.all.keys("answered", "EXPECTED", "TASK_CANCELLED");
+    }
+  });
+});
