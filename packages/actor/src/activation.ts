@@ -21,9 +21,10 @@ import {
 } from "@stingray/task/internal";
 import { ActivationCall, type CallOrigin } from "./activation-call.js";
 import { answeredInTime } from "./answered-in-time.js";
+import { Deadlocks } from "./cycles/deadlocks.js";
 import type { HostedClass } from "./hosted-class.js";
 import type { LentPlace } from "./lent-place.js";
-import { Mailbox, type QueuedCall } from "./mailbox.js";
+import { Mailbox, type HeldUp, type QueuedCall } from "./mailbox.js";
 import { ActorSelf } from "./self.js";
 
 /** After this long without a turn of the event loop, answers are flushed and messages let in. Milliseconds. */
@@ -79,6 +80,8 @@ export class Activation implements CallHost {
   private ending = false;
   private deactivated: Promise<unknown> | undefined;
   private open = 0;
+  /** Since a call waited first. */
+  private deadlocks: Deadlocks | undefined;
 
   private constructor({ host, spec, epoch, cls, gpus, place }: ActivationParts) {
     this.host = host;
@@ -160,6 +163,7 @@ export class Activation implements CallHost {
       options?.group,
     );
     if (!this.pumpDue) this.pump();
+    this.deadlocks?.came();
   }
 
   private refusal(group: string | undefined): Error | undefined {
@@ -244,6 +248,7 @@ export class Activation implements CallHost {
 
   /** What has not begun never will here; its callers learn from the actor's state what becomes of it. */
   private giveBackQueued(): void {
+    this.deadlocks?.stop();
     for (const { call } of this.mail?.remove(() => true) ?? []) {
       this.forget(call as ActivationCall);
       call.channel.send([Op.TaskDone, call.sequence, TaskStatus.Dropped, [], 0]);
@@ -267,12 +272,30 @@ export class Activation implements CallHost {
     return this.open;
   }
 
+  /** Why a call that has not begun can't begin; undefined where nothing known keeps it. */
+  heldUp(call: ActivationCall): HeldUp | undefined {
+    return this.mail?.heldUpIn(call.options?.group);
+  }
+
+  /** It has not begun, and never will. */
+  private refuse(call: IncomingCall, error: Error): void {
+    if (this.mailbox.remove((queued) => queued === call).length === 0) return;
+    this.forget(call as ActivationCall);
+    call.channel.send([Op.TaskDone, call.sequence, TaskStatus.Failed, [[2, encodeThrown(error)]], 0]);
+    this.pumpLater();
+  }
+
   // A call that waits keeps its turn, so that they run one at a time, to the end; but the node may use its CPUs.
   blocked(): void {
     this.place?.blocked();
+    this.deadlocks ??= new Deadlocks(this.mailbox, this.host.runtime.waitStates, (call, error) =>
+      this.refuse(call, error),
+    );
+    this.deadlocks.blocked();
   }
   resumed(): void {
     this.place?.resumed();
+    this.deadlocks?.resumed();
   }
   cancelMark(call: IncomingCall): string | undefined {
     const { markDir } = this.host.runtime;

@@ -8,11 +8,13 @@ import {
   type ActorId,
   type RunningWhy,
   type TaskId,
+  type WaitState,
 } from "@stingray/protocol";
 import type { Channel, Endpoint } from "@stingray/broker";
-import { progressOf, type Runtime } from "@stingray/task/internal";
+import { findCall, progressOf, type Runtime } from "@stingray/task/internal";
 import type { ActivationCall, CallOrigin } from "./activation-call.js";
 import type { Activation } from "./activation.js";
+import { callState } from "./cycles/call-state.js";
 
 /** One caller's channel, with its calls that have not ended. */
 class CallerLine implements CallOrigin {
@@ -77,12 +79,18 @@ export class CallEndpoint {
     for (const activation of new Set(waited.map((call) => call.activation))) activation.abandon(line);
   }
 
+  private byCaller(): Map<number, ActivationCall>[] {
+    return [...this.lines.values()].map(({ calls }) => calls);
+  }
+
   progress(task: TaskId): RunningWhy | undefined {
-    return progressOf(
-      [...this.lines.values()].map(({ calls }) => calls),
-      task,
-      performance.now(),
-    );
+    return progressOf(this.byCaller(), task, performance.now());
+  }
+
+  /** What keeps a call from going on, if it is here. */
+  waitState(task: TaskId): WaitState | undefined {
+    const call = findCall(this.byCaller(), task);
+    return call && callState(call);
   }
 
   /** Hands what was answered to the links now. */

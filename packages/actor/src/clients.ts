@@ -13,7 +13,7 @@ import { processState, runtimeFor, type ObjectEntry, type Runtime } from "@sting
 import { Claims } from "./claims.js";
 import { ActorClient } from "./client.js";
 import { identityOf, type ActorIdentity } from "./identity.js";
-import { explainCalls } from "./why.js";
+import { explainCalls, ownedState } from "./why.js";
 
 /** How often an agent is asked about an actor that can't be reached, and for how long. Milliseconds. */
 const INQUIRE_EVERY_MS = 500;
@@ -64,6 +64,13 @@ export class ActorClients {
       return Promise.resolve(false);
     });
     runtime.explainer.addCalls(explainCalls(runtime, () => this.clients.values()));
+    runtime.waitStates.addOwner((sequence) => {
+      for (const client of this.clients.values()) {
+        const call = client.calls.find(sequence);
+        if (call !== undefined) return ownedState(runtime, client, call);
+      }
+      return undefined;
+    });
     runtime.onStop((error) => {
       for (const client of this.clients.values()) client.stop(error);
     });

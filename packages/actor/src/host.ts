@@ -37,6 +37,7 @@ export class ActorHost implements ActivationHost {
     place.hasCpus = (spec.running["CPU"] ?? 0) > 0;
     const endpoint = new CallEndpoint(runtime, spec.actor as ActorId, epoch, () => activation);
     runtime.explainer.addRunner((task) => endpoint.progress(task));
+    runtime.waitStates.addRunner((task) => endpoint.waitState(task));
     this.own = { activation, endpoint };
     return activation;
   }

@@ -13,8 +13,16 @@ export interface QueuedCall {
 interface Group {
   readonly limit: number;
   readonly queue: Fifo<QueuedCall>;
-  exclusive: number;
-  shared: number;
+  /** What runs: all shared, or none of them. */
+  readonly running: IncomingCall[];
+  sharing: boolean;
+}
+
+/** Why nothing of a group can start: when `needs` of these have ended, the first of those that wait can. */
+export interface HeldUp {
+  readonly holders: readonly IncomingCall[];
+  readonly needs: number;
+  readonly waiting: Iterable<QueuedCall>;
 }
 
 /** The group of methods that name none. */
@@ -44,13 +52,14 @@ export class Mailbox {
       const entry = group.queue.peek();
       if (entry === undefined || !mayStart(group, entry)) continue;
       group.queue.shift();
-      if (entry.shared) group.shared++;
-      else group.exclusive++;
+      const { running } = group;
+      group.sharing = entry.shared;
+      running.push(entry.call);
       return {
         entry,
         finished: () => {
-          if (entry.shared) group.shared--;
-          else group.exclusive--;
+          const last = running.pop();
+          if (last !== undefined && last !== entry.call) running[running.indexOf(entry.call)] = last;
         },
       };
     }
@@ -69,6 +78,25 @@ export class Mailbox {
     return removed;
   }
 
+  /** The groups in which calls wait for others to end. */
+  *heldUp(): Generator<HeldUp> {
+    for (const name of this.groups.keys()) {
+      const group = this.heldUpIn(name);
+      if (group !== undefined) yield group;
+    }
+  }
+
+  /** Why nothing of a group can start; undefined where something can, or nothing waits. */
+  heldUpIn(name = DEFAULT_GROUP): HeldUp | undefined {
+    const group = this.groups.get(name);
+    const head = group?.queue.peek();
+    if (group === undefined || head === undefined || mayStart(group, head)) return undefined;
+    const { queue, running, sharing, limit } = group;
+    // A reader waits for all writers, a writer for all readers, or for any one of the writers.
+    const any = !head.shared && !sharing;
+    return { holders: running, needs: any ? running.length - limit + 1 : running.length, waiting: queue };
+  }
+
   get queued(): number {
     let n = 0;
     for (const group of this.groups.values()) n += group.queue.length;
@@ -77,10 +105,11 @@ export class Mailbox {
 }
 
 function newGroup(limit: number): Group {
-  return { limit, queue: new Fifo(), exclusive: 0, shared: 0 };
+  return { limit, queue: new Fifo(), running: [], sharing: false };
 }
 
 /** Only the head of a group is looked at, so that a stream of readers can't starve a writer. */
-function mayStart(group: Group, entry: QueuedCall): boolean {
-  return entry.shared ? group.exclusive === 0 : group.shared === 0 && group.exclusive < group.limit;
+function mayStart({ running, sharing, limit }: Group, entry: QueuedCall): boolean {
+  if (running.length === 0) return true;
+  return entry.shared ? sharing : !sharing && running.length < limit;
 }

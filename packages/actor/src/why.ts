@@ -1,6 +1,12 @@
 /** What callers know of their calls of actors: why they have not ended. */
-import { taskIdOf, type ProcessId, type TaskWhy, type WaitingTasks } from "@stingray/protocol";
-import { missingOf, type CallExplainer, type Runtime } from "@stingray/task/internal";
+import {
+  taskIdOf,
+  type ProcessId,
+  type TaskWhy,
+  type WaitState,
+  type WaitingTasks,
+} from "@stingray/protocol";
+import { missingOf, waitingForArguments, type CallExplainer, type Runtime } from "@stingray/task/internal";
 import type { ActorCallState } from "./call.js";
 import type { ActorClient } from "./client.js";
 
@@ -54,6 +60,19 @@ function whyOfCall(runtime: Runtime, client: ActorClient, call: ActorCallState):
   if (call.phase === "sent" && peer?.process !== undefined && peer.node !== undefined)
     why.at = { process: peer.process, node: peer.node, ahead: client.calls.sentBefore(call) };
   return why;
+}
+
+/** What keeps a call of this process from being sent or answered. */
+export function ownedState(runtime: Runtime, client: ActorClient, call: ActorCallState): WaitState {
+  const task = taskIdOf(runtime.process, call.sequence);
+  const { channel } = client.current;
+  const { process, node } = channel?.peer ?? {};
+  if (call.cancelled) return { task, state: "moves" };
+  if (call.phase === "sent" && process !== undefined) return { task, state: "sent", at: { process, node } };
+  // Those behind a call that waits for its arguments keep their order.
+  const [first] = client.calls.unsent();
+  if (call.phase !== "queued" || first === undefined || first.argumentsReady) return { task, state: "moves" };
+  return waitingForArguments(task, `${client.className}.${call.method}`, first.args);
 }
 
 /** Those that were not sent yet, in one group. */

@@ -4,8 +4,15 @@ import type { ActorId, JobId, NodeId, ProcessId, TaskId } from "@stingray/protoc
 import type { DependencyContainer } from "tsyringe";
 import { runtimeFor } from "./process-state.js";
 
-/** Names a task or call that a wait is for and that has not ended, as far as that is known. */
-export type WaitsFor = () => TaskId | undefined;
+/** What a wait is for. */
+export interface WaitsFor {
+  /** The tasks and calls that have not ended, as far as is known. */
+  tasks(): TaskId[];
+  /** How many of these must end for the wait to be over. */
+  needs(): number;
+  /** It also ends by itself: it has a time limit, or a signal. */
+  readonly limited: boolean;
+}
 
 /** One run of a task or actor call in this process. */
 export interface Execution {

@@ -88,5 +88,5 @@ function onceReady(
         "; the tasks go on and get() may be called again",
     );
   });
-  return makingRoom(waiting, unready(entries));
+  return makingRoom(waiting, unready(entries, left));
 }

@@ -1,6 +1,7 @@
 /** For the packages above this one; not for users. */
 export { processState, runtimeFor } from "./process-state.js";
 export { Runtime } from "./runtime.js";
+export type { WaitStates } from "./why/wait-states.js";
 export { Executor } from "./execute/executor.js";
 export { IncomingCall } from "./execute/call.js";
 export { CallRunner } from "./execute/runner.js";
@@ -25,6 +26,7 @@ export { decodeThrown, encodeThrown } from "./objects/thrown.js";
 export { backoffMs, shouldRetry } from "./submit/retry.js";
 export { adviceText } from "./submit/wait-text.js";
 export { progressOf } from "./why/running.js";
+export { findCall, runnerState, waitingForArguments } from "./why/wait-states.js";
 export { missingOf } from "./why/task-why.js";
 export type { CallExplainer } from "./why/explainer.js";
 export { openLocalStore } from "./local-store.js";

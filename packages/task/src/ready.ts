@@ -79,11 +79,17 @@ function watchStop(...steps: (() => void)[]): () => void {
   };
 }
 
-/** The first of these whose value is not known. */
-export function unready(entries: readonly ObjectEntry[]): WaitsFor {
-  return () => {
-    const entry = entries.find(({ ready }) => !ready);
-    return entry && taskIdOf(entry.owner, entry.sequence);
+/** Those of these whose values are not known, of which `count` (by default all) are waited for. */
+export function unready(
+  entries: readonly ObjectEntry[],
+  options: WaitOptions | undefined,
+  count = entries.length,
+): WaitsFor {
+  const pending = (): ObjectEntry[] => entries.filter(({ ready }) => !ready);
+  return {
+    tasks: () => pending().map(({ owner, sequence }) => taskIdOf(owner, sequence)),
+    needs: () => count - (entries.length - pending().length),
+    limited: timerMs(options?.timeoutMs) !== undefined || options?.signal !== undefined,
   };
 }
 
@@ -94,7 +100,7 @@ const BLOCK_AFTER_MS = 1;
  * While the task or call that runs this waits, others may have its place. A task that is cancelled, or out of time,
  * meanwhile waits no longer: what it waits for may never come, and nobody else could end it but by ending its process.
  * Waits that begin after that, to clean up, are waits as any.
- * @param what it waits for, for people
+ * @param what it waits for
  * @throws the reason of the task's signal, and what `waiting` rejects with
  */
 export function makingRoom<T>(waiting: Promise<T>, what?: WaitsFor): Promise<T> {

@@ -33,6 +33,7 @@ import { processState } from "./process-state.js";
 import { CallTable } from "./submit/calls.js";
 import { Submitter } from "./submit/submitter.js";
 import { Explainer } from "./why/explainer.js";
+import { WaitStates } from "./why/wait-states.js";
 
 export interface RuntimeOptions {
   readonly transport: Transport;
@@ -73,6 +74,8 @@ export class Runtime {
   readonly runner: CallRunner;
   /** Says why something waits. */
   readonly explainer: Explainer;
+  /** Says what keeps tasks and calls from going on, to whoever looks for circles. */
+  readonly waitStates: WaitStates;
   readonly home: Home;
   readonly container: () => DependencyContainer;
   readonly warn: (message: string) => void;
@@ -134,6 +137,7 @@ export class Runtime {
       markDir: o.markDir,
     });
     this.explainer = new Explainer({ process: o.process, table: this.table, submitter: this.submitter });
+    this.waitStates = new WaitStates({ process: o.process, submitter: this.submitter, channelTo });
     this.home = Home.open(o.transport, o.home, o.findHome, o.onLost);
     o.store?.attach({
       lease: (bytes) => this.home.request(Agent.storeLease, { bytes }, { timeoutMs: LEASE_DEADLINE_MS }),
@@ -152,6 +156,7 @@ export class Runtime {
     runtime.calls.serve(inbox);
     runtime.submitter.serve(inbox);
     runtime.explainer.serve(inbox);
+    runtime.waitStates.serve(inbox);
     runtime.recoveries.serve(inbox);
     inbox.serve(Process.ping, () => ({}));
     inbox.serve(Process.memory, ({ limit }) => processMemoryOf(runtime.table, runtime.process, limit));

@@ -1,7 +1,7 @@
 /** The results of a generator: a reference per yield, in order, as soon as each is there. */
 import { WIRE } from "@stingray/objectstore";
 import { InvalidArgumentError } from "@stingray/protocol";
-import type { WaitsFor } from "./context.js";
+import type { TaskId } from "@stingray/protocol";
 import type { ObjectRef } from "./objects/object-ref.js";
 import { makingRoom } from "./ready.js";
 
@@ -16,11 +16,11 @@ export class StreamState {
 
   /**
    * @param consumed tells the producer how many items were taken in all; -1: no more are wanted
-   * @param producer for people
+   * @param producer the task or call that makes the items
    */
   constructor(
     private readonly consumed: (count: number) => void,
-    private readonly producer?: WaitsFor,
+    private readonly producer?: () => TaskId,
   ) {}
 
   push(ref: ObjectRef): void {
@@ -63,7 +63,11 @@ export class StreamState {
           wake();
         };
       });
-      await makingRoom(moved, this.producer);
+      const { producer } = this;
+      await makingRoom(
+        moved,
+        producer && { tasks: () => (this.ended ? [] : [producer()]), needs: () => 1, limited: false },
+      );
     }
     const ref = this.ready.shift();
     this.consumed(++this.taken);

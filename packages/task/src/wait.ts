@@ -41,7 +41,7 @@ export async function wait<R extends ObjectRef>(
   const watch = options.fetch === true ? watchHere(runtime, here) : watchValue;
   if (entries.filter(isReady).length < count) {
     const some = someReady(runtime, entries, count, options, undefined, watch);
-    await makingRoom(some, unready(entries));
+    await makingRoom(some, unready(entries, options, count));
   }
   const ready: R[] = [];
   const pending: R[] = [];
@@ -79,7 +79,10 @@ export async function* asCompleted<R extends ObjectRef>(refs: Iterable<R>): Asyn
     }
     for (let next = 0; next < all.length; next++) {
       if (next === ready.length)
-        await makingRoom(new Promise<void>((resolve) => (wake = resolve)), unready(entries));
+        await makingRoom(
+          new Promise<void>((resolve) => (wake = resolve)),
+          unready(entries, undefined, next + 1),
+        );
       yield ready[next] as R;
     }
   } finally {

@@ -156,7 +156,7 @@ describe("why a task waits", () => {
     const [known, awaited] = [5, 6].map((sequence) => new ObjectEntry(other, undefined, false, sequence, 0));
     if (known === undefined || awaited === undefined) throw new Error("no entries");
     known.settle({ kind: "inline", bytes: new Uint8Array(1) });
-    const wait = unready([known, awaited]);
+    const wait = unready([known, awaited], undefined);
     first.block();
     first.block(wait);
     expect(state(1)).to.deep.equal(["waiting", 0]);

@@ -69,6 +69,7 @@ export async function composeWorker(
         enter: enterLease,
       });
       runtime.explainer.addRunner((task) => executor.progressOf(task));
+      runtime.waitStates.addRunner((task) => executor.waitState(task));
       return executor;
     }),
   });

@@ -1,6 +1,14 @@
 /** One call in the process that runs it: a task, or a method of an actor. */
 import { existsSync } from "node:fs";
-import type { ObjectId, ProcessId, RunningWhy, TaskId, TaskRunOptions, ValueDesc } from "@stingray/protocol";
+import type {
+  ObjectId,
+  ProcessId,
+  RunningWhy,
+  TaskId,
+  TaskRunOptions,
+  ValueDesc,
+  WaitPart,
+} from "@stingray/protocol";
 import { objectIdOf, taskIdOf } from "@stingray/protocol";
 import type { Channel } from "@stingray/broker";
 import type { ActorExecution, Execution, WaitsFor } from "../context.js";
@@ -18,6 +26,8 @@ export interface CallHost {
 
 /** How often `isCancelled()` looks at the file system at most, in milliseconds. */
 const LOOK_EVERY_MS = 2;
+/** Whoever awaits more values at once is not looked at for circles of waits. */
+const MOST_AWAITED = 1_000;
 
 export class IncomingCall implements Execution {
   readonly abort = new AbortController();
@@ -34,6 +44,7 @@ export class IncomingCall implements Execution {
   /** When its body was called, by `performance.now()`. */
   begunAt: number | undefined;
   private waits = 0;
+  private version = 0;
   private waitsFor: Set<WaitsFor> | undefined;
   private over = false;
   private cancelledNow = false;
@@ -98,18 +109,42 @@ export class IncomingCall implements Execution {
   /** What it awaits, for people. */
   get awaits(): TaskId | undefined {
     for (const wait of this.waitsFor ?? []) {
-      const task = wait();
+      const [task] = wait.tasks();
       if (task !== undefined) return task;
     }
     return undefined;
   }
 
+  /** What keeps it from going on; undefined where it may go on by itself, as far as is known. */
+  get keptBy(): WaitPart[] | undefined {
+    const { waitsFor } = this;
+    // A wait that is not among them is for something else, and the end of a time limit is the end of all of them.
+    if (this.over || this.waits === 0 || waitsFor?.size !== this.waits) return undefined;
+    if (this.cancelledNow || this.options?.timeoutMs !== undefined) return undefined;
+    const parts: WaitPart[] = [];
+    for (const wait of waitsFor) {
+      const needs = wait.needs();
+      if (wait.limited || needs <= 0) return undefined;
+      const of = wait.tasks();
+      if (of.length > MOST_AWAITED) return undefined;
+      parts.push({ needs, of });
+    }
+    return parts;
+  }
+
+  /** Another after every beginning and end of a wait. */
+  get waitVersion(): number {
+    return this.version;
+  }
+
   block(wait?: WaitsFor): void {
+    this.version++;
     if (wait !== undefined) (this.waitsFor ??= new Set()).add(wait);
     if (!this.over && this.waits++ === 0) this.host.blocked(this);
   }
 
   resume(wait?: WaitsFor): void {
+    this.version++;
     if (wait !== undefined) this.waitsFor?.delete(wait);
     if (!this.over && --this.waits === 0) this.host.resumed(this);
   }

@@ -16,6 +16,7 @@ import {
   type RunningWhy,
   type TaskId,
   type TaskRun,
+  type WaitState,
 } from "@stingray/protocol";
 import type { Channel, Endpoint } from "@stingray/broker";
 import { Fifo } from "../fifo.js";
@@ -24,6 +25,7 @@ import { encodeThrown } from "../objects/thrown.js";
 import type { Home } from "../home.js";
 import { markPath } from "../submit/cancel-mark.js";
 import { progressOf } from "../why/running.js";
+import { findCall, runnerState } from "../why/wait-states.js";
 import { CallLimits } from "./call-limits.js";
 import { IncomingCall, type Answers, type CallHost } from "./call.js";
 import { LeaseTable, type Loaded, type Unbegun } from "./lease-table.js";
@@ -288,6 +290,12 @@ export class Executor implements CallHost {
   /** How far a task is, if it is here. */
   progressOf(task: TaskId): RunningWhy | undefined {
     return progressOf(this.calls.values(), task, performance.now());
+  }
+
+  /** What keeps a task from going on, if it is here. */
+  waitState(task: TaskId): WaitState | undefined {
+    const call = findCall(this.calls.values(), task);
+    return call && runnerState(call);
   }
 
   /** Hands what was answered to the links now. */

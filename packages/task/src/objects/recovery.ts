@@ -97,7 +97,7 @@ export class Recoveries {
   ): Promise<void> {
     const { state } = entry;
     if (state.kind !== "stored" || state.location !== tried) return; // somebody else was faster
-    const what = unready([entry]);
+    const what = unready([entry], undefined);
     execution?.block(what);
     try {
       if (entry.owned) {
