@@ -1,3 +1,3 @@
 /** For the packages above this one; not for users. */
 export { ActorHost } from "./host.js";
-export { registerHandles } from "./handle.js";
+export { partsOf, registerHandles } from "./handle.js";

@@ -1,5 +1,6 @@
 /** What a driver needs of this package, and nothing that takes long to load: its local agent, and showing output of workers. */
 export { clusterIdOf, findLocalNode, listNodeFiles, runtimeRoot } from "./runtime-files.js";
+export { isAlive, processStartTime } from "./process-info.js";
 export { formatLine, wantsColour } from "./logs/format.js";
 export { LogPrinter } from "./logs/printer.js";
 export { joinCluster } from "./join-cluster.js";

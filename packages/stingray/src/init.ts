@@ -33,7 +33,15 @@ let entering = false;
  * @throws InvalidOptionError; ConnectionError where the broker or a node can't be reached; AuthError; ProtocolError
  * for a cluster of another version
  */
-export async function init(options: InitOptions = {}): Promise<Cluster> {
+export function init(options: InitOptions = {}): Promise<Cluster> {
+  return initBy(enter, options);
+}
+
+/** How a program comes into a cluster. */
+export type Enter = typeof enter;
+
+/** @internal The same for a cluster that is there in another way, as in tests. */
+export async function initBy(enter: Enter, options: InitOptions): Promise<Cluster> {
   if (processState.isWorker) {
     initReached();
     return new Promise<never>(() => {});
@@ -41,7 +49,7 @@ export async function init(options: InitOptions = {}): Promise<Cluster> {
   checkInitOptions(options);
   await closing;
   if (starting === undefined) {
-    starting = start(options);
+    starting = start(enter, options);
     starting.catch(() => (starting = undefined));
   }
   return (await starting).cluster;
@@ -71,12 +79,12 @@ function busy(): boolean {
   return entering || closing !== undefined || processState.runtime?.busy === true;
 }
 
-async function start(options: InitOptions): Promise<Driver> {
+async function start(enter: Enter, options: InitOptions): Promise<Driver> {
   trace("driver", "init() begins");
   entering = true;
   const release = endWhenIdle(busy, () => void shutdown());
   try {
-    const driver = await join(options);
+    const driver = await join(enter, options);
     return {
       cluster: driver.cluster,
       close: () => driver.close().finally(release),
@@ -89,7 +97,7 @@ async function start(options: InitOptions): Promise<Driver> {
   }
 }
 
-async function join(options: InitOptions): Promise<Driver> {
+async function join(enter: Enter, options: InitOptions): Promise<Driver> {
   const driver = newDriverId();
   const membership = await enter(options, driver, process.env);
   trace("driver", "a node is there");
@@ -146,7 +154,7 @@ async function run(
   const release = endWithProcess(() => {
     // The program ends: what waits in it must not come back with an error first, and be taken for its reason.
     runtime.abandon();
-    return shutdown();
+    return shutdown().then(() => membership.whenProgramEnds?.());
   });
   const cluster = new Cluster(runtime, membership.servers, shutdown);
   return {

@@ -34,6 +34,8 @@ export interface Membership {
   readonly connection: () => Promise<NatsConnection>;
   /** After the transport is closed: the connection if it is ours, and the cluster if it is. */
   leave(): Promise<void>;
+  /** After that, where a signal ends the program. */
+  whenProgramEnds?: (() => Promise<void>) | undefined;
 }
 
 /** How long to look for another agent after ours is gone, and how often. Milliseconds. */

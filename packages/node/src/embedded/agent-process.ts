@@ -86,6 +86,8 @@ export interface AgentProcessOptions {
   log?: ((line: string) => void) | undefined;
   /** Another main program, for tests. */
   main?: string | undefined;
+  /** @defaultValue this process's */
+  env?: NodeJS.ProcessEnv | undefined;
 }
 
 export class AgentProcess {
@@ -121,6 +123,7 @@ export class AgentProcess {
     const child = fork(options.main ?? AGENT_MAIN, [], {
       // The driver's own (loaders, inspectors) are for workers, not for the agent.
       execArgv: [],
+      ...(options.env && { env: options.env }),
       stdio: ["ignore", "pipe", "pipe", "ipc"],
       // Ctrl-C goes to a terminal's whole process group; the driver decides when its cluster ends.
       detached: true,

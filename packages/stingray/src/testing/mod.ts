@@ -1,5 +1,14 @@
-/** A cluster in one line inside a test: `import { … } from "stingray/testing"`. */
-export type { Cluster } from "../cluster.js";
+/** A cluster in one line inside a test: `import { testCluster, eventually } from "stingray/testing"`. */
+export { testCluster, TestCluster } from "./cluster.js";
+export { eventually, rejection } from "./eventually.js";
+export { collectGarbage } from "./garbage.js";
+export { TestBroker } from "./broker.js";
+export { TestNode } from "./node.js";
+export { TestProcess, isRunning } from "./processes.js";
+export type { EventuallyOptions, Truthy } from "./eventually.js";
+export type { LineFaults } from "./network/line.js";
+export type { TestClusterOptions } from "./options.js";
+export type { TestNodeState } from "./node.js";
 export { HistoryFile } from "./history.js";
 export type { CallName, CallTerms, HistoryEvent } from "./history.js";
 export { checkHistory } from "./history-check.js";
