@@ -106,6 +106,7 @@ export class Activation implements CallHost {
       const make = parts.cls.constructorOf as unknown as new (...args: unknown[]) => LifeCycle & object;
       const instance = runIn(self.betweenCalls(), () => new make(...values));
       activation.instance = instance;
+      self.made(instance);
       if (parts.restore !== undefined) {
         const { restore } = parts;
         doing = "restore";
@@ -114,7 +115,7 @@ export class Activation implements CallHost {
       doing = "onActivate";
       if (instance.onActivate !== undefined) await runIn(self.betweenCalls(), () => instance.onActivate?.());
     } catch (thrown) {
-      throw taskError(`${spec.className} ${doing}`, toError(thrown));
+      throw taskError(`${spec.className} ${doing}`, toError(thrown), thrown, { step: doing });
     } finally {
       parts.place?.ended();
     }
@@ -258,17 +259,23 @@ export class Activation implements CallHost {
   /**
    * No more calls are taken: those that have not begun, and those that still come, go back to their callers. What runs
    * may finish until the deadline, then `onDeactivate`, once.
+   * @param save its state is saved last, for the next incarnation, where all calls have ended
    * @returns calls that have not ended
-   * @throws what `onDeactivate` throws
+   * @throws what `onDeactivate`, or the save, throws
    */
-  async leave(reason: string, deadlineMs: number): Promise<number> {
+  async leave(reason: string, deadlineMs: number, save = false): Promise<number> {
     this.ending = true;
     this.giveBackQueued();
     const end = performance.now() + deadlineMs;
     while (this.open > 0 && performance.now() < end) await new Promise((turn) => setTimeout(turn, 5));
     this.deactivated ??= (async () =>
       runIn(this.self.betweenCalls(), () => (this.instance as LifeCycle).onDeactivate?.(reason)))();
-    await this.deactivated;
+    try {
+      await this.deactivated;
+    } finally {
+      // With a durable mailbox both are saved together, by whoever reads it.
+      if (save && this.open === 0 && this.spec.durable !== true) await this.self.saver.save();
+    }
     return this.open;
   }
 

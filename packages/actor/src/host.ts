@@ -5,6 +5,7 @@ import { Activation, type ActivationHost, type ActivationParts } from "./activat
 import { CallEndpoint } from "./call-endpoint.js";
 import { HostedClass } from "./hosted-class.js";
 import { LentPlace } from "./lent-place.js";
+import { restoreState } from "./state-saver.js";
 
 interface Hosted {
   readonly activation: Activation;
@@ -20,7 +21,7 @@ export class ActorHost implements ActivationHost {
    * Makes the actor that this process is for: loads the class, runs the constructor and `onActivate`, and opens the
    * mailbox.
    * @param lease name of the actor's reservation at its agent, whose CPUs are lent while all that it does is waiting
-   * @param restore see {@link ActivationParts}
+   * @param state what an earlier incarnation has saved
    * @throws what the constructor threw, as a TaskError; FunctionNotFoundError; RuntimeEnvError
    */
   async start(
@@ -28,9 +29,11 @@ export class ActorHost implements ActivationHost {
     epoch: number,
     gpus: readonly number[],
     lease: string,
-    restore?: ActivationParts["restore"],
+    state?: Uint8Array,
   ): Promise<Activation> {
     const { runtime } = this;
+    const restore: ActivationParts["restore"] =
+      state === undefined ? undefined : (instance) => restoreState(runtime, instance, state);
     const cls = await HostedClass.load(spec, runtime.job.root);
     const place = new LentPlace(lease, (message) => runtime.home.send(message));
     const activation = await Activation.start({ host: this, spec, epoch, cls, gpus, place, restore });
@@ -57,8 +60,8 @@ export class ActorHost implements ActivationHost {
   }
 
   /** See {@link Activation.leave}; 0 where there is no actor. */
-  async leave(reason: string, deadlineMs: number): Promise<number> {
-    return (await this.own?.activation.leave(reason, deadlineMs)) ?? 0;
+  async leave(reason: string, deadlineMs: number, save = false): Promise<number> {
+    return (await this.own?.activation.leave(reason, deadlineMs, save)) ?? 0;
   }
 
   /** Calls that have not ended. */

@@ -1,6 +1,7 @@
 /** An actor as code inside it sees it, through `context()`. */
 import { ActorDiedError, taskIdOf, type ActorId, type ActorSpec } from "@stingray/protocol";
 import type { ActorExecution, Execution, Runtime } from "@stingray/task/internal";
+import { StateSaver } from "./state-saver.js";
 import type { LentPlace } from "./lent-place.js";
 
 export class ActorSelf implements ActorExecution {
@@ -8,6 +9,8 @@ export class ActorSelf implements ActorExecution {
   exitError: ActorDiedError | undefined;
   /** Set once the actor lives; before that, `exit()` just makes its constructor fail. */
   onExit: { exited(): void } | undefined;
+  private saverNow: StateSaver | undefined;
+  private instance: object | undefined;
 
   constructor(
     private readonly runtime: Runtime,
@@ -33,6 +36,26 @@ export class ActorSelf implements ActorExecution {
       this.onExit?.exited();
     }
     throw this.exitError;
+  }
+
+  /** What it saves of itself. */
+  get saver(): StateSaver {
+    return (this.saverNow ??= new StateSaver({
+      runtime: this.runtime,
+      spec: this.spec,
+      epoch: this.epoch,
+      instance: () => this.instance,
+      betweenCalls: () => this.betweenCalls(),
+    }));
+  }
+
+  /** Its constructor has run. */
+  made(instance: object): void {
+    this.instance = instance;
+  }
+
+  saveSnapshot(): Promise<void> {
+    return this.saver.saveNow();
   }
 
   /** For the constructor, `onActivate` and `onDeactivate`, which nobody calls and nobody can cancel. */

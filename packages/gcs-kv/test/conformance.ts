@@ -400,7 +400,7 @@ export function conformance(setup: Setup): void {
         const owner = newWorkerId();
         await (await store.table("jobs")).put(job, jobRow(job));
         const actor = actorRow(job);
-        actor.spec.methods = { snapshot: { returns: 1 } };
+        actor.spec.methods = { snapshot: { returns: 1 }, restore: { returns: 1 } };
         await (await store.table("actors")).put(actor.spec.actor, actor);
         const states = new ActorStates(await store.table("states"));
         await states.first(actor.spec.actor, job, 1).save({ state: new Uint8Array(600_000) });

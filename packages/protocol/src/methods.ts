@@ -333,12 +333,15 @@ export const Worker = {
   /**
    * The actor of this worker moves: it takes no more calls and gives back those that have not begun, which may go to its
    * next incarnation. What runs may end within `deadlineMs`, then `onDeactivate` runs. The process stays, and gives back
-   * what is still sent to it. `running`: calls that have not ended; `error`: the
-   * message of what `onDeactivate` threw.
+   * what is still sent to it. With `save`, and if all calls have ended, its state is saved last. `running`: calls that
+   * have not ended; `error`: the message of what `onDeactivate` or the save threw.
    */
-  leaveActor: method<{ reason: string; deadlineMs: number }, { running: number; error?: string | undefined }>(
+  leaveActor: method<
+    { reason: string; deadlineMs: number; save?: boolean | undefined },
+    { running: number; error?: string | undefined }
+  >(
     "worker.leaveActor",
-    record({ reason: text, deadlineMs: uint }),
+    record({ reason: text, deadlineMs: uint, save: optional(bool) }),
     record({ running: uint, error: optional(text) }),
   ),
 } as const;

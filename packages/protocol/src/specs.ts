@@ -81,7 +81,7 @@ export interface MethodSpec {
 }
 /** Whether anything is ever saved of such an actor: it has a row in `states`, or may have one. */
 export const keepsState = ({ durable, methods }: Pick<ActorSpec, "durable" | "methods">): boolean =>
-  durable === true || Object.hasOwn(methods, "snapshot");
+  durable === true || (Object.hasOwn(methods, "snapshot") && Object.hasOwn(methods, "restore"));
 
 const args: Check<Uint8Array | ValueDesc[]> = (value, at) =>
   value instanceof Uint8Array ? value : list(valueDesc, 100_000)(value, at);

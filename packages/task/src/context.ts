@@ -40,6 +40,7 @@ export interface ActorExecution {
   /** What `exit` threw: the call that lets it through fails with it as it is. */
   readonly exitError: Error | undefined;
   exit(): never;
+  saveSnapshot(): Promise<void>;
 }
 
 const current = new AsyncLocalStorage<Execution>();
@@ -88,6 +89,13 @@ export interface Context {
    * @throws TypeError outside of actors
    */
   exitActor(): never;
+  /**
+   * Saves what the actor's `snapshot()` gives now, for the `restore` of its next incarnation; resolves once it is stored.
+   * With a durable mailbox state is saved after the calls by itself.
+   * @throws TypeError outside of actors; InvalidArgumentError where the class has not both methods, the mailbox is
+   * durable, or the state is larger than 64 MiB; TaskError with what `snapshot` threw; SerializationError; StaleEpochError
+   */
+  saveSnapshot(): Promise<void>;
   /** The worker's container, filled by the job's setup module. */
   readonly container: DependencyContainer;
 }
@@ -119,6 +127,7 @@ export function context(): Context {
     signal: execution?.abort.signal ?? never,
     isCancelled: () => execution?.isCancelled() ?? false,
     exitActor: () => needActor("exitActor()").exit(),
+    saveSnapshot: () => needActor("saveSnapshot()").saveSnapshot(),
     get container() {
       return runtime.container();
     },

@@ -23,6 +23,8 @@ const CONSTRUCTOR_MS = 24 * 3_600_000;
 const PLACE_MS = 5_000;
 /** What an `onDeactivate` gets beyond the time for calls, when the node is drained. */
 const DEACTIVATE_MS = 500;
+/** What it gets beyond that to have its state saved. */
+const SAVE_MS = 10_000;
 
 /** Registers the parts of an agent that have to do with actors, and the controller. */
 export function provideActors(provide: t.Provide, get: t.Get): void {
@@ -108,9 +110,9 @@ export function provideActors(provide: t.Provide, get: t.Get): void {
       killWorker: (worker, reason) => pool.kill(worker, reason),
       whenGone: async (worker) => pool.get(worker)?.whenGone(),
       endActor: (actor, cause) => get(t.ACTOR_DIRECTORY).end(actor, cause),
-      leaveActor: (worker, reason, deadlineMs) => {
-        const timeoutMs = deadlineMs + DEACTIVATE_MS;
-        return peers.channel(worker).request(WorkerMethods.leaveActor, { reason, deadlineMs }, { timeoutMs });
+      leaveActor: (worker, ask) => {
+        const timeoutMs = ask.deadlineMs + DEACTIVATE_MS + (ask.save ? SAVE_MS : 0);
+        return peers.channel(worker).request(WorkerMethods.leaveActor, ask, { timeoutMs });
       },
       moved: async (actor, epoch, cause) => {
         const entry = await get(t.ACTOR_BOOK).apply(actor, { kind: "moved", epoch, agent, cause });

@@ -32,8 +32,7 @@ export interface HostHooks {
   /** `worker.leaveActor`; rejects when the worker is gone, or late. */
   leaveActor(
     worker: ProcessId,
-    reason: string,
-    deadlineMs: number,
+    ask: { reason: string; deadlineMs: number; save: boolean },
   ): Promise<{ running: number; error?: string | undefined }>;
   /** The incarnation was ended in order, to be made again on another node. False: it was not the newest any more. */
   moved(actor: string, epoch: number, cause: WireError): Promise<boolean>;

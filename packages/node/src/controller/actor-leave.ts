@@ -1,5 +1,5 @@
 /** The end of an incarnation on a node that is drained. */
-import { ActorDiedError, DRAINING, encodeError } from "@stingray/protocol";
+import { ActorDiedError, DRAINING, encodeError, keepsState } from "@stingray/protocol";
 import { describe } from "./actor-directory.js";
 import type { HostHooks, Incarnation } from "./actor-host.js";
 
@@ -34,17 +34,23 @@ export async function leaveInOrder(
   if (inc.state !== "alive" || worker === undefined) return "over";
   inc.state = "leaving";
   const failed = (error: unknown): void => hooks.failed(`have ${describe(spec)} end in order`, error);
-  const left = hooks.leaveActor(worker, o.reason, Math.ceil(o.deadlineMs)).then(
-    ({ running, error }) => {
-      if (error !== undefined) failed(new Error(error));
-      return running === 0;
-    },
-    // One that is late, or gone, is over all the same.
-    (error: unknown) => {
-      failed(error);
-      return false;
-    },
-  );
+  const left = hooks
+    .leaveActor(worker, {
+      reason: o.reason,
+      deadlineMs: Math.ceil(o.deadlineMs),
+      save: o.again && keepsState(spec),
+    })
+    .then(
+      ({ running, error }) => {
+        if (error !== undefined) failed(new Error(error));
+        return running === 0;
+      },
+      // One that is late, or gone, is over all the same.
+      (error: unknown) => {
+        failed(error);
+        return false;
+      },
+    );
   const late = new Promise<false>((resolve) => {
     if (o.late.aborted) resolve(false);
     else o.late.addEventListener("abort", () => resolve(false), { once: true });

@@ -62,10 +62,10 @@ async function main(): Promise<void> {
     trace("worker", "bound to a job");
     return {};
   });
-  inbox.serve(Worker.startActor, async ({ spec, epoch, gpus, visible, lease }) => {
+  inbox.serve(Worker.startActor, async ({ spec, epoch, gpus, visible, lease, state }) => {
     if (spec.creatorNode !== config.node) void attach();
     enterLease({ resources: spec.running, visible });
-    await actors.start(spec, epoch, gpus, lease);
+    await actors.start(spec, epoch, gpus, lease, state);
     return {};
   });
   // process.exit() in user code must not take along what was yielded or returned before it.
@@ -73,9 +73,9 @@ async function main(): Promise<void> {
     executor.flush();
     actors.flush();
   });
-  inbox.serve(Worker.leaveActor, async ({ reason, deadlineMs }) => {
+  inbox.serve(Worker.leaveActor, async ({ reason, deadlineMs, save }) => {
     try {
-      return { running: await actors.leave(reason, deadlineMs) };
+      return { running: await actors.leave(reason, deadlineMs, save) };
     } catch (thrown) {
       return { running: actors.running, error: toError(thrown).message };
     }

@@ -1,12 +1,17 @@
 /** What user code threw, as its caller sees it. */
-import { TaskError, errorTexts, type StingrayError } from "@stingray/protocol";
+import { TaskError, errorTexts, type ErrorDetail, type StingrayError } from "@stingray/protocol";
 
-/** What user code threw, for the caller: its message, and its stack in the worker. */
-export function taskError(name: string, original: Error, thrown: unknown = original): StingrayError {
+/** What user code threw, for the caller: its message, and its stack in the worker. `detail`: more than it has by itself. */
+export function taskError(
+  name: string,
+  original: Error,
+  thrown: unknown = original,
+  detail: ErrorDetail = {},
+): StingrayError {
   const texts = errorTexts(original);
   const error = new TaskError(`${name} failed: ${kindOf(original, texts.name)}: ${texts.message}`, {
     cause: thrown,
-    detail: { function: name, pid: process.pid },
+    detail: { function: name, pid: process.pid, ...detail },
   });
   const frames = texts.stack?.split("\n").filter((line) => /^\s+at /.test(line)) ?? [];
   // Frames of the worker's own machinery say nothing about the user's mistake.
