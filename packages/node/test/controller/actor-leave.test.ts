@@ -26,7 +26,7 @@ describe("an actor that leaves its node", () => {
       },
       failed: () => void seen.push("failed"),
     };
-    const spec = { actor: "a1", className: "Counter", maxRestarts: 1 } as unknown as ActorSpec;
+    const spec = { actor: "a1", className: "Counter", maxRestarts: 1, methods: {} } as unknown as ActorSpec;
     const inc: Incarnation = { spec, epoch: 1, fresh: true, state: "alive", worker };
     const o = { reason: "new disk", deadlineMs: 10, again: true, late: late.signal };
     const outcome = await leaveInOrder(inc, o, hooks as HostHooks, () => {
