@@ -72,6 +72,17 @@ describe("circles of calls", function () {
     expect(await get((actors[1] as ActorHandle<Scripted>).caught.remote())).to.include("DeadlockError");
   });
 
+  it("are no circles where a generator has the turn until it is read to its end or left", async () => {
+    const [first] = actors as [ActorHandle<Scripted>];
+    const items = first.items.remote(actors, [{ await: 1, steps: [{ sleepMs: 50 }] }]);
+    const behind = first.caught.remote();
+    const order: string[] = [];
+    void get(behind).then(() => order.push("behind"));
+    for await (const item of items) order.push(String(await get(item)));
+    await get(behind);
+    expect(order).to.deep.equal(["1", "behind"]);
+  });
+
   it("with more than one turn fail when all of them wait, and not before", async () => {
     const wide = RemoteScripted.options({ maxConcurrency: 2 }).remote();
     const mates = [wide, actors[1] as ActorHandle<Scripted>];

@@ -84,7 +84,11 @@ export class CallEndpoint {
   }
 
   progress(task: TaskId): RunningWhy | undefined {
-    return progressOf(this.byCaller(), task, performance.now());
+    const calls = this.byCaller();
+    const why = progressOf(calls, task, performance.now());
+    const call = why?.state === "queued" ? findCall(calls, task) : undefined;
+    const holder = call?.activation.heldUp(call)?.holders[0];
+    return why === undefined || holder === undefined ? why : { ...why, behind: holder.taskId };
   }
 
   /** What keeps a call from going on, if it is here. */

@@ -78,6 +78,31 @@ describe("a mailbox", () => {
     expect(order.filter((n) => n % 2 === 1)).to.deep.equal([1, 5, 7]);
   });
 
+  it("says why nothing can start: which of those that run must end, all or any of them", () => {
+    const mailbox = new Mailbox(2, {});
+    const heldUp = (): unknown => {
+      const held = mailbox.heldUpIn();
+      const numbers = held?.holders.map((call) => (call as unknown as Sent).n).toSorted((a, b) => a - b);
+      return held && [numbers, held.needs, [...held.waiting].length];
+    };
+    [false, false, false, true, true].forEach((shared, n) =>
+      mailbox.add(entryOf({ n, group: undefined, shared })),
+    );
+    expect(heldUp()).to.equal(undefined);
+    const [first, second] = [mailbox.next(), mailbox.next()];
+    expect(heldUp()).to.deep.equal([[0, 1], 1, 3]);
+    expect([...mailbox.heldUp()]).to.have.length(1);
+    first?.finished();
+    expect(heldUp()).to.equal(undefined);
+    const third = mailbox.next();
+    expect(heldUp()).to.deep.equal([[1, 2], 2, 2]);
+    for (const one of [second, third]) one?.finished();
+    mailbox.next();
+    mailbox.next();
+    mailbox.add(entryOf({ n: 5, group: undefined, shared: false }));
+    expect(heldUp()).to.deep.equal([[3, 4], 2, 1]);
+  });
+
   it("keeps limits, order and exclusion, and lets everything in, for any traffic", () => {
     for (let seed = 1; seed <= 200; seed++) {
       const next = random(seed);

@@ -116,6 +116,17 @@ describe("stingray why", () => {
     expect(text.match(/and that/g), "back at the first").to.have.length(1);
   });
 
+  it("follows a call that waits for its turn to the one that has it", async () => {
+    const at = { process: worker, node: second.node, ahead: 0 };
+    const known = [
+      task(1, { name: "Bank.pay", phase: "sent", at }),
+      task(2, { name: "load", phase: "backoff" }),
+    ];
+    const running = { state: "queued" as const, ahead: 0, ms: 0, behind: taskIdOf(driver, 2) };
+    const text = await textOf(taskIdOf(driver, 1), cluster(known, {}, { running }));
+    expect(text).to.contain(`behind call ${driver}.2, which has the turn`).and.to.contain("and that: ");
+  });
+
   it("tells a process that does not answer from one that is gone, and from one that knows nothing of it", async () => {
     const id = taskIdOf(driver, 1);
     expect(await textOf(id, cluster([]))).to.contain(`has never submitted ${id}`);

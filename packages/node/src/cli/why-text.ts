@@ -81,7 +81,9 @@ function describeHead({ task, demand, runner, running }: WhyStep, about: string)
       const { ahead } = running;
       const behind =
         ahead === 0 ? "" : ` and ${showCount(ahead, "call")} that ${ahead === 1 ? "has" : "have"} not begun`;
-      return `${what} is in process ${where}, behind what runs there${behind}`;
+      const holder =
+        running.behind === undefined ? "what runs there" : `call ${running.behind}, which has the turn`;
+      return `${what} is in process ${where}, behind ${holder}${behind}`;
     }
     case undefined:
       return `${what} was sent to process ${where}, which does not know it (any more)`;

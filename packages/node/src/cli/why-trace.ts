@@ -112,6 +112,7 @@ function waitedFor({ task, running, actor }: WhyStep): string | undefined {
   const shape = task?.queue?.shape ?? (actor?.wait === undefined ? undefined : actor.placement);
   if (shape?.scheduling?.kind === "group") return shape.scheduling.group;
   if (running?.awaits !== undefined) return running.awaits;
+  if (running?.behind !== undefined) return running.behind;
   if (task?.phase === "waiting") {
     const object = task.missing?.[0]?.object;
     return object === undefined ? undefined : taskOf(object as ObjectId);

@@ -116,12 +116,15 @@ export interface RunningWhy {
   ms: number;
   /** `waiting`: a task or call that it awaits, if it is one, and that has not ended as far as is known. */
   awaits?: string | undefined;
+  /** `queued`, a call of an actor: one of those that have the turn. */
+  behind?: string | undefined;
 }
 export const runningWhy = record<RunningWhy>({
   state: oneOf("queued", "arguments", "running", "waiting"),
   ahead: uint,
   ms: number,
   awaits: optional(taskId),
+  behind: optional(taskId),
 });
 
 /** The answer of a process about one task. Neither field: it knows nothing of it. */
