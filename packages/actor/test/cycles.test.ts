@@ -53,7 +53,7 @@ class World implements Asked {
     private readonly budget: number,
   ) {
     this.mailboxes = Array.from({ length: actors }, () => new Mailbox(next() < 0.7 ? 1 : 2, { io: 1 }));
-    for (let n = 0; n < 3; n++) this.submit("d0" as ProcessId);
+    for (let n = 0; n < 3; n++) this.submit("d0");
   }
 
   private submit(owner: string): Call {
