@@ -11,8 +11,8 @@ describe("faults in a test cluster", function () {
     cluster = await testCluster({
       nodes: 2,
       gates: true,
-      heartbeatMs: 200,
-      deadAfterMs: 1_500,
+      heartbeatMs: 300,
+      deadAfterMs: 2_500,
       storage: "file",
     });
   });
@@ -107,8 +107,8 @@ describe("faults in a test cluster", function () {
     await node.kill();
     expect(await rejection(get(actor.kept.remote()))).to.be.an("error");
     await cluster.sees(1);
-    const added = await cluster.addNode({ resources: { late: 1 } });
-    expect((await get(where.options({ resources: { late: 1 } }).remote())).node).to.equal(added.id);
+    const added = await cluster.addNode({ labels: { late: "yes" } });
+    expect((await get(where.options({ labels: { late: "yes" } }).remote())).node).to.equal(added.id);
     await node.restart();
     await cluster.sees(3);
     expect(node.id).not.to.equal(id);

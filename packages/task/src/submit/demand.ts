@@ -18,6 +18,8 @@ export interface DemandHost {
 export class DemandLevel {
   /** Undefined: what the agent has is not known, and the level is told whatever it is. */
   private said: number | undefined = 0;
+  /** What it was told of the leases that have come. One that does not know of them asks again when their node is lost. */
+  private gotSaid: number;
   private due = false;
   private timer: NodeJS.Timeout | undefined;
   private waitTimer: NodeJS.Timeout | undefined;
@@ -29,7 +31,10 @@ export class DemandLevel {
   constructor(
     private readonly host: DemandHost,
     private got = 0,
-  ) {}
+    private readonly repeatMs = REPEAT_MS,
+  ) {
+    this.gotSaid = got;
+  }
 
   /** Once per turn, after everything that this turn submits or answers. */
   later(): void {
@@ -45,6 +50,7 @@ export class DemandLevel {
     const want = this.host.want();
     if (want === this.said) return;
     this.said = want;
+    this.gotSaid = this.got;
     this.host.say(want, this.got);
     if (want === 0) return;
     this.repeatLater();
@@ -87,10 +93,10 @@ export class DemandLevel {
   private repeatLater(): void {
     this.timer ??= setTimeout(() => {
       this.timer = undefined;
-      if (this.said === 0) return;
+      if (this.said === 0 && this.got === this.gotSaid) return;
       this.said = undefined;
       this.tell();
-    }, REPEAT_MS).unref();
+    }, this.repeatMs).unref();
   }
 
   stop(): void {
