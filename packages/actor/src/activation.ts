@@ -13,6 +13,7 @@ import {
 import {
   encodeThrown,
   markPath,
+  marked,
   runIn,
   taskError,
   type CallHost,
@@ -104,16 +105,18 @@ export class Activation implements CallHost {
     parts.place?.begun();
     try {
       const make = parts.cls.constructorOf as unknown as new (...args: unknown[]) => LifeCycle & object;
-      const instance = runIn(self.betweenCalls(), () => new make(...values));
+      const name = (): string => `${spec.className} ${doing}`;
+      const instance = marked(name(), () => runIn(self.betweenCalls(), () => new make(...values)));
       activation.instance = instance;
       self.made(instance);
       if (parts.restore !== undefined) {
         const { restore } = parts;
         doing = "restore";
-        await runIn(self.betweenCalls(), () => restore(instance));
+        await marked(name(), () => runIn(self.betweenCalls(), () => restore(instance)));
       }
       doing = "onActivate";
-      if (instance.onActivate !== undefined) await runIn(self.betweenCalls(), () => instance.onActivate?.());
+      if (instance.onActivate !== undefined)
+        await marked(name(), () => runIn(self.betweenCalls(), () => instance.onActivate?.()));
     } catch (thrown) {
       throw taskError(`${spec.className} ${doing}`, toError(thrown), thrown, { step: doing });
     } finally {
@@ -156,6 +159,7 @@ export class Activation implements CallHost {
       return;
     }
     const call = new ActivationCall(this, origin, name, message);
+    call.mark = method.mark;
     this.open++;
     origin.taken(call);
     const { instance } = this;

@@ -165,7 +165,9 @@ function untilReady(client: HandleParts["client"], { signal, ...limit }: WaitOpt
 }
 
 function describeState(client: HandleParts["client"]): string {
-  const { state } = client;
+  const { state, trouble } = client.current;
+  if (state.kind === "waiting" && trouble.text !== undefined)
+    return `${state.restarting ? "being restarted" : "being made"}, and ${trouble.text}`;
   if (state.kind === "leaving") return "moving to another node";
   if (state.kind !== "waiting") return state.kind === "claiming" ? "waiting for its arguments" : state.kind;
   const what = state.restarting ? "being restarted" : "waiting for resources or its constructor";

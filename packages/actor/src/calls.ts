@@ -41,6 +41,7 @@ export interface CalledActor {
   readonly deathCause: Error | undefined;
   /** What it waits for while it is not alive, where that is known. */
   readonly waitReason: string | undefined;
+  readonly waitCause: Error | undefined;
   /** No call is pending any more. */
   idle(): void;
 }
@@ -268,13 +269,13 @@ export class ActorCalls {
       call.returned = false;
       this.putBack(call);
     } else {
-      const { waitReason: why } = this.actor;
+      const { waitReason: why, waitCause: cause } = this.actor;
       this.fail(
         call,
         new ActorUnavailableError(
           `actor ${this.actor.className} (${this.actor.id}) was lost while it had the call ${call.method}; it is being restarted, and the call may or may ` +
             `not have run. Calls with maxTaskRetries are sent again${why === undefined ? "" : ` (${why})`}`,
-          { detail: { actor: this.actor.id } },
+          { detail: { actor: this.actor.id }, ...(cause === undefined ? {} : { cause }) },
         ),
       );
     }

@@ -1,6 +1,7 @@
 /** The caller's side of one actor: what is known of its life, and the calls that follow it. */
 import {
   ActorDiedError,
+  decodeError,
   type ActorId,
   type ActorView,
   type NodeId,
@@ -11,6 +12,7 @@ import {
 import type { Channel } from "@stingray/broker";
 import { adviceText, type EncodedArgs, type Runtime } from "@stingray/task/internal";
 import { ActorCalls, type CalledActor } from "./calls.js";
+import { KnownTrouble } from "./trouble.js";
 import { next, type ClientEvent, type ClientState } from "./state.js";
 
 /** An actor that waits for a place is worth a line to the user after this long. Milliseconds. */
@@ -47,6 +49,8 @@ export class ActorClient implements CalledActor {
     this.own = new ActorCalls(runtime, this);
   }
 
+  /** Why the actor does not answer, as far as its agent has said. */
+  readonly trouble = new KnownTrouble();
   /** How many views an agent has sent by itself. An answer that was on its way with them is not newer than they are. */
   pushed = 0;
 
@@ -72,6 +76,10 @@ export class ActorClient implements CalledActor {
   }
   get deathCause(): StingrayError | undefined {
     return this.stateNow.kind === "dead" ? this.stateNow.error : undefined;
+  }
+  get waitCause(): StingrayError | undefined {
+    const { stateNow: state } = this;
+    return state.kind === "waiting" && state.cause !== undefined ? decodeError(state.cause) : undefined;
   }
   get waitReason(): string | undefined {
     return this.stateNow.kind === "waiting" ? this.stateNow.reason : undefined;
@@ -115,6 +123,7 @@ export class ActorClient implements CalledActor {
 
   /** A new view, the answer to its claim, or a broken channel. */
   apply(event: Exclude<ClientEvent, { kind: "view" }> | { kind: "view"; view: ActorView }): void {
+    if (event.kind === "view") this.trouble.told(event.view.trouble);
     const before = this.stateNow;
     const full: ClientEvent = event.kind === "view" ? { ...event, open: (view) => this.open(view) } : event;
     const after = next(before, full, this.className);

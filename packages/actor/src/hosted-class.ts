@@ -1,11 +1,13 @@
 /** What all activations of one class in a process have in common. */
 import { InvalidArgumentError, type ActorSpec } from "@stingray/protocol";
-import { findDefinition, type Constructor } from "@stingray/task/internal";
+import { findDefinition, marked, marks, type Constructor } from "@stingray/task/internal";
 import { findMethod, methodInfo, methodNames, otherMethods, type Method } from "./metadata.js";
 
 export interface HostedMethod {
   readonly fn: Method;
   readonly shared: boolean;
+  /** Of its name, for the agent: see {@link marks}. */
+  readonly mark: number;
 }
 
 const known = new WeakMap<Constructor, HostedClass>();
@@ -17,7 +19,8 @@ export class HostedClass {
 
   /** @throws FunctionNotFoundError; RuntimeEnvError */
   static async load({ module, className, hash }: ActorSpec, root: string): Promise<HostedClass> {
-    const { target } = await findDefinition({ module, name: className, hash }, root);
+    const key = { module, name: className, hash };
+    const { target } = await marked(`loading of ${className}`, () => findDefinition(key, root));
     const cls = target as Constructor;
     let hosted = known.get(cls);
     if (hosted === undefined) known.set(cls, (hosted = new HostedClass(cls)));
@@ -29,7 +32,8 @@ export class HostedClass {
     if (method === undefined) {
       const fn = findMethod(this.constructorOf, name);
       if (fn === undefined) return undefined;
-      this.methods.set(name, (method = { fn, shared: methodInfo(fn).shared ?? false }));
+      const mark = marks.current.intern(`${this.constructorOf.name}.${name}`);
+      this.methods.set(name, (method = { fn, shared: methodInfo(fn).shared ?? false, mark }));
     }
     return method;
   }

@@ -1,5 +1,11 @@
 /** What a caller knows of an actor. */
-import { ActorDiedError, decodeError, type ActorView, type StingrayError } from "@stingray/protocol";
+import {
+  ActorDiedError,
+  decodeError,
+  type ActorView,
+  type StingrayError,
+  type WireError,
+} from "@stingray/protocol";
 import type { Channel } from "@stingray/broker";
 
 /**
@@ -17,6 +23,8 @@ export type ClientState =
       readonly kind: "waiting";
       readonly restarting: boolean;
       readonly reason?: string | undefined;
+      /** Of the loss of its last incarnation. */
+      readonly cause?: WireError | undefined;
       /** No node can ever host it as they are. */
       readonly infeasible?: boolean | undefined;
     }
@@ -79,7 +87,13 @@ function fromView(
       const infeasible = view.infeasible === true;
       const same = state.kind === "waiting" && state.restarting === restarting && state.reason === reason;
       if (same && (state.infeasible ?? false) === infeasible) return state;
-      return { kind: "waiting", restarting, reason, ...(infeasible ? { infeasible } : {}) };
+      return {
+        kind: "waiting",
+        restarting,
+        reason,
+        ...(restarting && view.cause !== undefined ? { cause: view.cause } : {}),
+        ...(infeasible ? { infeasible } : {}),
+      };
     }
   }
 }

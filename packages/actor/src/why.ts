@@ -36,7 +36,8 @@ export function explainCalls(runtime: Runtime, clients: () => Iterable<ActorClie
 
 function whyOfCall(runtime: Runtime, client: ActorClient, call: ActorCallState): TaskWhy {
   const now = performance.now();
-  const { state, channel, waitReason } = client.current;
+  const { state, channel } = client.current;
+  const reason = reasonOf(client);
   const why: TaskWhy = {
     task: taskIdOf(runtime.process, call.sequence),
     name: `${client.className}.${call.method}`,
@@ -49,7 +50,7 @@ function whyOfCall(runtime: Runtime, client: ActorClient, call: ActorCallState):
       actor: client.id,
       className: client.className,
       state: state.kind,
-      ...(waitReason === undefined ? {} : { reason: waitReason }),
+      ...(reason === undefined ? {} : { reason }),
     },
   };
   if (call.phase === "queued" && !call.argumentsReady) {
@@ -73,6 +74,13 @@ export function ownedState(runtime: Runtime, client: ActorClient, call: ActorCal
   const [first] = client.calls.unsent();
   if (call.phase !== "queued" || first === undefined || first.argumentsReady) return { task, state: "moves" };
   return waitingForArguments(task, `${client.className}.${call.method}`, first.args);
+/** Why it does not answer, as far as that is known. */
+function reasonOf(client: ActorClient): string | undefined {
+  const { trouble, waitReason, className, id, state } = client.current;
+  if (trouble.text !== undefined) return `actor ${className} (${id}) ${trouble.text}`;
+  if (state.kind === "waiting" && waitReason === undefined)
+    return `actor ${className} (${id}) is ${state.restarting ? "being restarted" : "being made: it waits for a process or its constructor"}`;
+  return waitReason;
 }
 
 /** Those that were not sent yet, in one group. */

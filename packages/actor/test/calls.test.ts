@@ -62,6 +62,7 @@ describe("calls that are sent again", () => {
       takesCalls: true,
       deathCause: undefined,
       waitReason: undefined,
+      waitCause: undefined,
       idle: () => {},
     });
   });

@@ -5,6 +5,8 @@ export type { EncodeOptions } from "./serialize/serialize.js";
 export type { DecodeOptions } from "./serialize/decoder.js";
 export type { Encoded } from "./serialize/encoded.js";
 export type { WireForm, Revive, SerializerCodec } from "./serialize/registry.js";
+export { mappedFiles } from "./shm/native.js";
+export type { MappedFiles } from "./shm/native.js";
 export { StoreClient } from "./shm/client.js";
 export { Slab } from "./shm/slab.js";
 export type { SlabBlock } from "./shm/slab.js";

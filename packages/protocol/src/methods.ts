@@ -27,6 +27,7 @@ import {
   type StoreSpan,
   type StoreWanted,
 } from "./messages/store.js";
+import { nodeVitals, type NodeVitals } from "./messages/vitals.js";
 import { agentWaits, agentWhy, type AgentWaits, type AgentWhy } from "./messages/why-agent.js";
 import {
   leaseAnswer,
@@ -266,6 +267,8 @@ export const Agent = {
   /** How far it has come: answered when there is nothing left, else after `waitMs`. Fails where the node is not drained. */
   nodeDrained: method<{ waitMs: number }, DrainView>("node.drained", record({ waitMs: uint }), drainView),
 
+  /** The workers of this node, at most `limit` of them: those with trouble first, then those with most memory. */
+  nodeVitals: method<{ limit: number }, NodeVitals>("node.vitals", record({ limit: uint }), nodeVitals),
   /** The cluster as this agent sees it. */
   clusterState: method<object, { cluster: string; nodes: NodeView[]; groups?: GroupView[] | undefined }>(
     "cluster.state",

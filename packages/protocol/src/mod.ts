@@ -163,7 +163,6 @@ export {
   leaseReturn,
   leaseGrant,
   leaseRevoke,
-  exitReport,
   leaseLost,
   leaseFailed,
   leasePending,
@@ -176,7 +175,6 @@ export type {
   SchedulingSpec,
   LeaseDemand,
   LeaseGrant,
-  ExitReport,
   LeaseLost,
   PendingNotice,
 } from "./messages/leases.js";
@@ -245,6 +243,12 @@ export type {
 } from "./messages/groups.js";
 export { bidSpec, leaseAsk, leaseAnswer, roomNews } from "./messages/bids.js";
 export type { BidSpec, LeaseAsk, LeaseAnswer, PassedOn, RoomNews } from "./messages/bids.js";
+export { MEMORY_ENDS, exitReport, memoryEnd } from "./messages/exits.js";
+export type { ExitReport, MemoryEnd, MemoryEndKind } from "./messages/exits.js";
+export { actorTrouble, nodeVitals, processNews, workerVitals } from "./messages/vitals.js";
+export type { ActorTrouble, NodeVitals, ProcessNews, TroubleKind, WorkerVitals } from "./messages/vitals.js";
+export { describeMemoryEnd, memoryDetail } from "./memory-text.js";
+export { describeTrouble } from "./trouble-text.js";
 export { wireErrorCheck } from "./messages/wire-error.js";
 export type { WireError } from "./messages/wire-error.js";
 export { jobSpec, actorSpec, keepsState, nodeView, pendingDemand } from "./specs.js";
@@ -254,7 +258,7 @@ export { OUT_OF_SCOPE, DRAINING, Agent, Bids, Worker, Owner, Join } from "./meth
 export { Process } from "./process-methods.js";
 export { MAX_STATE } from "./state-methods.js";
 export type { Method } from "./method.js";
-export { encodeError, decodeError } from "./wire-errors.js";
+export { encodeError, decodeError, decodeCause, decodeWireError } from "./wire-errors.js";
 export { describeResources, describeShape, startOptions } from "./shape-text.js";
 export {
   amount,

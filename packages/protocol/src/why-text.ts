@@ -54,7 +54,8 @@ function describeSent({ at, phaseMs, actor }: TaskWhy): string {
   if (at === undefined) return `was sent${to}${since} and has not ended`;
   const where = actor === undefined ? `to worker ${at.process}` : `in ${at.process}`;
   const behind = at.ahead > 0 ? `, behind ${at.ahead} other${at.ahead === 1 ? "" : "s"},` : "";
-  return `was sent${to} ${where} on node ${at.node}${since}${behind} and has not ended`;
+  const why = actor?.reason === undefined ? "" : `: ${actor.reason}`;
+  return `was sent${to} ${where} on node ${at.node}${since}${behind} and has not ended${why}`;
 }
 
 function describeFailure({ failures }: TaskWhy): string {

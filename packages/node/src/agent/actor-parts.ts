@@ -29,7 +29,10 @@ const SAVE_MS = 10_000;
 /** Registers the parts of an agent that have to do with actors, and the controller. */
 export function provideActors(provide: t.Provide, get: t.Get): void {
   provide(t.ACTOR_NAMES, (of) => new ActorNames(of(t.TABLES).names, of(t.ACTOR_BOOK)));
-  provide(t.ACTOR_WATCHERS, (of) => new ActorWatchers(of(t.ACTOR_BOOK)));
+  provide(
+    t.ACTOR_WATCHERS,
+    (of) => new ActorWatchers(of(t.ACTOR_BOOK), (actor, process) => get(t.TROUBLES).of(actor, process)),
+  );
   provide(t.ACTOR_DIRECTORY, (of) => {
     const peers = of(t.PEERS);
     const { agent } = of(t.CONFIG);

@@ -23,6 +23,7 @@ import { Outputs } from "./outputs.js";
 import { Peers } from "./peers.js";
 import { provideStore } from "./store/parts.js";
 import * as t from "./tokens.js";
+import { exitFacts, provideVitals } from "./vitals/parts.js";
 
 /** A worker answers within this, beside the time that its modules may take. Milliseconds. */
 const BIND_MS = 10_000;
@@ -88,6 +89,7 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
         kept: (worker) => {
           if (c.isRegistered(t.SCHEDULER)) get(t.SCHEDULER).workerKept(worker);
         },
+        exitFacts: (worker, report) => exitFacts(get, worker, report),
         exited: (worker, report) => {
           if (!c.isRegistered(t.ACTOR_BOOK)) return; // still starting: nobody can know the worker
           get(t.OBJECTS).clientDied(worker);
@@ -193,6 +195,7 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
       failed: of(t.FAILED),
     });
   });
+  provideVitals(provide, get, workers.storeDir);
   provideStore(provide, get);
   provideActors(provide, get);
   provideGroups(provide, get);

@@ -27,6 +27,7 @@ import { Pulse } from "./pulse.js";
 import { serveAgent, serveWorkers } from "./serve.js";
 import { listenForData } from "./store/data-port.js";
 import * as t from "./tokens.js";
+import { startVitals } from "./vitals/parts.js";
 
 /** Term of the controller role, in milliseconds. */
 const CONTROLLER_TERM_MS = 2_000;
@@ -242,6 +243,7 @@ export class AgentLife {
     const stopJoin = serveJoin(nc, config.subjects, config, (error) =>
       malformed.add("those who take in drivers", error),
     );
+    this.undo.push(startVitals((token) => c.resolve(token)));
     const pulse = new Pulse(c.resolve(t.PEERS), () => c.resolve(t.JOBS).watched(), config.heartbeatMs);
     c.resolve(t.BIDDING).start();
     pulse.start();

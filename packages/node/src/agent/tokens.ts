@@ -37,6 +37,9 @@ import type { Outputs } from "./outputs.js";
 import type { Peers } from "./peers.js";
 import type { Pulls } from "./store/pulls.js";
 import type { Traffic } from "./store/traffic.js";
+import type { MemoryGuard } from "./vitals/memory-guard.js";
+import type { Troubles } from "./vitals/troubles.js";
+import type { WorkerWatch } from "./vitals/watch.js";
 
 const token = <T>(name: string): InjectionToken<T> => Symbol(name);
 
@@ -94,6 +97,9 @@ export const PULLS = token<Pulls>("Pulls");
 export const LOCATIONS = token<Locations>("Locations");
 export const OBJECTS = token<Objects>("Objects");
 export const JOBS = token<Jobs>("Jobs");
+export const TROUBLES = token<Troubles>("Troubles");
+export const WORKER_WATCH = token<WorkerWatch>("WorkerWatch");
+export const MEMORY_GUARD = token<MemoryGuard>("MemoryGuard");
 export const ACTOR_NAMES = token<ActorNames>("ActorNames");
 export const ACTOR_STATES = token<SavedStates>("SavedStates");
 export const ACTOR_WATCHERS = token<ActorWatchers>("ActorWatchers");

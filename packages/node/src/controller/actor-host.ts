@@ -6,7 +6,6 @@ import {
   RuntimeEnvError,
   StaleEpochError,
   StingrayError,
-  WorkerCrashedError,
   encodeError,
   toError,
   type ActorSpec,
@@ -16,7 +15,8 @@ import {
   type Shape,
   type WireError,
 } from "@stingray/protocol";
-import { describeExit } from "../pool/start-error.js";
+import { monotonicMs } from "@stingray/task/internal";
+import { crashError } from "./actor-crash.js";
 import type { ActorBook, ActorEntry } from "./actor-book.js";
 import { describe } from "./actor-directory.js";
 import { leaveInOrder, type LeaveOptions, type LeaveOutcome } from "./actor-leave.js";
@@ -61,6 +61,8 @@ export interface Incarnation {
   state: "reserving" | "starting" | "alive" | "leaving" | "over";
   worker?: ProcessId;
   reservation?: Reservation;
+  /** When its worker was told to make it, in milliseconds of the machine's monotonic clock. */
+  startedAt?: number;
 }
 
 export class ActorHost {
@@ -81,6 +83,11 @@ export class ActorHost {
   }
   on(worker: ProcessId): Incarnation | undefined {
     return this.byWorker.get(worker);
+  }
+  /** All that live, or are being made, in this process. */
+  livingOn(worker: ProcessId): readonly Incarnation[] {
+    const inc = this.byWorker.get(worker);
+    return inc === undefined ? [] : [inc];
   }
 
   /** Another agent offers an actor. Taken if there is room now and the claim is the newest. */
@@ -148,6 +155,7 @@ export class ActorHost {
     }
     this.byWorker.set(worker, inc);
     inc.state = "starting";
+    inc.startedAt = monotonicMs();
     try {
       await this.hooks.startActor(worker, inc);
     } catch (thrown) {
@@ -270,22 +278,8 @@ export class ActorHost {
   }
 
   private crash(inc: Incarnation, report: ExitReport | undefined): WireError {
-    const how = report === undefined ? "before it was used" : describeExit(report);
-    const last =
-      report === undefined || report.stderr.length === 0
-        ? ""
-        : `; its last output:\n${report.stderr.join("\n")}`;
-    return encodeError(
-      new WorkerCrashedError(`the process of ${describe(inc.spec)} ended (${how})${last}`, {
-        detail: {
-          pid: report?.pid ?? 0,
-          exitCode: report?.exitCode ?? null,
-          signal: report?.signal ?? null,
-          reason: report?.reason ?? null,
-          stderr: report?.stderr ?? [],
-        },
-      }),
-    );
+    const restarts = this.book.get(inc.spec.actor)?.value.restarts ?? 0;
+    return encodeError(crashError(inc.spec, report, restarts));
   }
 }
 

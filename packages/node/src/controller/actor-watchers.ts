@@ -1,6 +1,6 @@
 /** Who wants to know about which actor: they get an ActorState message on every change. */
 import type { Channel } from "@stingray/broker";
-import { ActorDiedError, Op, encodeError, type ActorView } from "@stingray/protocol";
+import { ActorDiedError, Op, encodeError, type ActorTrouble, type ActorView } from "@stingray/protocol";
 import type { ActorBook, ActorEntry } from "./actor-book.js";
 import { viewOf } from "./actor-machine.js";
 import type { ReasonToWait } from "./placement-wait.js";
@@ -10,7 +10,12 @@ export class ActorWatchers {
   /** What an actor without a process waits for, as its placer says. */
   private readonly waiting = new Map<string, ReasonToWait>();
 
-  constructor(private readonly book: ActorBook) {
+  /** @param trouble of an actor, with the process that its row names; default none */
+  constructor(
+    private readonly book: ActorBook,
+    private readonly trouble: (actor: string, process: string | undefined) => ActorTrouble | undefined = () =>
+      undefined,
+  ) {
     book.onChange((actor, now) => {
       if (now === undefined || now.value.state === "ALIVE" || now.value.state === "DEAD") {
         this.waiting.delete(actor);
@@ -42,6 +47,15 @@ export class ActorWatchers {
     this.tell(actor, this.book.get(actor));
   }
 
+  /** What is wrong with this process, or what it makes, has changed: those who wait for its actors are told. */
+  troubled(process: string, making: readonly string[]): void {
+    for (const actor of making) this.tell(actor, this.book.get(actor));
+    for (const actor of this.watchers.keys()) {
+      const entry = this.book.get(actor);
+      if (entry?.value.state === "ALIVE" && entry.value.process === process) this.tell(actor, entry);
+    }
+  }
+
   private tell(actor: string, entry: ActorEntry | undefined): void {
     const channels = this.watchers.get(actor);
     if (channels === undefined) return;
@@ -58,6 +72,8 @@ export class ActorWatchers {
       return { actor, state: "DEAD", epoch: 0, cause: encodeError(gone) };
     }
     const view = viewOf(entry.value);
+    const trouble = view.state === "DEAD" ? undefined : this.trouble(actor, view.process);
+    if (trouble !== undefined) view.trouble = trouble;
     const why = this.waiting.get(actor);
     if (why !== undefined && view.state !== "ALIVE" && view.state !== "DEAD") {
       view.cause = { code: "UNSCHEDULABLE", message: why.reason };

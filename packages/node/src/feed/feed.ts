@@ -87,7 +87,8 @@ export function subscribeObjectNews(
   return subscribe(nc, subjects.allObjects(), decodeObjectNews, handler, hooks);
 }
 
-function subscribe<T>(
+/** Reads a feed: what can't be read is counted and dropped. */
+export function subscribe<T>(
   nc: NatsConnection,
   subject: string,
   decode: (data: Uint8Array) => T,

@@ -11,6 +11,12 @@ export {
   subscribeDeaths,
   subscribeObjectNews,
 } from "./feed.js";
+export {
+  decodeProcessNews,
+  encodeProcessNews,
+  publishProcessNews,
+  subscribeProcessNews,
+} from "./process-news.js";
 export type { Heartbeat } from "./heartbeat.js";
 export type { Death } from "./death.js";
 export type { ObjectNews } from "./locations.js";

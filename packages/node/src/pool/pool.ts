@@ -46,6 +46,8 @@ export interface PoolHooks {
   mayEnd(worker: ProcessId): Promise<boolean | undefined>;
   /** A worker that had GPUs can't end yet: something would be lost with it. */
   kept(worker: ProcessId): void;
+  /** What else can be found out about the end of a worker, to be added to the report. */
+  exitFacts?(worker: ProcessId, report: ExitReport): Partial<ExitReport>;
   /** A worker is gone. Called once for each that was ever started. */
   exited(worker: ProcessId, report: ExitReport, job: JobId | undefined): void;
   /** It was started ahead and ended before it was up, though nobody had asked it to. Before `exited`. */
@@ -246,6 +248,7 @@ export class WorkerPool {
       {
         bind: (w, env) => this.hooks.bind(w.id, env),
         askToEnd: (w, reason) => this.hooks.askToEnd(w.id, reason),
+        exitFacts: (w, report) => this.hooks.exitFacts?.(w.id, report) ?? {},
         exited: (w, report) => {
           this.workers.delete(w.id);
           // Whoever waits for it is told.

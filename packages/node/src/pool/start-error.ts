@@ -11,7 +11,8 @@ import {
 export function describeExit(report: ExitReport): string {
   const how =
     report.signal === undefined ? `exit code ${report.exitCode ?? "unknown"}` : `signal ${report.signal}`;
-  return report.reason === undefined ? how : `${how}: ${report.reason}`;
+  const where = report.running === undefined ? how : `${how} in ${report.running}`;
+  return report.reason === undefined ? where : `${where}: ${report.reason}`;
 }
 
 /**

@@ -6,6 +6,7 @@ import {
   TimeoutError,
   toError,
   type ExitReport,
+  type MemoryEnd,
   type ProcessId,
   type StingrayError,
 } from "@stingray/protocol";
@@ -26,6 +27,8 @@ export interface WorkerHooks {
   bind(worker: WorkerProcess, env: WorkerEnv): Promise<void>;
   /** Sends WorkerExit. */
   askToEnd(worker: WorkerProcess, reason: string): void;
+  /** What else can be found out about its end. */
+  exitFacts?(worker: WorkerProcess, report: ExitReport): Partial<ExitReport>;
   /** Once, when the process is gone. */
   exited(worker: WorkerProcess, report: ExitReport): void;
 }
@@ -54,6 +57,8 @@ export class WorkerProcess {
   hadGpus = false;
   /** When it was last asked to end, something would have been lost with it. */
   kept = false;
+  /** It was killed for want of memory. */
+  memoryEnd: MemoryEnd | undefined;
   /** Why it is to be replaced: it has run as many calls as it may. */
   retired: string | undefined;
 
@@ -189,6 +194,8 @@ export class WorkerProcess {
     if (signal !== null) report.signal = signal;
     if (reason !== undefined) report.reason = reason;
     else if (error !== undefined) report.reason = `could not be started: ${error.message}`;
+    if (this.memoryEnd !== undefined) report.memory = this.memoryEnd;
+    Object.assign(report, this.hooks.exitFacts?.(this, report));
     this.step({ kind: "exit", report });
     this.neverUp = this.startError(error);
     this.up.reject(this.neverUp);

@@ -20,6 +20,7 @@ import { enterEnvironment } from "./environment.js";
 import { enterLease } from "./lease-environment.js";
 import { markOutput } from "./output.js";
 import { trace } from "../trace.js";
+import { keepVitals } from "./vitals.js";
 import { dieWithParent } from "./parent-death.js";
 
 /** What runs when the agent asks the worker to end may go on for this long. Milliseconds. */
@@ -53,6 +54,7 @@ async function main(): Promise<void> {
   registerHandles();
   executor.serve(inbox);
   const actors = new ActorHost(runtime);
+  keepVitals(config, () => actors.running);
   let attached: Promise<void> | undefined;
   const attach = (): Promise<void> => (attached ??= attachBroker(config, runtime.transport));
   inbox.serve(Worker.bind, async ({ spec, runtimeEnv }) => {

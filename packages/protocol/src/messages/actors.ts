@@ -2,6 +2,7 @@
 import { bool, oneOf, optional, record, tuple, uint, type Checked } from "../check.js";
 import { processId, nodeId, actorId } from "./id-checks.js";
 import { Op } from "./op.js";
+import { actorTrouble, type ActorTrouble } from "./vitals.js";
 import { type WireError, wireErrorCheck } from "./wire-error.js";
 
 /**
@@ -27,6 +28,8 @@ export interface ActorView {
   moving?: boolean | undefined;
   /** Its calls are kept on the broker: they go to an agent with `mailbox.append`, not to the actor. */
   durable?: boolean | undefined;
+  /** Why it does not answer although it is ALIVE, or what its constructor is at. */
+  trouble?: ActorTrouble | undefined;
 }
 export const actorView = record<ActorView>({
   actor: actorId,
@@ -38,6 +41,7 @@ export const actorView = record<ActorView>({
   infeasible: optional(bool),
   moving: optional(bool),
   durable: optional(bool),
+  trouble: optional(actorTrouble),
 });
 /** `[70, view]` agent -> each process that asked with `actor.watch`, on every change. */
 export const actorState = tuple<[op: 70, view: ActorView]>(oneOf(Op.ActorState), actorView);

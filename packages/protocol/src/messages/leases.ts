@@ -14,6 +14,7 @@ import {
   type Check,
   type Checked,
 } from "../check.js";
+import { exitReport, type ExitReport } from "./exits.js";
 import { groupId, processId, nodeId, jobId } from "./id-checks.js";
 import { Op } from "./op.js";
 import { type WireError, wireErrorCheck } from "./wire-error.js";
@@ -110,24 +111,6 @@ export type LeaseGrant = Checked<typeof leaseGrant>;
  * when the rest is done. An unknown lease is returned at once.
  */
 export const leaseRevoke = tuple<[op: 53, lease: string]>(oneOf(Op.LeaseRevoke), text);
-
-/** How a process ended, as its agent saw it. */
-export interface ExitReport {
-  pid: number;
-  exitCode?: number | undefined;
-  signal?: string | undefined;
-  /** Last lines of its standard error. */
-  stderr: string[];
-  /** Why the agent ended it, if it did: `cancelled`, `memory`, `job-ended`, `killed`, `draining`, … */
-  reason?: string | undefined;
-}
-export const exitReport = record<ExitReport>({
-  pid: uint,
-  exitCode: optional(number),
-  signal: optional(text),
-  stderr: list(text, 1000),
-  reason: optional(text),
-});
 
 /** `[54, lease, worker, report]` granting agent -> submitter: the worker ended while leased. */
 export const leaseLost = tuple<[op: 54, lease: string, worker: string, report: ExitReport]>(

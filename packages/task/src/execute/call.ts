@@ -43,6 +43,8 @@ export class IncomingCall implements Execution {
   taken = false;
   /** When its body was called, by `performance.now()`. */
   begunAt: number | undefined;
+  /** Of its name, where that was marked before. */
+  mark: number | undefined;
   private waits = 0;
   private version = 0;
   private waitsFor: Set<WaitsFor> | undefined;

@@ -17,6 +17,7 @@ import {
 } from "@stingray/protocol";
 import type { Channel, Endpoint } from "@stingray/broker";
 import { runIn } from "../context.js";
+import { marks } from "../vitals/marks.js";
 import type { ObjectEntry } from "../objects/entry.js";
 import type { ObjectTable } from "../objects/table.js";
 import { encodeThrown } from "../objects/thrown.js";
@@ -117,11 +118,15 @@ export class CallRunner {
   ): void {
     const started = performance.now();
     call.begunAt = started;
+    const { current } = marks;
+    current.begin((call.mark ??= current.intern(call.name)), started);
     const took = (): number => (performance.now() - started) * 1000;
     let result: unknown;
     try {
       result = runIn(call, () => body(...args));
+      current.returned();
     } catch (error) {
+      current.returned();
       this.fail(call, error, took(), finished);
       return;
     }
@@ -279,6 +284,7 @@ export class CallRunner {
     finished: Finished,
   ): void {
     clearTimeout(call.timer);
+    if (call.begunAt !== undefined) marks.current.ended();
     call.end();
     const us = Math.round(tookUs * 10) / 10;
     if (refs === undefined) call.channel.send([Op.TaskDone, call.sequence, status, results, us]);

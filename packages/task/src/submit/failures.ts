@@ -5,6 +5,9 @@ import {
   TaskCancelledError,
   TaskTimeoutError,
   WorkerCrashedError,
+  decodeCause,
+  describeMemoryEnd,
+  memoryDetail,
   type ExitReport,
   type StingrayError,
 } from "@stingray/protocol";
@@ -40,7 +43,7 @@ export function workerEnded(
         "give the task more maxRetries, or look at that node",
     );
   }
-  const { pid, exitCode, signal, stderr, reason } = report;
+  const { pid, exitCode, signal, stderr, reason, memory, error } = report;
   const detail = {
     pid,
     node,
@@ -67,10 +70,10 @@ export function workerEnded(
   const how = signal !== undefined ? `by signal ${signal}` : `with exit code ${exitCode ?? "?"}`;
   const words = lastWords(stderr).map((line) => line.trim());
   const output = words.length > 0 ? `; its last output: ${words.join(" | ")}` : "";
-  if (reason === "memory") {
+  if (memory !== undefined) {
     return new OutOfMemoryError(
-      `the worker that ran ${name} (pid ${pid}) was ended because the node ran out of memory${tries}`,
-      { detail },
+      `the worker that ran ${name} (pid ${pid} on node ${node}) ended for want of memory${tries}: ${describeMemoryEnd(memory)}`,
+      { detail: { ...detail, ...memoryDetail(memory) } },
     );
   }
   if (reason === DRAINING) {
@@ -81,8 +84,10 @@ export function workerEnded(
     );
   }
   const why = reason !== undefined ? ` (${reason})` : "";
+  // What nobody caught is told as the cause, with its class and stack.
+  const cause = error === undefined ? undefined : decodeCause(error);
   return new WorkerCrashedError(
     `the worker that ran ${name} (pid ${pid} on node ${node}) ended ${how}${why}${tries}${output}`,
-    { detail },
+    cause === undefined ? { detail } : { cause, detail },
   );
 }
