@@ -74,6 +74,8 @@ export function ownedState(runtime: Runtime, client: ActorClient, call: ActorCal
   const [first] = client.calls.unsent();
   if (call.phase !== "queued" || first === undefined || first.argumentsReady) return { task, state: "moves" };
   return waitingForArguments(task, `${client.className}.${call.method}`, first.args);
+}
+
 /** Why it does not answer, as far as that is known. */
 function reasonOf(client: ActorClient): string | undefined {
   const { trouble, waitReason, className, id, state } = client.current;
