@@ -5,17 +5,15 @@ import {
   InvalidArgumentError,
   InvalidOptionError,
   TimeoutError,
-  abortSignal,
   checkOptions,
   describe,
-  milliseconds,
   optionBool,
   optionText,
   timerMs,
   type ActorOptions,
 } from "@stingray/protocol";
 import type { WaitOptions } from "@stingray/task";
-import { makingRoom } from "@stingray/task/internal";
+import { WAIT_RULES, bounded, makingRoom } from "@stingray/task/internal";
 import { ActorClients } from "./clients.js";
 import { partsOf, type ActorHandle, type HandleParts } from "./handle.js";
 import { registerClass, type AnyClass } from "./metadata.js";
@@ -55,40 +53,60 @@ function handleParts(handle: unknown, where: string): HandleParts {
  * The handle of the live actor of that name.
  *
  * @param options.namespace default: the job's own
- * @throws ActorNotFoundError; NotInitializedError; InvalidArgumentError
+ * @throws ActorNotFoundError; NotInitializedError; InvalidArgumentError; TimeoutError; the signal's reason
  */
 export async function getActor<T = object>(
   name: string,
-  options: { namespace?: string | undefined } = {},
+  options: WaitOptions & { namespace?: string | undefined } = {},
 ): Promise<ActorHandle<T>> {
   const clients = ActorClients.of("getActor()");
-  checkOptions("getActor()", { namespace: optionText }, options);
+  checkOptions("getActor()", { ...WAIT_RULES, namespace: optionText }, options);
   if (typeof name !== "string" || name === "")
     throw new InvalidArgumentError(`getActor() takes the name of an actor, got ${describe(name)}`);
   const { home, job } = clients.processRuntime;
   const namespace = options.namespace ?? job.namespace;
-  await clients.processRuntime.during(clients.claims.of(namespace, name));
-  const spec = await home.request(Agent.actorGet, { name, namespace });
-  return handleFor<T>(clients, spec);
+  const find = async (): Promise<ActorHandle<T>> => {
+    await clients.claims.of(namespace, name);
+    return handleFor<T>(clients, await home.request(Agent.actorGet, { name, namespace }));
+  };
+  return waited(clients, find(), options, `getActor("${name}")`);
 }
 
 /**
  * Names of live actors, of one namespace (default: the job's own) or, with `allNamespaces` (default false), of all.
  *
- * @throws NotInitializedError; InvalidOptionError where both are given
+ * @throws NotInitializedError; InvalidOptionError where both are given; TimeoutError; the signal's reason
  */
 export async function listNamedActors(
-  options: { namespace?: string | undefined; allNamespaces?: boolean | undefined } = {},
+  options: WaitOptions & { namespace?: string | undefined; allNamespaces?: boolean | undefined } = {},
 ): Promise<{ namespace: string; name: string }[]> {
   const clients = ActorClients.of("listNamedActors()");
-  checkOptions("listNamedActors()", { namespace: optionText, allNamespaces: optionBool }, options);
+  const rules = { ...WAIT_RULES, namespace: optionText, allNamespaces: optionBool };
+  checkOptions("listNamedActors()", rules, options);
   if (options.namespace !== undefined && options.allNamespaces === true) {
     throw new InvalidOptionError("listNamedActors(): give namespace or allNamespaces, not both");
   }
   const { home, job } = clients.processRuntime;
   const ask = options.allNamespaces === true ? {} : { namespace: options.namespace ?? job.namespace };
-  await clients.processRuntime.during(clients.claims.sent());
-  return (await home.request(Agent.actorList, ask)).actors;
+  const list = async (): Promise<{ namespace: string; name: string }[]> => {
+    await clients.claims.sent();
+    return (await home.request(Agent.actorList, ask)).actors;
+  };
+  return waited(clients, list(), options, "listNamedActors()");
+}
+
+/** What an agent answers, within the limits that the user gave. The program lives on meanwhile. */
+function waited<T>(
+  clients: ActorClients,
+  answer: Promise<T>,
+  options: WaitOptions,
+  what: string,
+): Promise<T> {
+  const late = (timeoutMs: number): Error =>
+    new TimeoutError(
+      `${what} had no answer after ${timeoutMs} ms; it changes nothing and may be called again`,
+    );
+  return clients.processRuntime.during(makingRoom(bounded(answer, options, late)));
 }
 
 /**
@@ -109,7 +127,7 @@ export async function kill(handle: unknown, options: { restart?: boolean | undef
  */
 export async function ready(handle: unknown, options: WaitOptions = {}): Promise<void> {
   const parts = handleParts(handle, "ready()");
-  checkOptions("ready()", { timeoutMs: milliseconds, signal: abortSignal }, options);
+  checkOptions("ready()", WAIT_RULES, options);
   try {
     await parts.clients.processRuntime.during(makingRoom(untilReady(parts.client, options)));
   } finally {

@@ -22,6 +22,8 @@ export class ActorCallState {
   /** How earlier attempts ended, the last ones. */
   failures: readonly { readonly at: number; readonly message: string }[] = NONE;
   cancelled = false;
+  /** What the signal that cancelled it gave as its reason. */
+  cancelReason: unknown;
   /** File that tells the actor of its cancellation, if there is one. */
   mark: string | undefined;
   /** Sent, and given back by an actor that was ending before the call began: it may go to the next incarnation. */

@@ -235,7 +235,8 @@ export class ActorCalls {
   }
 
   private cancelledError(call: ActorCallState): TaskCancelledError {
-    return new TaskCancelledError(`${this.actor.className}.${call.method} was cancelled`);
+    const options = call.cancelReason === undefined ? {} : { cause: call.cancelReason };
+    return new TaskCancelledError(`${this.actor.className}.${call.method} was cancelled`, options);
   }
 
   find(sequence: number): ActorCallState | undefined {

@@ -204,7 +204,8 @@ export class ActorClients {
 
 const instances = new WeakMap<Runtime, ActorClients>();
 
-function settledClaim(client: ActorClient): Promise<void> {
+/** Resolves once the claim of its actor was answered, one way or the other. */
+export function settledClaim(client: ActorClient): Promise<void> {
   return new Promise((done) => {
     if (client.state.kind !== "claiming") done();
     else {

@@ -28,7 +28,8 @@ import {
 import { StreamState, type ObjectEntry } from "@stingray/task/internal";
 import { ActorCallState } from "./call.js";
 import type { ActorClient } from "./client.js";
-import { ActorClients } from "./clients.js";
+import { ActorClients, settledClaim } from "./clients.js";
+import { HandleUse } from "./handle-use.js";
 import type { ActorIdentity } from "./identity.js";
 import { otherMethods } from "./metadata.js";
 
@@ -73,6 +74,7 @@ export interface HandleParts {
   readonly retryOn?: ((method: string) => RetryOn | undefined) | undefined;
   /** The reference whose holders keep the actor alive. Set once it is known; absent for detached actors. */
   hold: ObjectRef | undefined;
+  readonly use: HandleUse;
 }
 
 /** The parts of a handle; undefined for anything else. */
@@ -114,8 +116,18 @@ class HandleTarget {
     return HandleTarget.prototype.toString.call(this);
   }
 
+  /** Once the calls that were made with this handle have ended, it lets go of the actor, which ends with its last handle. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const parts = this[INTERNAL];
+    await parts.use.dispose();
+    const letGo = (): void => parts.hold?.release();
+    if (parts.client.state.kind === "claiming") void settledClaim(parts.client).then(letGo);
+    else letGo();
+  }
+
   [WIRE](): { tag: string; data: unknown; refs: string[] } {
-    const { client, methods, maxTaskRetries, hold } = this[INTERNAL];
+    const { client, methods, maxTaskRetries, hold, use } = this[INTERNAL];
+    use.check(client.className);
     const node = hold?.entry.ownerNode;
     const limit = countOnWire(client.maxPendingCalls);
     const fields = [client.id, client.className, methods, countOnWire(maxTaskRetries), limit];
@@ -197,6 +209,7 @@ class ActorMethodImpl {
         `this handle of actor ${client.className} is from before shutdown(); get a new one`,
       );
     }
+    this.parts.use.check(client.className);
     client.calls.admit();
     const runtime = clients.processRuntime;
     const encoded = runtime.values.encodeArgs(args);
@@ -226,6 +239,7 @@ class ActorMethodImpl {
     );
     const refs = stream === undefined ? results.map((entry) => table.handle(entry)) : undefined;
     this.cancelOn(this.given.signal, client, call);
+    this.parts.use.began(call);
     client.calls.submit(call);
     if (stream !== undefined) return new ObjectRefStream(stream, sequence);
     return returns === 1 ? refs?.[0] : refs;
@@ -243,11 +257,15 @@ class ActorMethodImpl {
 
   private cancelOn(signal: AbortSignal | undefined, client: ActorClient, call: ActorCallState): void {
     if (signal === undefined) return;
+    const onAbort = (): void => {
+      call.cancelReason = signal.reason;
+      client.calls.cancel(call);
+    };
     if (signal.aborted) {
+      call.cancelReason = signal.reason;
       call.cancelled = true;
       return;
     }
-    const onAbort = (): void => client.calls.cancel(call);
     signal.addEventListener("abort", onAbort, { once: true });
     call.onEnd = () => signal.removeEventListener("abort", onAbort);
   }
@@ -287,15 +305,22 @@ export function registerHandles(): void {
       client:
         claiming === true && hold !== undefined
           ? clients.unclaimed(id, className, maxPendingCalls, hold.entry, (identity) => {
-              if (identity.ref !== hold.id) parts.hold = holdOf(clients, identity);
+              if (identity.ref !== hold.id) replaceHold(parts, identity);
             })
           : clients.known(id, className, maxPendingCalls),
       methods: methods as Record<string, MethodSpec>,
       maxTaskRetries: countFromWire(retries),
       hold,
+      use: new HandleUse(),
     };
     return makeHandle(parts);
   });
+}
+
+/** The claim has told which actor the handle is of: it holds a share in that one from now on. */
+export function replaceHold(parts: HandleParts, identity: ActorIdentity): void {
+  parts.hold = holdOf(parts.clients, identity);
+  if (parts.use.disposed) parts.hold?.release();
 }
 
 /** A share in the reference that keeps an actor alive; none for detached actors. */

@@ -36,7 +36,8 @@ import {
 } from "@stingray/task/internal";
 import type { ActorClient } from "./client.js";
 import { ActorClients } from "./clients.js";
-import { holdOf, makeHandle, type ActorHandle, type HandleParts } from "./handle.js";
+import { holdOf, makeHandle, replaceHold, type ActorHandle, type HandleParts } from "./handle.js";
+import { HandleUse } from "./handle-use.js";
 import { identityState, noIdentityState, type ActorIdentity } from "./identity.js";
 import { findMethod, methodInfo, methodNames, type ActorClassInfo } from "./metadata.js";
 
@@ -112,6 +113,7 @@ export class RemoteClassImpl {
       maxTaskRetries: options.maxTaskRetries ?? 0,
       retryOn: (name) => retryOf(definition, name),
       hold: this.holder(runtime, client),
+      use: new HandleUse(),
     };
     const ready = argumentsOf(runtime, encoded);
     let asked = (): void => {};
@@ -175,7 +177,7 @@ export class RemoteClassImpl {
       if (own !== undefined) table.settle(own.entry, identityState(identity));
       if (identity.ref !== own?.id) {
         // Ours stood for an actor that was never made, or that needs no handle to live.
-        parts.hold = holdOf(clients, identity);
+        replaceHold(parts, identity);
         if (own !== undefined) own.entry.onFree = undefined;
         own?.release();
       }
@@ -285,6 +287,7 @@ export function handleFor<T>(clients: ActorClients, spec: ActorSpec): ActorHandl
     methods: spec.methods,
     maxTaskRetries: countFromWire(spec.maxTaskRetries),
     hold: holdOf(clients, identity),
+    use: new HandleUse(),
   });
 }
 

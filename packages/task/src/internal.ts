@@ -26,6 +26,8 @@ export { Fifo } from "./fifo.js";
 export { markPath, removeMark, setMark } from "./submit/cancel-mark.js";
 export { StreamState } from "./stream.js";
 export { makingRoom } from "./ready.js";
+export { bounded } from "./bounded.js";
+export { WAIT_RULES } from "./wait-options.js";
 export { stateOf } from "./objects/state.js";
 export { decodeThrown, encodeThrown } from "./objects/thrown.js";
 export { backoffMs, shouldRetry } from "./submit/retry.js";

@@ -1,9 +1,11 @@
 /** The results of a generator: a reference per yield, in order, as soon as each is there. */
 import { WIRE } from "@stingray/objectstore";
-import { InvalidArgumentError } from "@stingray/protocol";
+import { InvalidArgumentError, TimeoutError, checkOptions, timerMs } from "@stingray/protocol";
 import type { TaskId } from "@stingray/protocol";
+import { bounded } from "./bounded.js";
 import type { ObjectRef } from "./objects/object-ref.js";
 import { makingRoom } from "./ready.js";
+import { WAIT_RULES, timeLeft, type WaitOptions } from "./wait-options.js";
 
 /** What the submitter keeps of a stream while it runs. */
 export class StreamState {
@@ -53,7 +55,10 @@ export class StreamState {
     return this.ended ? -1 : this.taken;
   }
 
-  async next(): Promise<ObjectRef | undefined> {
+  /** @throws the signal's reason, or TimeoutError: then nothing was taken */
+  async next(options: WaitOptions = {}): Promise<ObjectRef | undefined> {
+    const end = performance.now() + (options.timeoutMs ?? Infinity);
+    const limited = timerMs(options.timeoutMs) !== undefined || options.signal !== undefined;
     while (this.ready.length === 0) {
       if (this.ended) return undefined;
       const moved = new Promise<void>((wake) => {
@@ -65,8 +70,8 @@ export class StreamState {
       });
       const { producer } = this;
       await makingRoom(
-        moved,
-        producer && { tasks: () => (this.ended ? [] : [producer()]), needs: () => 1, limited: false },
+        bounded(moved, timeLeft(options, end), () => noItemAfter(options.timeoutMs)),
+        producer && { tasks: () => (this.ended ? [] : [producer()]), needs: () => 1, limited },
       );
     }
     const ref = this.ready.shift();
@@ -83,11 +88,17 @@ export class StreamState {
   }
 }
 
+const noItemAfter = (timeoutMs = Infinity): TimeoutError =>
+  new TimeoutError(`the next item of a stream was not there after ${timeoutMs} ms; ask again, or leave it`);
+
 const BRAND = Symbol.for("stingray.ObjectRefStream");
+
+/** A producer that is held back for a reader that is gone would wait for ever. */
+const collected = new FinalizationRegistry<StreamState>((state) => state.leave());
 
 /**
  * References to what a remote generator yields. Iterate it once, with `for await`; leaving the loop early stops the
- * producer at its next yield. An error thrown by the generator is the last reference, whose `get` throws it.
+ * producer at its next yield, and so does dropping the stream, once the garbage collector sees it. An error thrown by the generator is the last reference, whose `get` throws it.
  */
 export class ObjectRefStream<T = unknown> implements AsyncIterable<ObjectRef<T>>, AsyncDisposable {
   declare readonly [BRAND]: true;
@@ -96,7 +107,9 @@ export class ObjectRefStream<T = unknown> implements AsyncIterable<ObjectRef<T>>
   constructor(
     /** @internal */ readonly state: StreamState,
     /** @internal */ readonly sequence: number,
-  ) {}
+  ) {
+    collected.register(this, state);
+  }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<ObjectRef<T>, void, void> {
     try {
@@ -110,9 +123,13 @@ export class ObjectRefStream<T = unknown> implements AsyncIterable<ObjectRef<T>>
     }
   }
 
-  /** The next reference, or undefined after the last. */
-  next(): Promise<ObjectRef<T> | undefined> {
-    return this.state.next() as Promise<ObjectRef<T> | undefined>;
+  /**
+   * The next reference, or undefined after the last. A wait that ends early has taken nothing: the item is still the next.
+   * @throws TimeoutError; the signal's reason
+   */
+  async next(options: WaitOptions = {}): Promise<ObjectRef<T> | undefined> {
+    checkOptions("next()", WAIT_RULES, options);
+    return this.state.next(options) as Promise<ObjectRef<T> | undefined>;
   }
 
   /** @internal */

@@ -8,6 +8,13 @@ export interface WaitOptions {
   /** Ends the wait with its reason; what was waited for goes on. */
   signal?: AbortSignal | undefined;
 }
+
+/** The same options with what is left of their time. @param end of it, by `performance.now()` */
+export function timeLeft(options: WaitOptions, end: number): WaitOptions {
+  if (options.timeoutMs === undefined) return options;
+  return { ...options, timeoutMs: Math.max(0, Math.ceil(end - performance.now())) };
+}
+
 export const WAIT_RULES: OptionRules = {
   timeoutMs: (v) => (v === 0 ? undefined : milliseconds(v)),
   signal: abortSignal,

@@ -1,11 +1,18 @@
 /** `wait` and `asCompleted`. */
-import { InvalidArgumentError, checkOptions, finiteNumber, optionBool } from "@stingray/protocol";
+import {
+  InvalidArgumentError,
+  TimeoutError,
+  checkOptions,
+  finiteNumber,
+  optionBool,
+} from "@stingray/protocol";
+import { bounded } from "./bounded.js";
 import type { ObjectEntry } from "./objects/entry.js";
 import type { ObjectRef } from "./objects/object-ref.js";
 import { runtimeFor } from "./process-state.js";
 import { makingRoom, someReady, unready, watchHere, watchValue } from "./ready.js";
 import { usable, whatInstead } from "./usable.js";
-import { WAIT_RULES, type WaitOptions } from "./wait-options.js";
+import { WAIT_RULES, timeLeft, type WaitOptions } from "./wait-options.js";
 
 /**
  * Waits until `count` of the references are ready, or the time is over. Returns at most `count` ready ones, in the
@@ -55,10 +62,17 @@ export async function wait<R extends ObjectRef>(
 /**
  * Yields the references in the order in which their values become ready.
  *
- * @throws InvalidArgumentError for a repeated reference or anything that is no reference
+ * @param options.timeoutMs for all of them together, from when the first is asked for
+ * @throws InvalidArgumentError for a repeated reference or anything that is no reference; TimeoutError; the signal's
+ * reason
  */
-export async function* asCompleted<R extends ObjectRef>(refs: Iterable<R>): AsyncGenerator<R, void, void> {
+export async function* asCompleted<R extends ObjectRef>(
+  refs: Iterable<R>,
+  options: WaitOptions = {},
+): AsyncGenerator<R, void, void> {
   const { table } = runtimeFor("asCompleted()");
+  checkOptions("asCompleted()", WAIT_RULES, options);
+  const end = performance.now() + (options.timeoutMs ?? Infinity);
   const all = [...refs];
   const entries = all.map((ref: unknown, i) => usable(ref, `asCompleted()[${i}]`));
   if (new Set(entries).size < entries.length)
@@ -78,11 +92,14 @@ export async function* asCompleted<R extends ObjectRef>(refs: Iterable<R>): Asyn
       entry.whenReady(onReady);
     }
     for (let next = 0; next < all.length; next++) {
-      if (next === ready.length)
-        await makingRoom(
-          new Promise<void>((resolve) => (wake = resolve)),
-          unready(entries, undefined, next + 1),
-        );
+      if (next === ready.length) {
+        const some = new Promise<void>((resolve) => (wake = resolve));
+        const late = (): Error =>
+          new TimeoutError(
+            `asCompleted() had ${next} of ${all.length} value(s) after ${options.timeoutMs} ms; the tasks go on`,
+          );
+        await makingRoom(bounded(some, timeLeft(options, end), late), unready(entries, options, next + 1));
+      }
       yield ready[next] as R;
     }
   } finally {

@@ -14,6 +14,9 @@ export function refusal(object: object, builtInSubclass: boolean): string {
   if (Object.prototype.toString.call(object) === "[object Symbol]" || types.isSymbolObject(object)) {
     return "symbols can't be sent";
   }
+  if (object instanceof AbortSignal || object instanceof AbortController) {
+    return `an ${nameOf(object)} can't be sent: give the signal to the call, .options({ signal }), which cancels it; inside, context().signal aborts`;
+  }
   if (isStream(object)) return `a ${nameOf(object)} can't be sent: read it and send what it holds`;
   if (isIterator(object)) return `an iterator can't be sent: send an array, [...iterator]`;
   if (isThenable(object)) return `a thenable (${nameOf(object)}) can't be sent: await it first`;
