@@ -129,10 +129,7 @@ describe("the API of actors", function () {
     it("can't be sent as arguments, and the error says what to do instead", () => {
       const api = RemoteApi.remote();
       const { signal } = new AbortController();
-      expect(() => api.echo.remote({ signal } as unknown)).to.throw(
-        SerializationError,
-        ".options({ signal })",
-      );
+      expect(() => api.echo.remote({ signal })).to.throw(SerializationError, ".options({ signal })");
     });
 
     it("are the cause of the error of what they cancelled, queued or running", async () => {
