@@ -244,6 +244,17 @@ export class Activation implements CallHost {
     for (const { call } of theirs ?? []) this.forget(call as ActivationCall);
   }
 
+  /** It ends at once: what has not begun goes back, and what runs is not waited for. */
+  giveUp(): void {
+    this.ending = true;
+    this.giveBackQueued();
+  }
+
+  /** Whether its class has something to do at its end. */
+  get hasDeactivate(): boolean {
+    return (this.instance as LifeCycle).onDeactivate !== undefined;
+  }
+
   /** `context().exitActor()`: this call fails with ActorDiedError, later ones too. */
   exited(): void {
     this.ending = true;

@@ -64,7 +64,8 @@ export class CallEndpoint {
     endpoint.onChannelClosed((channel) => this.callerGone(channel));
   }
 
-  private accept(message: ActorCall, channel: Channel): void {
+  /** Takes a call as if it had just come. */
+  accept(message: ActorCall, channel: Channel): void {
     const activation = this.find(message, channel);
     if (activation === undefined) return;
     activation.take(message, this.lines.get(channel) ?? new CallerLine(channel, this.lines));

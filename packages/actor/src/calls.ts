@@ -28,6 +28,12 @@ import {
 } from "@stingray/task/internal";
 import type { ActorCallState } from "./call.js";
 
+/** The incarnation that a call is for. */
+export interface HostTarget {
+  readonly actor: ActorId;
+  readonly epoch: number;
+}
+
 /** What the calls need to know of their actor. */
 export interface CalledActor {
   readonly id: ActorId;
@@ -35,6 +41,8 @@ export interface CalledActor {
   readonly maxPendingCalls: number;
   /** To the incarnation that is alive, or is leaving and still answers. */
   readonly channel: Channel | undefined;
+  /** Named in each call, where the channel leads to a process that many actors live in. */
+  readonly target?: HostTarget | undefined;
   /** Whether calls may be sent there. */
   readonly takesCalls: boolean;
   /** Set once it is dead for good. */
@@ -132,7 +140,20 @@ export class ActorCalls {
       (call.args.slots ?? []).map((slot): ValueDesc =>
         slot.kind === "bytes" ? [0, slot.bytes] : table.describe(slot.entry),
       );
-    if (call.options === undefined)
+    const { target } = this.actor;
+    if (target !== undefined)
+      channel.send([
+        Op.ActorCall,
+        call.sequence,
+        call.method,
+        args,
+        call.returns,
+        call.attempt,
+        call.options,
+        target.actor,
+        target.epoch,
+      ]);
+    else if (call.options === undefined)
       channel.send([Op.ActorCall, call.sequence, call.method, args, call.returns, call.attempt]);
     else
       channel.send([

@@ -11,8 +11,8 @@ import {
 } from "@stingray/protocol";
 import type { Channel } from "@stingray/broker";
 import { adviceText, type EncodedArgs, type Runtime } from "@stingray/task/internal";
-import { ActorCalls, type CalledActor } from "./calls.js";
 import { KnownTrouble } from "./trouble.js";
+import { ActorCalls, type CalledActor, type HostTarget } from "./calls.js";
 import { next, type ClientEvent, type ClientState } from "./state.js";
 
 /** An actor that waits for a place is worth a line to the user after this long. Milliseconds. */
@@ -23,6 +23,8 @@ export interface ClientHooks {
   inquire(client: ActorClient): void;
   /** There is nothing more to learn about it. */
   dead(client: ActorClient): void;
+  /** The channel to a process that many actors live in. */
+  hostChannel(view: ActorView, host: ActorId): Channel;
 }
 
 export class ActorClient implements CalledActor {
@@ -51,6 +53,10 @@ export class ActorClient implements CalledActor {
 
   /** Why the actor does not answer, as far as its agent has said. */
   readonly trouble = new KnownTrouble();
+
+  /** Where it lives with others: the endpoint of their host. */
+  host: string | undefined;
+
   /** How many views an agent has sent by itself. An answer that was on its way with them is not newer than they are. */
   pushed = 0;
 
@@ -70,6 +76,12 @@ export class ActorClient implements CalledActor {
   get channel(): Channel | undefined {
     const { stateNow: state } = this;
     return state.kind === "alive" || state.kind === "leaving" ? state.channel : undefined;
+  }
+  get target(): HostTarget | undefined {
+    const { stateNow: state } = this;
+    return this.host !== undefined && state.kind === "alive"
+      ? { actor: this.id, epoch: state.epoch }
+      : undefined;
   }
   get takesCalls(): boolean {
     return this.stateNow.kind === "alive";
@@ -161,6 +173,8 @@ export class ActorClient implements CalledActor {
   }
 
   private open(view: ActorView): Channel {
+    this.host = view.host;
+    if (view.host !== undefined) return this.hooks.hostChannel(view, view.host as ActorId);
     const channel = this.runtime.transport.inbox.channel({
       endpoint: this.id,
       epoch: view.epoch,

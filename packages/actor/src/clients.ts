@@ -8,10 +8,12 @@ import {
   StingrayError,
   ActorDiedError,
   type ActorId,
+  type ActorView,
 } from "@stingray/protocol";
 import { processState, runtimeFor, type ObjectEntry, type Runtime } from "@stingray/task/internal";
 import { Claims } from "./claims.js";
-import { ActorClient } from "./client.js";
+import { ActorClient, type ClientHooks } from "./client.js";
+import { HostChannels } from "./host-channels.js";
 import { identityOf, type ActorIdentity } from "./identity.js";
 import { explainCalls, ownedState } from "./why.js";
 
@@ -23,7 +25,19 @@ export class ActorClients {
   readonly claims = new Claims();
   private readonly clients = new Map<ActorId, ActorClient>();
 
-  private constructor(private readonly runtime: Runtime) {}
+  private readonly hooks: ClientHooks;
+
+  private constructor(private readonly runtime: Runtime) {
+    const hosts = new HostChannels(runtime.transport.inbox, () => this.clients.values());
+    this.hooks = {
+      inquire: (c) => void this.inquire(c),
+      // Asked for again, an agent says how it ended.
+      dead: (c) => {
+        if (this.clients.get(c.id) === c) this.clients.delete(c.id);
+      },
+      hostChannel: (view, host) => hosts.to(view, host),
+    };
+  }
 
   /** The clients of this process's runtime, made on first use. */
   static of(what: string): ActorClients {
@@ -93,13 +107,7 @@ export class ActorClients {
 
   /** A client for an actor that this process is about to create. */
   create(id: ActorId, className: string, maxPendingCalls: number): ActorClient {
-    const client = new ActorClient(this.runtime, id, className, maxPendingCalls, {
-      inquire: (c) => void this.inquire(c),
-      // Asked for again, an agent says how it ended.
-      dead: (c) => {
-        if (this.clients.get(c.id) === c) this.clients.delete(c.id);
-      },
-    });
+    const client = new ActorClient(this.runtime, id, className, maxPendingCalls, this.hooks);
     this.clients.set(id, client);
     return client;
   }
@@ -148,8 +156,11 @@ export class ActorClients {
     return client;
   }
 
-  /** The claim was answered: the client's actor exists, under its own id or that of the one with its name. */
-  claimed(client: ActorClient, actor: ActorId): void {
+  /**
+   * The claim was answered: the client's actor exists, under its own id or that of the one with its name.
+   * @param view its state, where the agent has said it and tells of every change
+   */
+  claimed(client: ActorClient, actor: ActorId, view?: ActorView): void {
     if (client.state.kind !== "claiming") return;
     if (actor !== client.id) {
       this.clients.delete(client.id);
@@ -162,8 +173,10 @@ export class ActorClients {
       client.id = actor;
       this.clients.set(actor, client);
     }
+    const { pushed } = client;
     client.apply({ kind: "claimed" });
-    void this.watch(client);
+    if (view === undefined) void this.watch(client);
+    else if (pushed === 0) client.apply({ kind: "view", view });
   }
 
   /** Asks the home agent for the actor's state, now and on every change. */

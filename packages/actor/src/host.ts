@@ -1,10 +1,11 @@
 /** The actors that a worker hosts. */
-import { Op, type ActorId, type ActorSpec } from "@stingray/protocol";
+import { Op, ProtocolError, type ActorId, type ActorSpec } from "@stingray/protocol";
 import type { Runtime } from "@stingray/task/internal";
 import { Activation, type ActivationHost, type ActivationParts } from "./activation.js";
 import { CallEndpoint } from "./call-endpoint.js";
 import { HostedClass } from "./hosted-class.js";
 import { LentPlace } from "./lent-place.js";
+import { SharedHost } from "./shared-host.js";
 import { restoreState } from "./state-saver.js";
 
 interface Hosted {
@@ -15,7 +16,20 @@ interface Hosted {
 export class ActorHost implements ActivationHost {
   private own: Hosted | undefined;
 
+  /** Many others, where this process is for those. */
+  private many: SharedHost | undefined;
+
   constructor(readonly runtime: Runtime) {}
+
+  /** Becomes a process for many actors, whose calls come to the endpoint `id`. */
+  openShared(id: ActorId): void {
+    this.many ??= new SharedHost(id, this);
+  }
+  /** @throws ProtocolError where this process is not for many actors */
+  get shared(): SharedHost {
+    if (this.many === undefined) throw new ProtocolError("this worker was not made a host of many actors");
+    return this.many;
+  }
 
   /**
    * Makes the actor that this process is for: loads the class, runs the constructor and `onActivate`, and opens the
@@ -57,6 +71,7 @@ export class ActorHost implements ActivationHost {
   /** Hands what was answered to the links now. */
   flush(): void {
     this.own?.endpoint.flush();
+    this.many?.flush();
   }
 
   /** See {@link Activation.leave}; 0 where there is no actor. */
@@ -72,7 +87,7 @@ export class ActorHost implements ActivationHost {
   /** A clean end: as `leave`, and nobody can reach it any more. */
   async stop(reason: string, deadlineMs: number): Promise<void> {
     try {
-      await this.leave(reason, deadlineMs);
+      await Promise.all([this.leave(reason, deadlineMs), this.many?.stop(reason, deadlineMs)]);
     } finally {
       await this.own?.endpoint.close();
     }

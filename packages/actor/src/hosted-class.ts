@@ -1,6 +1,6 @@
 /** What all activations of one class in a process have in common. */
 import { InvalidArgumentError, type ActorSpec } from "@stingray/protocol";
-import { findDefinition, marked, marks, type Constructor } from "@stingray/task/internal";
+import { findDefinition, findLoaded, marked, marks, type Constructor } from "@stingray/task/internal";
 import { findMethod, methodInfo, methodNames, otherMethods, type Method } from "./metadata.js";
 
 export interface HostedMethod {
@@ -21,7 +21,16 @@ export class HostedClass {
   static async load({ module, className, hash }: ActorSpec, root: string): Promise<HostedClass> {
     const key = { module, name: className, hash };
     const { target } = await marked(`loading of ${className}`, () => findDefinition(key, root));
-    const cls = target as Constructor;
+    return HostedClass.of(target as Constructor);
+  }
+
+  /** The same where its module is loaded already. @throws FunctionNotFoundError where it was changed since */
+  static loaded({ module, className, hash }: ActorSpec, root: string): HostedClass | undefined {
+    const found = findLoaded({ module, name: className, hash }, root);
+    return found === undefined ? undefined : HostedClass.of(found.target as Constructor);
+  }
+
+  private static of(cls: Constructor): HostedClass {
     let hosted = known.get(cls);
     if (hosted === undefined) known.set(cls, (hosted = new HostedClass(cls)));
     return hosted;

@@ -39,6 +39,7 @@ import { ActorClients } from "./clients.js";
 import { holdOf, makeHandle, replaceHold, type ActorHandle, type HandleParts } from "./handle.js";
 import { HandleUse } from "./handle-use.js";
 import { identityState, noIdentityState, type ActorIdentity } from "./identity.js";
+import { checkShared } from "./shared-options.js";
 import { findMethod, methodInfo, methodNames, type ActorClassInfo } from "./metadata.js";
 
 /** A class whose instances are actors. */
@@ -101,11 +102,12 @@ export class RemoteClassImpl {
     if (options.getIfExists === true && options.name === undefined) {
       throw new InvalidOptionError(`remote(${this.remoteName}): getIfExists needs a name`);
     }
+    checkShared(this.remoteName, options);
     const methods = methodSpecs(definition, options);
     const encoded = runtime.values.encodeArgs(args);
     const id = newActorId();
     const client = clients.create(id, definition.name, options.maxPendingCalls ?? Infinity);
-    client.keep(encoded, shapeOf(options, PLACEMENT_CPUS));
+    client.keep(encoded, shapeOf(options, placementCpus(options)));
     const parts: HandleParts = {
       clients,
       client,
@@ -168,7 +170,7 @@ export class RemoteClassImpl {
       const args = await ready;
       asks();
       const spec = this.specOf(runtime, client.id, parts, args, captured);
-      const { existing } = await runtime.home.request(
+      const { existing, view } = await runtime.home.request(
         Agent.actorCreate,
         { spec, getIfExists: this.given.getIfExists ?? false },
         { timeoutMs: CLAIM_DEADLINE_MS },
@@ -181,7 +183,7 @@ export class RemoteClassImpl {
         if (own !== undefined) own.entry.onFree = undefined;
         own?.release();
       }
-      clients.claimed(client, identity.actor);
+      clients.claimed(client, identity.actor, view);
     } catch (thrown) {
       const error = toError(thrown);
       const refusal =
@@ -208,7 +210,7 @@ export class RemoteClassImpl {
       className: definition.name,
       hash: definition.hash,
       args,
-      placement: shapeOf(o, PLACEMENT_CPUS, captured),
+      placement: shapeOf(o, placementCpus(o), captured),
       running: resourceMap(o, RUNNING_CPUS),
       namespace: o.namespace ?? runtime.job.namespace,
       detached: this.detached,
@@ -222,9 +224,13 @@ export class RemoteClassImpl {
     if (o.maxPendingCalls !== undefined) spec.maxPendingCalls = countOnWire(o.maxPendingCalls);
     if (runtime.node !== undefined) spec.creatorNode = runtime.node;
     if (o.name !== undefined) spec.name = o.name;
+    if (o.isolation === "shared") spec.shared = true;
     return spec;
   }
 }
+
+/** Actors that live with others hold nothing, not even while they are placed. */
+const placementCpus = ({ isolation }: ActorOptions): number => (isolation === "shared" ? 0 : PLACEMENT_CPUS);
 
 /** Waits for arguments that are references; fails with the error of one that failed. */
 async function argumentsOf(runtime: Runtime, encoded: EncodedArgs): Promise<Uint8Array | ValueDesc[]> {

@@ -82,6 +82,8 @@ export interface ActorRow {
   process?: string | undefined;
   node?: string | undefined;
   agent?: string | undefined;
+  /** Where it lives with others: the endpoint of their host. Its `epoch` is 0 then where it is the row's own first revision. */
+  host?: string | undefined;
   /** Restarts so far; moves of one node to another are none. */
   restarts: number;
   /** RESTARTING: its node is being drained, and its incarnation there was ended in order. */
@@ -237,6 +239,7 @@ export const ROW_CHECKS: { readonly [K in TableName]: Check<Rows[K]> } = {
     process: optional(processId),
     node: optional(nodeId),
     agent: optional(processId),
+    host: optional(actorId),
     restarts: uint,
     moving: optional(bool),
     cause: optional(wireErrorCheck()),

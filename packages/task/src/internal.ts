@@ -16,6 +16,7 @@ export {
   LOAD_SETTING,
   define,
   findDefinition,
+  findLoaded,
   initReached,
   loadTimeoutMs,
   moduleOnWire,

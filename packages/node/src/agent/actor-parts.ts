@@ -16,6 +16,7 @@ import { SavedStates } from "../controller/actor-states.js";
 import { ActorWatchers } from "../controller/actor-watchers.js";
 import { Controller } from "../controller/controller.js";
 import { publishDeath } from "../feed/mod.js";
+import { isPlaceFor, provideShared } from "./shared-parts.js";
 import * as t from "./tokens.js";
 
 /** A constructor may take as long as it likes (it loads a model, say); a day is only to have an end. */
@@ -31,8 +32,13 @@ export function provideActors(provide: t.Provide, get: t.Get): void {
   provide(t.ACTOR_NAMES, (of) => new ActorNames(of(t.TABLES).names, of(t.ACTOR_BOOK)));
   provide(
     t.ACTOR_WATCHERS,
-    (of) => new ActorWatchers(of(t.ACTOR_BOOK), (actor, process) => get(t.TROUBLES).of(actor, process)),
+    (of) =>
+      new ActorWatchers(of(t.ACTOR_BOOK), {
+        trouble: (actor, process) => get(t.TROUBLES).of(actor, process),
+        liveView: (entry) => get(t.SHARED_ACTORS).viewOf(entry),
+      }),
   );
+  provideShared(provide, get);
   provide(t.ACTOR_DIRECTORY, (of) => {
     const peers = of(t.PEERS);
     const { agent } = of(t.CONFIG);
@@ -43,7 +49,9 @@ export function provideActors(provide: t.Provide, get: t.Get): void {
       killProcess: async (entry, reason) => {
         const { agent: host, node, process, spec } = entry.value;
         if (process === undefined || host === undefined) return;
-        if (host === agent) get(t.POOL).kill(process as ProcessId, reason);
+        if (host === agent && entry.value.host !== undefined)
+          await get(t.SHARED_ACTORS).restart(entry, reason);
+        else if (host === agent) get(t.POOL).kill(process as ProcessId, reason);
         else {
           const ask = { actor: spec.actor, restart: true, reason };
           await peers
@@ -52,6 +60,10 @@ export function provideActors(provide: t.Provide, get: t.Get): void {
         }
       },
       ended: (spec) => ended(get, spec),
+      shared: {
+        isPlaceFor: (spec) => isPlaceFor(get, spec),
+        create: (spec, claimName) => get(t.SHARED_ACTORS).create(spec, claimName),
+      },
       failed: of(t.FAILED),
     });
   });
@@ -63,6 +75,7 @@ export function provideActors(provide: t.Provide, get: t.Get): void {
       groups: (group) => get(t.GROUP_BOOK).placement(group),
       onGroupChange: (listener) => get(t.GROUP_BOOK).onChange(listener),
       host: (entry, reservation) => get(t.ACTOR_HOST).host(entry, entry.revision, reservation),
+      hostShared: async (entry) => void (await get(t.SHARED_ACTORS).host(entry)),
       offer: async (to, spec, epoch) => {
         try {
           const channel = peers.channel(to.agent, to.node);

@@ -16,7 +16,11 @@ export async function cleanUpHere(get: t.Get, job: JobId): Promise<void> {
   const spec =
     get(t.TABLES).jobCache.get(job)?.value.spec ?? pool.all().find((w) => w.env?.job.job === job)?.env?.job;
   outputs.endBegins(job);
-  const leaving = host.toDeactivate(job).flatMap((worker) => pool.get(worker) ?? []);
+  const shared = get(t.SHARED_ACTORS);
+  const leaving = [...host.toDeactivate(job), ...shared.toDeactivate(job)].flatMap(
+    (worker) => pool.get(worker) ?? [],
+  );
+  shared.forgetJob(job);
   host.forgetJob(job);
   get(t.ACTOR_PLACER).endJob(job);
   get(t.SCHEDULER).jobEnded(job);
@@ -25,7 +29,9 @@ export async function cleanUpHere(get: t.Get, job: JobId): Promise<void> {
   // Asked to end, then SIGTERM, then SIGKILL, half of the time apart.
   for (const worker of leaving) worker.end("job-ended", DEACTIVATE_MS / 2);
   const spared = (worker: ProcessId): boolean =>
-    host.on(worker)?.spec.detached === true || leaving.some(({ id }) => id === worker);
+    host.on(worker)?.spec.detached === true ||
+    shared.isNeeded(worker) ||
+    leaving.some(({ id }) => id === worker);
   await Promise.all([
     pool.endJob(job, spared, "job-ended"),
     ...leaving.flatMap((worker) => [worker.whenGone(), worker.drained()]),

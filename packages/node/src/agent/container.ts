@@ -95,6 +95,7 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
           get(t.OBJECTS).clientDied(worker);
           get(t.DEATHS).workerExited(worker, report);
           get(t.ACTOR_HOST).workerExited(worker, report);
+          get(t.SHARED_ACTORS).workerExited(worker, report);
           get(t.HEARTBEATS).changed();
         },
         neverStarted: (worker, error) => of(t.FAILED)(`start worker ${worker}`, error),
@@ -138,7 +139,7 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
           config,
           scheduler: get(t.SCHEDULER),
           pool,
-          host: get(t.ACTOR_HOST),
+          actors: get(t.ACTOR_HOST).size + get(t.SHARED_ACTORS).size,
           placer: get(t.ACTOR_PLACER),
           store: get(t.TRAFFIC).gauge(get(t.NODE_STORE)),
         }),

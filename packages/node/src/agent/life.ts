@@ -181,7 +181,10 @@ export class AgentLife {
     this.c.register(t.GROUP_BOOK, { useValue: groups });
     const host = this.c.resolve(t.ACTOR_HOST);
     const placer = this.c.resolve(t.ACTOR_PLACER);
-    book.onChange((actor, now) => {
+    const shared = this.c.resolve(t.SHARED_ACTORS);
+    this.undo.push(() => shared.stop());
+    book.onChange((actor, now, before) => {
+      shared.rowChanged(actor, now, before);
       placer.rowChanged(actor, now);
       host.rowChanged(actor, now);
     });

@@ -1,7 +1,6 @@
 /** What a node can say of itself at any moment, besides its bid. */
 import type { Bid, LeaseScheduler } from "@stingray/scheduler";
 import type { StoreFigures } from "@stingray/protocol";
-import type { ActorHost } from "../controller/actor-host.js";
 import type { ActorPlacer } from "../controller/actor-placer.js";
 import type { Heartbeat } from "../feed/mod.js";
 import type { WorkerPool } from "../pool/pool.js";
@@ -12,7 +11,8 @@ export interface NodeParts {
   config: AgentConfig;
   scheduler: LeaseScheduler;
   pool: WorkerPool;
-  host: ActorHost;
+  /** Those that live here. */
+  actors: number;
   placer: ActorPlacer;
   store: StoreGauge;
 }
@@ -30,7 +30,7 @@ export function nodeState({
   config,
   scheduler,
   pool,
-  host,
+  actors,
   placer,
   store,
 }: NodeParts): Omit<Heartbeat, keyof Bid> {
@@ -39,7 +39,7 @@ export function nodeState({
     hostname: config.hostname,
     pid: process.pid,
     workers: pool.size,
-    actors: host.size,
+    actors,
     storeUsed: store.used,
     storeCapacity: store.capacity,
     state: draining ? "DRAINING" : "ALIVE",

@@ -31,6 +31,7 @@ import { checkMayDrain } from "./drain/parts.js";
 import { replicaHooks, listingParts } from "./store/parts.js";
 import { listStore } from "./store/listing.js";
 import { replicate } from "./store/replicas.js";
+import { acceptShared, createdView } from "./shared-parts.js";
 import * as t from "./tokens.js";
 import { serveWhy } from "./why.js";
 
@@ -118,7 +119,9 @@ function serveLeases(get: t.Get): void {
   const peers = get(t.PEERS);
   /** Processes of a job that is over are not served, but for its detached actors. */
   const isOver = (job: string, process: ProcessId): boolean =>
-    get(t.JOBS).isOver(job) && get(t.ACTOR_HOST).on(process)?.spec.detached !== true;
+    get(t.JOBS).isOver(job) &&
+    !get(t.SHARED_ACTORS).isNeeded(process) &&
+    get(t.ACTOR_HOST).on(process)?.spec.detached !== true;
 
   inbox.on(Op.LeaseDemand, leaseDemand, ([, job, key, shape, want, got], channel) => {
     const submitter = from(channel);
@@ -168,11 +171,12 @@ function serveActors(get: t.Get): void {
   const names = get(t.ACTOR_NAMES);
   inbox.serve(AgentMethods.actorCreate, async ({ spec, getIfExists }, channel) => {
     spec.creatorNode ??= channel.peer.node;
-    const answer = await directory.create(spec, getIfExists);
+    const { started, ...answer } = await directory.create(spec, getIfExists);
     // It may have gone while the rows were written; the closing of a channel is told only once.
     const { closed } = channel;
     if (closed !== undefined) directory.creatorGone(from(channel), closed.message);
-    return answer;
+    if (started === undefined) return answer;
+    return { view: await createdView(get, spec.actor, started, channel) };
   });
   inbox.serve(AgentMethods.actorWatch, ({ actor }, channel) => get(t.ACTOR_WATCHERS).watch(actor, channel));
   inbox.serve(AgentMethods.actorGet, ({ namespace, name }) => names.get(namespace, name));
@@ -183,15 +187,16 @@ function serveActors(get: t.Get): void {
   });
   inbox.serve(AgentMethods.actorPlace, async ({ spec, epoch }) => {
     await get(t.BUNDLE_HOST).beforeUse(spec.placement.scheduling);
-    return get(t.ACTOR_HOST).accept(spec, epoch);
+    return spec.shared === true ? acceptShared(get, spec, epoch) : get(t.ACTOR_HOST).accept(spec, epoch);
   });
   inbox.serve(AgentMethods.actorSave, async (ask, channel) => {
     await get(t.ACTOR_STATES).save(from(channel), ask);
     return {};
   });
   inbox.on(Op.ActorExited, actorExited, ([, actor, epoch, error], channel) => {
-    get(t.ACTOR_HOST)
+    get(t.SHARED_ACTORS)
       .exited(from(channel), actor, epoch, error)
+      .then((known) => (known ? undefined : get(t.ACTOR_HOST).exited(from(channel), actor, epoch, error)))
       .catch((thrown: unknown) => get(t.FAILED)(`write down the end of actor ${actor}`, thrown));
   });
 }

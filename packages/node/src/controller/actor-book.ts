@@ -10,6 +10,13 @@ export class ActorBook extends RowBook<ActorRow, ActorEvent> {
     return new ActorBook(table, await table.watch(), nextActorRow);
   }
 
+  /** One that was made where it lives with others, by a single write: that is the claim, too, and so gives the epoch. */
+  protected override complete(row: ActorEntry): ActorEntry {
+    const { value } = row;
+    if (value.epoch === 0 && value.state === "ALIVE") value.epoch = row.revision;
+    return row;
+  }
+
   /** Undefined where there is such a row already. */
   create(value: ActorRow): Promise<ActorEntry | undefined> {
     return this.createAt(value.spec.actor, value);

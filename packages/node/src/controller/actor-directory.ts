@@ -23,7 +23,25 @@ export interface DirectoryHooks {
   killProcess(entry: ActorEntry, reason: string): Promise<void>;
   /** It is DEAD: nothing of it is kept but its row. */
   ended(spec: ActorSpec): Promise<void>;
+  /** How actors are made that live with others in one process of this node. */
+  readonly shared: SharedMaker;
   failed(what: string, error: unknown): void;
+}
+
+export interface SharedMaker {
+  /** Whether this node is the place for it. */
+  isPlaceFor(spec: ActorSpec): boolean;
+  /** See {@link SharedActors.create}. */
+  create(
+    spec: ActorSpec,
+    claimName: (entry: ActorEntry) => Promise<boolean>,
+  ): Promise<{ started: Promise<void> } | undefined>;
+}
+
+export interface Created {
+  existing?: ActorSpec;
+  /** It lives with others: resolves when its constructor has ended, one way or the other. */
+  started?: Promise<void>;
 }
 
 export class ActorDirectory {
@@ -38,7 +56,7 @@ export class ActorDirectory {
    * @returns with `getIfExists`, the actor that has the name already
    * @throws NameTakenError naming the holder; InvalidArgumentError where the job is over
    */
-  async create(spec: ActorSpec, getIfExists: boolean): Promise<{ existing?: ActorSpec }> {
+  async create(spec: ActorSpec, getIfExists: boolean): Promise<Created> {
     if (getIfExists && spec.name === undefined) {
       throw new InvalidArgumentError(
         "getIfExists needs a name: give the actor one, or leave getIfExists out",
@@ -53,6 +71,8 @@ export class ActorDirectory {
       const holder = await this.names.holder(spec.namespace, spec.name);
       if (holder !== undefined && holder.actor !== spec.actor) return taken(spec, holder, getIfExists);
     }
+    if (spec.shared === true && this.hooks.shared.isPlaceFor(spec))
+      return this.createShared(spec, getIfExists);
     const entry = await this.claim(spec).catch((error: unknown) => {
       this.giveUp(spec, error);
       throw error;
@@ -61,6 +81,24 @@ export class ActorDirectory {
     if ("holder" in entry) return taken(spec, entry.holder, getIfExists);
     this.hooks.place(entry);
     return {};
+  }
+
+  private async createShared(spec: ActorSpec, getIfExists: boolean): Promise<Created> {
+    let holder: ActorSpec | undefined;
+    const claimName = async (entry: ActorEntry): Promise<boolean> => {
+      if (spec.name === undefined) return true;
+      const owner = await this.names.claim(spec, spec.name);
+      if (owner.actor === spec.actor) return true;
+      holder = owner;
+      await this.book.remove(entry);
+      return false;
+    };
+    const made = await this.hooks.shared.create(spec, claimName).catch((error: unknown) => {
+      this.giveUp(spec, error);
+      throw error;
+    });
+    if (made !== undefined) return { started: made.started };
+    return holder === undefined ? {} : taken(spec, holder, getIfExists);
   }
 
   /** The row, or the actor that has its name; undefined where there is such a row already. */

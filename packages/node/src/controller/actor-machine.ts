@@ -15,7 +15,15 @@ export type ActorEvent =
   /** A node has room: from here on it answers for the incarnation `epoch`. */
   | { kind: "hosted"; agent: string; node: string; epoch: number }
   /** Its constructor has run. */
-  | { kind: "alive"; agent: string; node: string; process: string; epoch: number }
+  | {
+      kind: "alive";
+      agent: string;
+      node: string;
+      process: string;
+      epoch: number;
+      /** Of the process that it lives in with others. */
+      host?: string | undefined;
+    }
   /** Its process is gone. `agent` finds a place for the next incarnation, if there is to be one. */
   | { kind: "lost"; epoch: number; agent: string; cause: WireError }
   /** Its node is being drained, and has ended the incarnation in order. `agent` finds a place for the next. */
@@ -26,7 +34,7 @@ export type ActorEvent =
 /** The row after the event, or undefined where the event is stale or changes nothing. */
 export function nextActorRow(row: ActorRow, event: ActorEvent): ActorRow | undefined {
   if (row.state === "DEAD") return undefined;
-  const { process: _process, node: _node, agent: _agent, cause: _cause, moving, ...rest } = row;
+  const { process: _process, node: _node, agent: _agent, host: _host, cause: _cause, moving, ...rest } = row;
   const still = moving === true ? { moving } : {};
   switch (event.kind) {
     case "claimed":
@@ -43,6 +51,7 @@ export function nextActorRow(row: ActorRow, event: ActorEvent): ActorRow | undef
         agent: event.agent,
         node: event.node,
         process: event.process,
+        ...(event.host === undefined ? {} : { host: event.host }),
       };
     case "lost": {
       if (row.epoch > event.epoch) return undefined;
@@ -71,6 +80,7 @@ export function viewOf(row: ActorRow): ActorView {
   if (row.state === "ALIVE") {
     view.process = row.process;
     view.node = row.node;
+    if (row.host !== undefined) view.host = row.host;
   }
   if (row.cause !== undefined) view.cause = row.cause;
   if (row.moving === true) view.moving = true;

@@ -37,6 +37,8 @@ export interface PlacerHooks {
   onGroupChange(listener: () => void): () => void;
   /** Host it here; `reservation` may still be on its way. */
   host(entry: ActorEntry, reservation: Promise<Reservation>): void;
+  /** Host one here that lives with others. @throws RuntimeEnvError */
+  hostShared(entry: ActorEntry): Promise<void>;
   /** Ask another node to host it. Undefined where it does, else why not. */
   offer(to: { node: NodeId; agent: ProcessId }, spec: ActorSpec, epoch: number): Promise<string | undefined>;
   /** It will never have a place. */
@@ -156,6 +158,10 @@ export class ActorPlacer {
         this.checkAffinity(spec, ranked);
         for (const candidate of ranked) {
           if (candidate.fit !== "now") break;
+          if (candidate.node === ownBid.node && spec.shared === true) {
+            await this.hooks.hostShared(entry);
+            return;
+          }
           if (candidate.node === ownBid.node) {
             const reservation = queued ?? this.scheduler.reserveNow(ask);
             if (reservation === undefined || reservation === queued) continue;
@@ -170,7 +176,7 @@ export class ActorPlacer {
         }
         wait.update(ranked);
         const own = ranked.find((r) => r.node === ownBid.node);
-        if (queued === undefined && own !== undefined && own.fit !== "never") {
+        if (spec.shared !== true && queued === undefined && own !== undefined && own.fit !== "never") {
           const asked = this.scheduler.reserve({ ...ask, signal: leaveQueue.signal });
           queued = asked;
           // A bundle may go while one waits for it, and come back elsewhere.

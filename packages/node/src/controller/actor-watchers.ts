@@ -5,16 +5,23 @@ import type { ActorBook, ActorEntry } from "./actor-book.js";
 import { viewOf } from "./actor-machine.js";
 import type { ReasonToWait } from "./placement-wait.js";
 
+/** What this node knows beyond the rows of actors. */
+export interface KnownHere {
+  /** Of an actor, with the process that its row names. */
+  trouble?(actor: string, process: string | undefined): ActorTrouble | undefined;
+  /** Its state, where the row does not say all; else undefined. */
+  liveView?(entry: ActorEntry): ActorView | undefined;
+}
+
 export class ActorWatchers {
-  private readonly watchers = new Map<string, Set<Channel>>();
+  /** Most are watched by one: a set for each would cost more than all else that is kept of them. */
+  private readonly watchers = new Map<string, Channel | Set<Channel>>();
   /** What an actor without a process waits for, as its placer says. */
   private readonly waiting = new Map<string, ReasonToWait>();
 
-  /** @param trouble of an actor, with the process that its row names; default none */
   constructor(
     private readonly book: ActorBook,
-    private readonly trouble: (actor: string, process: string | undefined) => ActorTrouble | undefined = () =>
-      undefined,
+    private readonly known: KnownHere = {},
   ) {
     book.onChange((actor, now) => {
       if (now === undefined || now.value.state === "ALIVE" || now.value.state === "DEAD") {
@@ -26,9 +33,10 @@ export class ActorWatchers {
 
   /** Its state now, and every change from now on to this channel while it is open. */
   async watch(actor: string, channel: Channel): Promise<ActorView> {
-    let channels = this.watchers.get(actor);
-    if (channels === undefined) this.watchers.set(actor, (channels = new Set()));
-    channels.add(channel);
+    const channels = this.watchers.get(actor);
+    if (channels === undefined) this.watchers.set(actor, channel);
+    else if (channels instanceof Set) channels.add(channel);
+    else if (channels !== channel) this.watchers.set(actor, new Set([channels, channel]));
     const fetched = this.book.get(actor) ?? (await this.book.fetch(actor));
     // The newest after the wait: a change that was pushed meanwhile must not be followed by an older answer.
     return this.view(actor, this.book.get(actor) ?? fetched);
@@ -36,7 +44,9 @@ export class ActorWatchers {
 
   channelClosed(channel: Channel): void {
     for (const [actor, channels] of this.watchers) {
-      if (channels.delete(channel) && channels.size === 0) this.watchers.delete(actor);
+      if (channels === channel) this.watchers.delete(actor);
+      else if (channels instanceof Set && channels.delete(channel) && channels.size === 0)
+        this.watchers.delete(actor);
     }
   }
 
@@ -56,11 +66,17 @@ export class ActorWatchers {
     }
   }
 
+  /** What this node knows better than the row has changed. */
+  changed(actor: string): void {
+    this.tell(actor, this.book.get(actor));
+  }
+
   private tell(actor: string, entry: ActorEntry | undefined): void {
     const channels = this.watchers.get(actor);
     if (channels === undefined) return;
     const view = this.view(actor, entry);
-    for (const channel of channels) channel.send([Op.ActorState, view]);
+    for (const channel of channels instanceof Set ? channels : [channels])
+      channel.send([Op.ActorState, view]);
     if (view.state === "DEAD") this.watchers.delete(actor);
   }
 
@@ -71,8 +87,8 @@ export class ActorWatchers {
       );
       return { actor, state: "DEAD", epoch: 0, cause: encodeError(gone) };
     }
-    const view = viewOf(entry.value);
-    const trouble = view.state === "DEAD" ? undefined : this.trouble(actor, view.process);
+    const view = this.known.liveView?.(entry) ?? viewOf(entry.value);
+    const trouble = view.state === "DEAD" ? undefined : this.known.trouble?.(actor, view.process);
     if (trouble !== undefined) view.trouble = trouble;
     const why = this.waiting.get(actor);
     if (why !== undefined && view.state !== "ALIVE" && view.state !== "DEAD") {

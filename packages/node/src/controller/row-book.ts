@@ -27,7 +27,7 @@ export class RowBook<R, E> {
     private readonly cache: TableCache<R>,
     private readonly next: Transition<R, E>,
   ) {
-    for (const row of cache.entries()) this.newest.set(row.key, row);
+    for (const row of cache.entries()) this.newest.set(row.key, this.complete(row));
     cache.onChange(({ key, row }) => (row === undefined ? this.forget(key) : this.learn(row)));
   }
 
@@ -112,9 +112,19 @@ export class RowBook<R, E> {
     return this.cache.stop();
   }
 
+  /** Puts in what follows from the revision. */
+  protected complete(row: Row<R>): Row<R> {
+    return row;
+  }
+
   private learn(row: Row<R>): void {
     const before = this.newest.get(row.key);
-    if (before !== undefined && before.revision >= row.revision) return;
+    if (before !== undefined && before.revision >= row.revision) {
+      // Our own write, back from the broker: what is known twice is kept once.
+      if (before.revision === row.revision) row.value = before.value;
+      return;
+    }
+    this.complete(row);
     this.newest.set(row.key, row);
     for (const listener of this.listeners) listener(row.key, row, before);
   }

@@ -19,6 +19,7 @@ import { EXECUTOR, RUNTIME, TRANSPORT, USER_CONTAINER, composeWorker } from "./c
 import { enterEnvironment } from "./environment.js";
 import { enterLease } from "./lease-environment.js";
 import { markOutput } from "./output.js";
+import { serveShared } from "./serve-shared.js";
 import { trace } from "../trace.js";
 import { keepVitals } from "./vitals.js";
 import { dieWithParent } from "./parent-death.js";
@@ -70,6 +71,7 @@ async function main(): Promise<void> {
     await actors.start(spec, epoch, gpus, lease, state);
     return {};
   });
+  serveShared(inbox, actors, () => void attach());
   // process.exit() in user code must not take along what was yielded or returned before it.
   process.on("exit", () => {
     executor.flush();

@@ -20,6 +20,8 @@ export interface ActorView {
   /** The process and node that host it, while ALIVE. */
   process?: string | undefined;
   node?: string | undefined;
+  /** Where it lives with others: the endpoint of their host, which takes its calls. */
+  host?: string | undefined;
   /** DEAD: why. PENDING, RESTARTING: what it waits for, if known. */
   cause?: WireError | undefined;
   /** PENDING, RESTARTING: no node of the cluster could ever host it as they are. */
@@ -37,6 +39,7 @@ export const actorView = record<ActorView>({
   epoch: uint,
   process: optional(processId),
   node: optional(nodeId),
+  host: optional(actorId),
   cause: optional(wireErrorCheck()),
   infeasible: optional(bool),
   moving: optional(bool),

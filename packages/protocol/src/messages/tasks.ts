@@ -12,7 +12,7 @@ import {
   type Check,
   type Checked,
 } from "../check.js";
-import { groupId } from "./id-checks.js";
+import { actorId, groupId } from "./id-checks.js";
 import { Op } from "./op.js";
 import { type ValueDesc, valueDesc } from "./values.js";
 
@@ -123,7 +123,10 @@ export type TaskYield = Checked<typeof taskYield>;
 export const taskStarted = tuple<[op: 22, call: number]>(oneOf(Op.TaskStarted), uint);
 export type TaskStarted = Checked<typeof taskStarted>;
 
-/** `[15, call, method, args, returns, attempt, options]`: call a method of the actor whose mailbox this is. */
+/**
+ * `[15, call, method, args, returns, attempt, options, actor, epoch]`: call a method of the actor whose mailbox this is; to
+ * the host of many actors, of the incarnation `epoch` of `actor`.
+ */
 export const actorCall = tuple<
   [
     op: 15,
@@ -133,6 +136,18 @@ export const actorCall = tuple<
     returns: number,
     attempt: number,
     options: TaskRunOptions | undefined,
+    actor?: string | undefined,
+    epoch?: number | undefined,
   ]
->(oneOf(Op.ActorCall), uint, text, argsCheck(), number, uint, optional(taskRunOptions()));
+>(
+  oneOf(Op.ActorCall),
+  uint,
+  text,
+  argsCheck(),
+  number,
+  uint,
+  optional(taskRunOptions()),
+  optional(actorId),
+  optional(uint),
+);
 export type ActorCall = Checked<typeof actorCall>;

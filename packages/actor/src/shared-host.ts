@@ -1,0 +1,112 @@
+/** Many actors in one process: their activations by id, and one endpoint that takes the calls of all of them. */
+import {
+  ActorUnavailableError,
+  InvalidArgumentError,
+  Op,
+  TaskStatus,
+  toError,
+  type ActorCall,
+  type ActorId,
+  type ActorSpec,
+} from "@stingray/protocol";
+import type { Channel } from "@stingray/broker";
+import { encodeThrown } from "@stingray/task/internal";
+import { Activation, type ActivationHost } from "./activation.js";
+import { CallEndpoint } from "./call-endpoint.js";
+import { HeldCalls } from "./held-calls.js";
+import { HostedClass } from "./hosted-class.js";
+
+/** The endpoint's: a host is never made again under the same id. */
+const HOST_EPOCH = 1;
+const NO_GPUS: readonly number[] = [];
+
+export class SharedHost {
+  private readonly activations = new Map<string, Activation>();
+  private readonly held = new HeldCalls((message, channel) => this.endpoint.accept(message, channel));
+  private readonly endpoint: CallEndpoint;
+
+  constructor(
+    id: ActorId,
+    private readonly host: ActivationHost,
+  ) {
+    this.endpoint = new CallEndpoint(host.runtime, id, HOST_EPOCH, (message, channel) =>
+      this.find(message, channel),
+    );
+    host.runtime.explainer.addRunner((task) => this.endpoint.progress(task));
+    host.runtime.waitStates.addRunner((task) => this.endpoint.waitState(task));
+  }
+
+  /** Actors that live here. */
+  get size(): number {
+    return this.activations.size;
+  }
+
+  /** @throws what the constructor threw, as a TaskError; FunctionNotFoundError; RuntimeEnvError */
+  async start(spec: ActorSpec, epoch: number): Promise<Activation> {
+    const { host } = this;
+    const known = HostedClass.loaded(spec, host.runtime.job.root);
+    const cls = known ?? (await HostedClass.load(spec, host.runtime.job.root));
+    const activation = await Activation.start({ host, spec, epoch, cls, gpus: NO_GPUS });
+    const before = this.activations.get(spec.actor);
+    if (before !== undefined && before.epoch > epoch)
+      throw new InvalidArgumentError(`a later incarnation of actor ${spec.actor} lives here`);
+    this.activations.set(spec.actor, activation);
+    this.held.release(spec.actor);
+    return activation;
+  }
+
+  /** Ends an incarnation; see `shared.end` of the protocol. One that is not here has ended. */
+  async end(
+    actor: string,
+    epoch: number,
+    reason: string,
+    inOrder: boolean,
+    deadlineMs: number,
+  ): Promise<{ running: number; error?: string | undefined }> {
+    const activation = this.activations.get(actor);
+    if (activation === undefined || activation.epoch > epoch) return { running: 0 };
+    let error: string | undefined;
+    if (inOrder)
+      await activation
+        .leave(reason, deadlineMs)
+        .catch((thrown: unknown) => (error = toError(thrown).message));
+    else activation.giveUp();
+    const running = activation.pending;
+    if (this.activations.get(actor) === activation) this.activations.delete(actor);
+    return error === undefined ? { running } : { running, error };
+  }
+
+  private find(message: ActorCall, channel: Channel): Activation | undefined {
+    const [, sequence, , , , , , actor = "", epoch = 0] = message;
+    const activation = this.activations.get(actor);
+    if (activation !== undefined && activation.epoch === epoch) return activation;
+    if (activation !== undefined && activation.epoch > epoch) {
+      channel.send([Op.TaskDone, sequence, TaskStatus.Dropped, [], 0]); // its caller is about to hear of the newer one
+      return undefined;
+    }
+    // Its caller can know of it before this process does, or not yet know that it has ended.
+    this.held.hold(actor, message, channel, () => {
+      const error = new ActorUnavailableError(
+        `actor ${actor} does not live in the process that had it; it has ended or is being restarted`,
+        { detail: { actor } },
+      );
+      channel.send([Op.TaskDone, sequence, TaskStatus.Failed, [[2, encodeThrown(error)]], 0]);
+    });
+    return undefined;
+  }
+
+  flush(): void {
+    this.endpoint.flush();
+  }
+
+  /** All that live here end in order. */
+  async stop(reason: string, deadlineMs: number): Promise<void> {
+    const busy = [...this.activations.values()].filter((one) => one.pending > 0 || one.hasDeactivate);
+    try {
+      await Promise.allSettled(busy.map((one) => one.leave(reason, deadlineMs)));
+    } finally {
+      this.held.stop();
+      await this.endpoint.close();
+    }
+  }
+}

@@ -1,0 +1,311 @@
+/**
+ * The actors of this node that live with others in few processes. One write to the control store makes such an actor:
+ * its row says at once where it lives, and is its claim, whose revision is its epoch.
+ */
+import {
+  ActorDiedError,
+  ConnectionError,
+  OUT_OF_SCOPE,
+  encodeError,
+  type ActorSpec,
+  type ActorView,
+  type ExitReport,
+  type NodeId,
+  type ProcessId,
+  type StingrayError,
+  type WireError,
+} from "@stingray/protocol";
+import type { ActorBook, ActorEntry } from "../controller/actor-book.js";
+import { describe } from "../controller/actor-directory.js";
+import { nextActorRow, viewOf } from "../controller/actor-machine.js";
+import { crashOf } from "./crash.js";
+import type { HostPool } from "./host-pool.js";
+import type { HostProcess } from "./host-process.js";
+
+export interface SharedActorHooks {
+  readonly agent: ProcessId;
+  readonly node: NodeId;
+  /** Has the process make it; rejects with what the constructor threw, or when the process is gone. */
+  start(worker: ProcessId, spec: ActorSpec, epoch: number): Promise<void>;
+  /** Has the process end it. */
+  end(worker: ProcessId, ask: EndAsk): Promise<{ running: number; error?: string | undefined }>;
+  endActor(actor: string, cause: StingrayError | WireError): Promise<void>;
+  releaseName(spec: ActorSpec): Promise<void>;
+  /** Finds a place for the claim, here or on another node. */
+  place(entry: ActorEntry): void;
+  /** The actor can be called, or not any more: whoever watches it is told. */
+  changed(actor: string): void;
+  killWorker(worker: ProcessId, reason: string): void;
+  failed(what: string, error: unknown): void;
+}
+
+export interface EndAsk {
+  readonly actor: string;
+  readonly epoch: number;
+  readonly reason: string;
+  readonly inOrder: boolean;
+  readonly deadlineMs: number;
+}
+
+/** Calls that run when an actor ends may take so long, in milliseconds, before its `onDeactivate`. */
+const END_MS = 5_000;
+/** Writes under way at once when many actors have lost their process. */
+const AT_ONCE = 128;
+
+export class SharedActors {
+  /** Those whose constructor has not ended yet. */
+  private readonly starting = new Set<string>();
+  /** Those of jobs that are over: nothing is written of them any more. */
+  private readonly overJobs = new Set<string>();
+  private stopped = false;
+
+  constructor(
+    private readonly pool: HostPool,
+    private readonly book: ActorBook,
+    private readonly hooks: SharedActorHooks,
+  ) {}
+
+  /** Those that live here. */
+  get size(): number {
+    return this.pool.size;
+  }
+
+  /**
+   * Makes an actor that nobody has claimed yet: one write. Resolves when that is done.
+   * @param claimName takes its name, once the row is there; false where another has it
+   * @returns the row, and the outcome of its constructor; undefined where there is such a row already, or no name for it
+   * @throws RuntimeEnvError where no process could be started
+   */
+  async create(
+    spec: ActorSpec,
+    claimName: (entry: ActorEntry) => Promise<boolean>,
+  ): Promise<{ entry: ActorEntry; started: Promise<void> } | undefined> {
+    const host = await this.pool.choose(spec);
+    this.starting.add(spec.actor);
+    try {
+      const worker = await host.up;
+      const { agent, node } = this.hooks;
+      const entry = await this.book.create({
+        spec,
+        state: "ALIVE",
+        epoch: 0,
+        agent,
+        node,
+        process: worker,
+        host: host.id,
+        restarts: 0,
+      });
+      if (entry === undefined || !(await claimName(entry))) {
+        this.unmade(host, spec);
+        return undefined;
+      }
+      return { entry, started: this.start(host, worker, entry) };
+    } catch (error) {
+      this.unmade(host, spec);
+      throw error;
+    }
+  }
+
+  private unmade(host: HostProcess, spec: ActorSpec): void {
+    this.starting.delete(spec.actor);
+    this.pool.left(host, spec);
+  }
+
+  /** Makes the incarnation of a claim here; its row says so at once. False: the claim is no longer the newest. */
+  async host(entry: ActorEntry): Promise<boolean> {
+    const { spec } = entry.value;
+    const host = await this.pool.choose(spec);
+    this.starting.add(spec.actor);
+    try {
+      const worker = await host.up;
+      const { agent, node } = this.hooks;
+      const epoch = entry.revision;
+      const alive = { kind: "alive", agent, node, process: worker, epoch, host: host.id } as const;
+      const row = await this.book.apply(spec.actor, alive, epoch);
+      if (row === undefined) {
+        this.unmade(host, spec);
+        return false;
+      }
+      void this.start(host, worker, row);
+      return true;
+    } catch (error) {
+      this.unmade(host, spec);
+      throw error;
+    }
+  }
+
+  /** Never rejects: an actor whose constructor throws is dead, and its row says so. */
+  private async start(host: HostProcess, worker: ProcessId, entry: ActorEntry): Promise<void> {
+    const { spec, epoch } = entry.value;
+    // It may have ended while its row was written.
+    if (!host.usable) {
+      this.starting.delete(spec.actor);
+      await this.lost(spec.actor, epoch, host);
+      return;
+    }
+    try {
+      await this.hooks.start(worker, spec, epoch);
+      this.starting.delete(spec.actor);
+      if (this.isNewest(spec.actor, epoch)) this.hooks.changed(spec.actor);
+      else this.end(host, worker, spec, epoch, "it was ended while it was made", false);
+    } catch (thrown) {
+      this.starting.delete(spec.actor);
+      // A process that died reports its exit, which decides about a restart; only what the constructor threw is final.
+      if (!host.usable || thrown instanceof ConnectionError) return;
+      this.pool.left(host, spec);
+      await this.hooks
+        .endActor(spec.actor, encodeError(thrown))
+        .catch((error: unknown) => this.hooks.failed(`write down the end of ${describe(spec)}`, error));
+    }
+  }
+
+  private isNewest(actor: string, epoch: number): boolean {
+    const row = this.book.get(actor)?.value;
+    return row !== undefined && row.state === "ALIVE" && row.epoch === epoch;
+  }
+
+  /** What its watchers are told instead of what the row says; undefined: the row says it all. */
+  viewOf({ value }: ActorEntry): ActorView | undefined {
+    if (value.host === undefined || value.state !== "ALIVE") return undefined;
+    const host = this.pool.get(value.host);
+    if (host?.state.kind === "gone") {
+      const { agent } = this.hooks;
+      const { cause } = host.state;
+      const after = nextActorRow(value, { kind: "lost", epoch: value.epoch, agent, cause });
+      return after === undefined ? undefined : viewOf(after);
+    }
+    if (!this.starting.has(value.spec.actor)) return undefined;
+    return {
+      actor: value.spec.actor,
+      state: value.restarts > 0 ? "RESTARTING" : "PENDING",
+      epoch: value.epoch,
+    };
+  }
+
+  /** The row changed: an incarnation that is no longer the one meant ends. */
+  rowChanged(actor: string, now: ActorEntry | undefined, before: ActorEntry | undefined): void {
+    if (before?.value.host === undefined) return;
+    const { spec, epoch } = before.value;
+    const host = this.pool.get(before.value.host);
+    if (host === undefined || !host.actors.has(actor)) return;
+    if (now !== undefined && now.value.state === "ALIVE" && now.value.epoch === epoch) return;
+    if (now?.value.host !== host.id) this.pool.left(host, spec);
+    const { worker } = host;
+    if (host.state.kind !== "up" || worker === undefined) return;
+    const reason = now?.value.cause?.detail?.["reason"];
+    const inOrder = reason === OUT_OF_SCOPE;
+    this.end(host, worker, spec, epoch, typeof reason === "string" ? reason : "the actor ended", inOrder);
+  }
+
+  private end(
+    host: HostProcess,
+    worker: ProcessId,
+    spec: ActorSpec,
+    epoch: number,
+    reason: string,
+    inOrder: boolean,
+  ): void {
+    const ask = { actor: spec.actor, epoch, reason, inOrder, deadlineMs: END_MS };
+    this.hooks.end(worker, ask).then(
+      ({ error }) => {
+        if (error !== undefined) this.hooks.failed(`end ${describe(spec)} in order`, new Error(error));
+      },
+      (error: unknown) => {
+        if (host.usable && !this.stopped) this.hooks.failed(`end ${describe(spec)}`, error);
+      },
+    );
+  }
+
+  /** The actor ended by itself. Not restarted. False: no such one lives there. */
+  async exited(
+    worker: ProcessId,
+    actor: string,
+    epoch: number,
+    error: WireError | undefined,
+  ): Promise<boolean> {
+    const host = this.pool.on(worker);
+    const row = this.book.get(actor)?.value;
+    if (host === undefined || row === undefined) return false;
+    if (row.host !== host.id || row.epoch !== epoch) return true;
+    const cause = error ?? encodeError(new ActorDiedError(`${describe(row.spec)} ended by itself`));
+    await this.hooks.endActor(actor, cause);
+    return true;
+  }
+
+  /** A process is gone, and with it all actors that lived there: written down a few at a time. */
+  workerExited(worker: ProcessId, report: ExitReport): void {
+    const size = this.pool.on(worker)?.actors.size ?? 0;
+    const host = this.pool.gone(worker, crashOf(worker, size, report));
+    if (host === undefined) return;
+    this.allLost(host)
+      .catch((error: unknown) => this.hooks.failed(`write down the end of the actors of ${worker}`, error))
+      .finally(() => this.pool.forget(host));
+  }
+
+  private async allLost(host: HostProcess): Promise<void> {
+    const left = [...host.actors];
+    const next = async (): Promise<void> => {
+      for (let actor = left.pop(); actor !== undefined; actor = left.pop()) {
+        if (this.stopped) return;
+        const row = this.book.get(actor)?.value;
+        if (row === undefined || row.host !== host.id || row.state !== "ALIVE") continue;
+        if (this.overJobs.has(row.spec.job) && !row.spec.detached) continue;
+        await this.lost(actor, row.epoch, host);
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, next));
+    host.actors.clear();
+  }
+
+  private async lost(actor: string, epoch: number, host: HostProcess): Promise<void> {
+    if (host.state.kind !== "gone") return;
+    const { agent } = this.hooks;
+    const entry = await this.book.apply(actor, { kind: "lost", epoch, agent, cause: host.state.cause });
+    if (entry === undefined) return;
+    if (entry.value.state === "RESTARTING") this.hooks.place(entry);
+    else await this.hooks.releaseName(entry.value.spec);
+  }
+
+  /** Has the incarnation that lives here end at once, to be made again if it may. False: it does not live here. */
+  async restart(entry: ActorEntry, reason: string): Promise<boolean> {
+    const { spec, epoch, host: id, state } = entry.value;
+    const host = this.pool.get(id);
+    if (host === undefined || state !== "ALIVE") return false;
+    const cause = encodeError(
+      new ActorDiedError(`${describe(spec)} was killed: ${reason}`, { detail: { reason } }),
+    );
+    const { agent } = this.hooks;
+    const row = await this.book.apply(spec.actor, { kind: "lost", epoch, agent, cause });
+    if (row === undefined) return true;
+    if (row.value.state === "RESTARTING") this.hooks.place(row);
+    else await this.hooks.releaseName(spec);
+    return true;
+  }
+
+  /** Whether actors live there that outlive their job. */
+  isNeeded(worker: ProcessId): boolean {
+    return (this.pool.on(worker)?.detached ?? 0) > 0;
+  }
+
+  /** The processes whose actors end with the job and have an `onDeactivate` to be run before. */
+  toDeactivate(job: string): ProcessId[] {
+    const found: ProcessId[] = [];
+    for (const host of this.pool.all()) {
+      const { worker } = host;
+      if (host.job === job && host.deactivates && host.detached === 0 && worker !== undefined)
+        found.push(worker);
+    }
+    return found;
+  }
+
+  /** The job is over: its actors here end with their processes and do not come back. */
+  forgetJob(job: string): void {
+    this.overJobs.add(job);
+  }
+
+  /** The node leaves: the actors here are no longer its business. */
+  stop(): void {
+    this.stopped = true;
+    this.pool.stop();
+  }
+}
