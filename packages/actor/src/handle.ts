@@ -13,6 +13,7 @@ import {
   nameForMessages,
   taskIdOf,
   timerMs,
+  type ActorId,
   type CallOptions,
   type MethodSpec,
   type RetryOn,
@@ -87,6 +88,16 @@ export function partsOf(value: unknown): HandleParts | undefined {
 /** Whether a value is the handle of an actor (of this or another copy of the package). */
 export function isActorHandle(value: unknown): boolean {
   return partsOf(value) !== undefined;
+}
+
+/** Which actor a handle is of, as far as that is known; undefined for anything else. */
+export function actorIdOf(handle: unknown): ActorId | undefined {
+  return partsOf(handle)?.client.current.id;
+}
+
+/** Whether calls are sent to the actor now, and not kept until it lives. */
+export function isReachable(handle: unknown): boolean {
+  return partsOf(handle)?.client.current.takesCalls ?? false;
 }
 
 class HandleTarget {

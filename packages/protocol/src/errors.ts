@@ -21,6 +21,7 @@ export const ErrorCode = {
   GroupNotFoundError: "GROUP_NOT_FOUND",
   QueueFullError: "QUEUE_FULL",
   QueueEmptyError: "QUEUE_EMPTY",
+  QueueClosedError: "QUEUE_CLOSED",
   TaskError: "TASK_FAILED",
   TaskCancelledError: "TASK_CANCELLED",
   WorkerCrashedError: "WORKER_CRASHED",
@@ -135,6 +136,11 @@ export class QueueEmptyError extends StingrayError {
   static override readonly code: ErrorCode = ErrorCode.QueueEmptyError;
   static override readonly retryable: boolean = true;
 }
+/** A queue takes no more items, or has none left and gets none. */
+export class QueueClosedError extends StingrayError {
+  static override readonly code: ErrorCode = ErrorCode.QueueClosedError;
+}
+
 /** User code threw. `cause` is the original error, rebuilt; the stack goes on with the remote one. */
 export class TaskError extends StingrayError {
   static override readonly code: ErrorCode = ErrorCode.TaskError;
@@ -234,6 +240,7 @@ export const ERROR_CLASSES: ReadonlyMap<string, typeof StingrayError> = new Map(
     GroupNotFoundError,
     QueueFullError,
     QueueEmptyError,
+    QueueClosedError,
     TaskError,
     TaskCancelledError,
     WorkerCrashedError,

@@ -36,6 +36,7 @@ export {
   GroupNotFoundError,
   QueueFullError,
   QueueEmptyError,
+  QueueClosedError,
   TaskError,
   TaskCancelledError,
   WorkerCrashedError,

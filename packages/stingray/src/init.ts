@@ -2,6 +2,7 @@
 import { Agent, ConnectionError, Op, logs, newDriverId, type ProcessId } from "@stingray/protocol";
 import { registerHandles } from "@stingray/actor/internal";
 import type { Transport } from "@stingray/broker";
+import "@stingray/util"; // so that queues and their kin are known when they come in a result
 import { trace } from "@stingray/node/trace";
 import { Runtime, initReached, openLocalStore, processState } from "@stingray/task/internal";
 import { Cluster } from "./cluster.js";

@@ -35,6 +35,7 @@ export {
   GroupNotFoundError,
   QueueFullError,
   QueueEmptyError,
+  QueueClosedError,
   TaskError,
   TaskCancelledError,
   WorkerCrashedError,

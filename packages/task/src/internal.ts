@@ -23,6 +23,7 @@ export {
   moduleUrl,
   preload,
 } from "./registry.js";
+export { UTIL_MODULE, ownModuleUrl } from "./own-modules.js";
 export { Fifo } from "./fifo.js";
 export { markPath, removeMark, setMark } from "./submit/cancel-mark.js";
 export { StreamState } from "./stream.js";

@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { isAbsolute, relative, resolve, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { FunctionNotFoundError, InvalidArgumentError, RuntimeEnvError, toError } from "@stingray/protocol";
+import { isOwnModule, ownModuleUrl } from "./own-modules.js";
 import { processState } from "./process-state.js";
 
 export type Callable = (...args: never[]) => unknown;
@@ -13,7 +14,7 @@ export type Constructor = abstract new (...args: never[]) => object;
 
 export interface RemoteDefinition {
   readonly kind: "function" | "class";
-  /** File URL of the module that defined it. */
+  /** File URL of the module that defined it; of this library's own, its name in own-modules.ts. */
   readonly module: string;
   /** Its own or given name; `#<n>` for the n-th anonymous one of its module. */
   readonly name: string;
@@ -92,6 +93,8 @@ export function define(
   for (let n = 2; processState.definitions.has(keyOf(module, name)); n++) {
     const existing = processState.definitions.get(keyOf(module, name));
     if (existing?.target === target) return existing;
+    // Another copy of this library in the same process: what the first has defined serves both.
+    if (existing !== undefined && isOwnModule(module)) return existing;
     name = `${name.replace(/~\d+$/, "")}~${n}`;
   }
   let hash: string | undefined;
@@ -152,7 +155,7 @@ export async function findDefinition(key: DefinitionKey, root: string): Promise<
   const url = moduleUrl(key.module, root);
   const found = findLoaded(key, root);
   if (found !== undefined) return found;
-  await loadUntil(key, url, () => processState.definitions.has(keyOf(url, key.name)));
+  await loadUntil(key, url, root, () => processState.definitions.has(keyOf(url, key.name)));
   const loaded = findLoaded(key, root);
   if (loaded !== undefined) return loaded;
   const known = [...processState.definitions.values()].filter((d) => d.module === url).map((d) => d.name);
@@ -177,10 +180,10 @@ export function findLoaded(key: DefinitionKey, root: string): RemoteDefinition |
   return found;
 }
 
-function load(url: string): Load {
+function load(url: string, root: string): Load {
   let entry = loads.get(url);
   if (entry === undefined) {
-    entry = { done: import(url), reachedInit: false };
+    entry = { done: import(isOwnModule(url) ? ownModuleUrl(url, root) : url), reachedInit: false };
     entry.done.catch(() => {}); // reported by whoever awaits it
     loads.set(url, entry);
   }
@@ -197,8 +200,13 @@ export function loadTimeoutMs(variables: Readonly<Record<string, string | undefi
  * Imports a module and resolves when `enough` is true, when the module is loaded, or when it reached `init()`.
  * @throws RuntimeEnvError where it threw, or did not finish in time
  */
-async function loadUntil({ module, name }: DefinitionKey, url: string, enough: () => boolean): Promise<void> {
-  const loading = load(url);
+async function loadUntil(
+  { module, name }: DefinitionKey,
+  url: string,
+  root: string,
+  enough: () => boolean,
+): Promise<void> {
+  const loading = load(url, root);
   const deadline = loadTimeoutMs(process.env);
   let timer: NodeJS.Timeout | undefined;
   let listener: (() => void) | undefined;
@@ -254,7 +262,7 @@ function loadTooLong({ module, name }: Needed, deadline: number): RuntimeEnvErro
 
 /** Imports a module in the background, so that it is there when the first task comes. Failures show there. */
 export function preload(url: string): void {
-  load(url);
+  load(url, process.cwd());
 }
 
 /** In a worker: a user's module called `init()`. */

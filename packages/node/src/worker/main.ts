@@ -13,7 +13,7 @@ import {
 } from "@stingray/protocol";
 import type { Transport } from "@stingray/broker";
 import { ActorHost, registerHandles } from "@stingray/actor/internal";
-import { processState } from "@stingray/task/internal";
+import { UTIL_MODULE, ownModuleUrl, processState } from "@stingray/task/internal";
 import type { WorkerConfig } from "../worker-config.js";
 import { EXECUTOR, RUNTIME, TRANSPORT, USER_CONTAINER, composeWorker } from "./container.js";
 import { enterEnvironment } from "./environment.js";
@@ -40,6 +40,8 @@ async function main(): Promise<void> {
     );
   }
   processState.isWorker = true;
+  // A queue may come as an argument to a module that knows its type only. What is not installed nobody sends.
+  const utilities = import(ownModuleUrl(UTIL_MODULE, process.cwd())).catch(() => undefined);
   markOutput(process.stdout);
   markOutput(process.stderr);
   // The terminal's Ctrl-C reaches the whole group; the agent decides when its workers end.
@@ -102,6 +104,7 @@ async function main(): Promise<void> {
   inbox.on(Op.WorkerExit, workerExit, ([, reason]) => void leave(reason));
   process.on("SIGTERM", () => void leave("the node stops"));
   if (config.links === "nats") await attach();
+  await utilities;
   await runtime.home.request(
     Agent.workerReady,
     { worker: config.worker, pid: process.pid, version: PROTOCOL_VERSION },

@@ -1,0 +1,35 @@
+/**
+ * Modules of this library that have actor classes. They lie elsewhere on each machine, so they travel by a name of
+ * their own instead of a path: `stingray:util`. Each process finds its own copy.
+ */
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+
+const SCHEME = "stingray:";
+
+/** The name of `stingray/util` as the module of its classes. */
+export const UTIL_MODULE = `${SCHEME}util`;
+
+/** For each: the package beside this one, and what a program imports. */
+const PLACES: Readonly<Record<string, { own: string; public: string }>> = {
+  [UTIL_MODULE]: { own: "@stingray/util", public: "stingray/util" },
+};
+
+export function isOwnModule(module: string): boolean {
+  return module.startsWith(SCHEME);
+}
+
+/**
+ * Where such a module lies: with the rest of this installation, else with the job's program.
+ * @throws Error of the module resolution where it is in neither
+ */
+export function ownModuleUrl(module: string, root: string): string {
+  const place = PLACES[module];
+  if (place === undefined) return module;
+  try {
+    return import.meta.resolve(place.own);
+  } catch {
+    return pathToFileURL(createRequire(join(root, "main.js")).resolve(place.public)).href;
+  }
+}
