@@ -20,5 +20,12 @@ export function currentCall(): CurrentCall {
   const execution = currentExecution();
   if (!(execution instanceof IncomingCall))
     throw new TypeError("this can only be called inside a method of an actor");
-  return { caller: execution.channel, signal: execution.abort.signal };
+  const { channel } = execution;
+  if (!hasEnd(channel))
+    throw new TypeError("the calls of this actor are not answered to their callers straight");
+  return { caller: channel, signal: execution.abort.signal };
+}
+
+function hasEnd(channel: Partial<Caller>): channel is Caller {
+  return channel.onClose !== undefined;
 }

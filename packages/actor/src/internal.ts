@@ -1,7 +1,6 @@
 /** For the packages above this one; not for users. */
 export { ActorHost } from "./host.js";
 export { partsOf, registerHandles } from "./handle.js";
-export { registerHandles } from "./handle.js";
 export { currentCall } from "./caller.js";
 export type { Caller, CurrentCall } from "./caller.js";
 export { actorIdOf, isReachable } from "./handle.js";
