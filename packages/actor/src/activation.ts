@@ -134,6 +134,11 @@ export class Activation implements CallHost {
     return this.open;
   }
 
+  /** It takes no more calls. */
+  get leaving(): boolean {
+    return this.ending;
+  }
+
   observe(observer: CallObserver): void {
     (this.observers ??= []).push(observer);
   }

@@ -129,7 +129,8 @@ export async function ready(handle: unknown, options: WaitOptions = {}): Promise
   const parts = handleParts(handle, "ready()");
   checkOptions("ready()", WAIT_RULES, options);
   try {
-    await parts.clients.processRuntime.during(makingRoom(untilReady(parts.client, options)));
+    const wake = (): void => parts.clients.wake(parts.client);
+    await parts.clients.processRuntime.during(makingRoom(untilReady(parts.client, wake, options)));
   } finally {
     keepAlive(parts);
   }
@@ -143,8 +144,18 @@ function keepAlive(parts: HandleParts): void {
   void parts;
 }
 
-function untilReady(client: HandleParts["client"], { signal, ...limit }: WaitOptions): Promise<void> {
+function untilReady(
+  client: HandleParts["client"],
+  wakeUp: () => void,
+  { signal, ...limit }: WaitOptions,
+): Promise<void> {
   const timeoutMs = timerMs(limit.timeoutMs);
+  let woken = -1;
+  const wake = (epoch: number): void => {
+    if (epoch === woken) return;
+    woken = epoch;
+    wakeUp();
+  };
   return new Promise<void>((resolve, reject) => {
     let timer: NodeJS.Timeout | undefined;
     const end = (settle: () => void): void => {
@@ -156,6 +167,7 @@ function untilReady(client: HandleParts["client"], { signal, ...limit }: WaitOpt
     const onAbort = (): void => end(() => reject(signal?.reason));
     const look = (): void => {
       const { state } = client;
+      if (state.kind === "asleep") wake(state.epoch);
       if (state.kind === "alive") end(resolve);
       else if (state.kind === "dead") end(() => reject(state.error));
     };
@@ -187,6 +199,7 @@ function describeState(client: HandleParts["client"]): string {
   if (state.kind === "waiting" && trouble.text !== undefined)
     return `${state.restarting ? "being restarted" : "being made"}, and ${trouble.text}`;
   if (state.kind === "leaving") return "moving to another node";
+  if (state.kind === "asleep") return "asleep, and is being woken";
   if (state.kind !== "waiting") return state.kind === "claiming" ? "waiting for its arguments" : state.kind;
   const what = state.restarting ? "being restarted" : "waiting for resources or its constructor";
   return state.reason === undefined ? what : `${what}: ${state.reason}`;

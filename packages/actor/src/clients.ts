@@ -3,6 +3,7 @@ import {
   InvalidArgumentError,
   Agent,
   Op,
+  Sleep,
   actorState,
   toError,
   StingrayError,
@@ -98,6 +99,14 @@ export class ActorClients {
       actor: client.id,
       restart,
       reason: "kill() was called",
+    });
+  }
+
+  /** Has one that sleeps made again. */
+  wake(client: ActorClient): void {
+    const { id } = client;
+    this.runtime.home.request(Sleep.wake, { actor: id }, { timeoutMs: 30_000 }).catch((thrown: unknown) => {
+      this.runtime.warn(`actor ${client.className} (${id}) could not be woken: ${toError(thrown).message}`);
     });
   }
 

@@ -4,6 +4,7 @@ import type { Runtime } from "@stingray/task/internal";
 import { Activation, type ActivationHost, type ActivationParts } from "./activation.js";
 import { CallEndpoint } from "./call-endpoint.js";
 import { HostedClass } from "./hosted-class.js";
+import { IdleWatch } from "./idle-watch.js";
 import { LentPlace } from "./lent-place.js";
 import { SharedHost } from "./shared-host.js";
 import { restoreState } from "./state-saver.js";
@@ -56,6 +57,7 @@ export class ActorHost implements ActivationHost {
     runtime.explainer.addRunner((task) => endpoint.progress(task));
     runtime.waitStates.addRunner((task) => endpoint.waitState(task));
     this.own = { activation, endpoint };
+    IdleWatch.begin(runtime, activation);
     return activation;
   }
 

@@ -41,6 +41,7 @@ import { HandleUse } from "./handle-use.js";
 import { identityState, noIdentityState, type ActorIdentity } from "./identity.js";
 import { checkShared } from "./shared-options.js";
 import { findMethod, methodInfo, methodNames, type ActorClassInfo } from "./metadata.js";
+import { passivateAfter } from "./passivation.js";
 
 /** A class whose instances are actors. */
 export interface RemoteClass<A extends unknown[], T> {
@@ -104,6 +105,7 @@ export class RemoteClassImpl {
     }
     checkShared(this.remoteName, options);
     const methods = methodSpecs(definition, options);
+    passivateAfter(definition.name, options, methods);
     const encoded = runtime.values.encodeArgs(args);
     const id = newActorId();
     const client = clients.create(id, definition.name, options.maxPendingCalls ?? Infinity);
@@ -221,6 +223,8 @@ export class RemoteClassImpl {
       methods: { ...parts.methods },
     };
     if (parts.hold !== undefined && !this.detached) spec.handleRef = parts.hold.id;
+    const sleepsAfter = passivateAfter(definition.name, o, parts.methods);
+    if (sleepsAfter !== undefined) spec.passivateAfterMs = sleepsAfter;
     if (o.maxPendingCalls !== undefined) spec.maxPendingCalls = countOnWire(o.maxPendingCalls);
     if (runtime.node !== undefined) spec.creatorNode = runtime.node;
     if (o.name !== undefined) spec.name = o.name;

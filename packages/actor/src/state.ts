@@ -14,6 +14,7 @@ import type { Channel } from "@stingray/broker";
  * - `alive`: calls are sent on `channel` to the incarnation `epoch`
  * - `leaving`: the incarnation `epoch` was ended in order and another follows; what it has not begun comes back on
  *   `channel`, and nothing more is sent there
+ * - `asleep`: it was saved and put to sleep; calls are kept, and wake it
  * - `unreachable`: the channel to it broke; what happened to it is being found out
  * - `dead`: for good; `error` is what calls fail with
  */
@@ -30,6 +31,7 @@ export type ClientState =
     }
   | { readonly kind: "alive"; readonly epoch: number; readonly channel: Channel }
   | { readonly kind: "leaving"; readonly epoch: number; readonly channel: Channel }
+  | { readonly kind: "asleep"; readonly epoch: number }
   | { readonly kind: "unreachable"; readonly epoch: number }
   | { readonly kind: "dead"; readonly error: StingrayError };
 
@@ -66,15 +68,18 @@ function fromView(
 ): ClientState {
   // Views of an incarnation that is over may still be on their way.
   const { kind } = state;
-  if ((kind === "alive" || kind === "leaving" || kind === "unreachable") && view.epoch < state.epoch)
-    return state;
+  const passed = kind === "alive" || kind === "leaving" || kind === "unreachable" || kind === "asleep";
+  if (passed && view.epoch < state.epoch) return state;
   switch (view.state) {
     case "DEAD":
       return { kind: "dead", error: diedError(name, view) };
     case "ALIVE":
       if (state.kind === "alive" && state.epoch === view.epoch) return state;
-      if (state.kind === "unreachable" && state.epoch === view.epoch) return state;
+      // It was heard last of an agent that knew more.
+      if ((kind === "unreachable" || kind === "asleep") && state.epoch === view.epoch) return state;
       return { kind: "alive", epoch: view.epoch, channel: open(view) };
+    case "PASSIVE":
+      return kind === "asleep" && state.epoch === view.epoch ? state : { kind: "asleep", epoch: view.epoch };
     case "PENDING":
     case "RESTARTING": {
       const restarting = view.state === "RESTARTING";

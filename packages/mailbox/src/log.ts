@@ -92,6 +92,17 @@ export class MailboxLog {
     return info.state.last_seq;
   }
 
+  /** The actors in whose mailboxes anything lies; of all of them, or of this one. */
+  async occupied(actor: ActorId | "*" = "*"): Promise<Set<string>> {
+    await this.ensured();
+    const filter = this.options.subjects.durableMailbox(actor as ActorId);
+    const info = await this.call("looking what lies in durable mailboxes", () =>
+      this.link.jsm.streams.info(this.stream, { subjects_filter: filter }),
+    );
+    const subjects = Object.keys(info.state.subjects ?? {});
+    return new Set(subjects.map((subject) => subject.slice(subject.lastIndexOf(".") + 1)));
+  }
+
   /** Removes a message. One that is not there is no error. */
   async remove(revision: number): Promise<void> {
     await this.call("removing a call that has run", async () => {

@@ -258,6 +258,7 @@ export type { DrainDone, DrainLeft, DrainView } from "./messages/drain.js";
 export { OUT_OF_SCOPE, DRAINING, Agent, Bids, Worker, Owner, Join } from "./methods.js";
 export { Process } from "./process-methods.js";
 export { SharedHosts } from "./shared-methods.js";
+export { Sleep } from "./sleep-methods.js";
 export { MAX_STATE } from "./state-methods.js";
 export type { Method } from "./method.js";
 export { encodeError, decodeError, decodeCause, decodeWireError } from "./wire-errors.js";

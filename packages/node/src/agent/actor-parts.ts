@@ -169,6 +169,7 @@ export function provideActors(provide: t.Provide, get: t.Get): void {
         of(t.FAILED)(`keep job ${job} running`, why);
         return get(t.JOBS).end(job, "FAILED");
       },
+      wakeSleepers: () => get(t.ACTOR_SLEEP).patrol(),
       mendGroups: (round) => get(t.GROUP_MENDER).round(round),
       cleanUpJob: async (job) => void (await store.cleanUpJob(job)),
       failed: of(t.FAILED),

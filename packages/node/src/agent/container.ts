@@ -9,6 +9,7 @@ import { Liveness } from "../controller/liveness.js";
 import { publishDeath } from "../feed/mod.js";
 import { WorkerPool } from "../pool/pool.js";
 import { provideActors } from "./actor-parts.js";
+import { provideSleep } from "./sleep-parts.js";
 import { Bidding } from "./bidding/mod.js";
 import { provideDrain } from "./drain/parts.js";
 import { cleanUpElsewhere, cleanUpHere } from "./clean-up.js";
@@ -199,6 +200,7 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
   provideVitals(provide, get, workers.storeDir);
   provideStore(provide, get);
   provideActors(provide, get);
+  provideSleep(provide, get);
   provideGroups(provide, get);
   provideDrain(provide, get);
   return c;

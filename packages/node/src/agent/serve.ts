@@ -25,6 +25,7 @@ import {
   type NodeId,
   type ProcessId,
 } from "@stingray/protocol";
+import { serveSleep } from "./sleep-parts.js";
 import { serveGroups } from "./group-parts.js";
 import { setResource } from "./resources.js";
 import { checkMayDrain } from "./drain/parts.js";
@@ -57,6 +58,7 @@ export function serveAgent(get: t.Get): void {
   serveJobs(get);
   serveLeases(get);
   serveActors(get);
+  serveSleep(get);
   serveGroups(get);
   serveStore(get);
   serveWhy(get);

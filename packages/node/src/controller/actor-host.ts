@@ -248,6 +248,16 @@ export class ActorHost {
     });
   }
 
+  /** It was put to sleep: what it has is given back when its process is gone. */
+  detach(inc: Incarnation): void {
+    const { worker, reservation } = inc;
+    this.hosted.delete(inc.spec.actor);
+    inc.state = "over";
+    if (worker === undefined) return;
+    this.byWorker.delete(worker);
+    void this.hooks.whenGone(worker).then(() => reservation?.release());
+  }
+
   /** The workers whose actors end with the job and have an `onDeactivate` to be run before. */
   toDeactivate(job: string): ProcessId[] {
     const found: ProcessId[] = [];

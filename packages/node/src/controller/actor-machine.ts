@@ -28,6 +28,10 @@ export type ActorEvent =
   | { kind: "lost"; epoch: number; agent: string; cause: WireError }
   /** Its node is being drained, and has ended the incarnation in order. `agent` finds a place for the next. */
   | { kind: "moved"; epoch: number; agent: string; cause: WireError }
+  /** It had no calls for a while, was saved and ended in order. What comes for it wakes it. */
+  | { kind: "slept"; epoch: number }
+  /** There is something for one that sleeps: an agent takes it on itself to find a place. */
+  | { kind: "woken"; agent: string }
   /** It ends for good. */
   | { kind: "ended"; cause: WireError };
 
@@ -38,12 +42,12 @@ export function nextActorRow(row: ActorRow, event: ActorEvent): ActorRow | undef
   const still = moving === true ? { moving } : {};
   switch (event.kind) {
     case "claimed":
-      return row.state === "ALIVE" ? undefined : { ...rest, ...still, agent: event.agent };
+      return isClaim(row) ? { ...rest, ...still, agent: event.agent } : undefined;
     case "hosted":
-      if (row.state === "ALIVE" || event.epoch <= row.epoch) return undefined;
+      if (!isClaim(row) || event.epoch <= row.epoch) return undefined;
       return { ...rest, ...still, epoch: event.epoch, agent: event.agent, node: event.node };
     case "alive":
-      if (row.state === "ALIVE" || event.epoch < row.epoch) return undefined;
+      if (!isClaim(row) || event.epoch < row.epoch) return undefined;
       return {
         ...rest,
         state: "ALIVE",
@@ -54,7 +58,7 @@ export function nextActorRow(row: ActorRow, event: ActorEvent): ActorRow | undef
         ...(event.host === undefined ? {} : { host: event.host }),
       };
     case "lost": {
-      if (row.epoch > event.epoch) return undefined;
+      if (row.epoch > event.epoch || row.state === "PASSIVE") return undefined;
       const again = row.spec.maxRestarts < 0 || row.restarts < row.spec.maxRestarts;
       if (!again) return { ...rest, state: "DEAD", cause: event.cause };
       return {
@@ -69,9 +73,18 @@ export function nextActorRow(row: ActorRow, event: ActorEvent): ActorRow | undef
     case "moved":
       if (row.state !== "ALIVE" || row.epoch !== event.epoch) return undefined;
       return { ...rest, state: "RESTARTING", agent: event.agent, cause: event.cause, moving: true };
+    case "slept":
+      return row.state === "ALIVE" && row.epoch === event.epoch ? { ...rest, state: "PASSIVE" } : undefined;
+    case "woken":
+      return row.state === "PASSIVE" ? { ...rest, state: "RESTARTING", agent: event.agent } : undefined;
     case "ended":
       return { ...rest, state: "DEAD", cause: event.cause };
   }
+}
+
+/** Whether an agent finds, or has found, a place for it. */
+function isClaim({ state }: ActorRow): boolean {
+  return state === "PENDING" || state === "RESTARTING";
 }
 
 /** What watchers are told of a row. */

@@ -34,6 +34,8 @@ export interface ControllerHooks {
   lost(actor: string, epoch: number, cause: ReturnType<typeof encodeError>): Promise<void>;
   /** It is DEAD: nothing of it is to be kept but its row. */
   ended(spec: ActorSpec): Promise<void>;
+  /** Wakes those that sleep and have something in their mailboxes. */
+  wakeSleepers(): Promise<void>;
   /** Looks after the placement groups. */
   mendGroups(round: Round): Promise<void>;
   endJob(job: JobId, why: string): Promise<void>;
@@ -90,6 +92,7 @@ export class Controller {
       if (signal.aborted) return;
       if (!this.isWell(entry, living)) await this.mendActor(entry, living, lasts);
     }
+    await this.hooks.wakeSleepers();
     await this.hooks.mendGroups({ living, lasts, signal });
     for (const row of this.jobs.entries()) {
       if (signal.aborted) return;
@@ -130,8 +133,8 @@ export class Controller {
 
   /** Nearly all are: there may be very many, so nothing is awaited to see it. */
   private isWell({ value }: ActorEntry, living: ReadonlySet<string>): boolean {
-    if (value.state === "DEAD" || value.agent === undefined || !living.has(value.agent)) return false;
-    return !this.diedWithCreator(value.spec);
+    if (value.state === "DEAD" || this.diedWithCreator(value.spec)) return false;
+    return value.state === "PASSIVE" || (value.agent !== undefined && living.has(value.agent));
   }
 
   /** A driver does not die with the agent of its machine; the end of its job tells of it. */
@@ -161,7 +164,7 @@ export class Controller {
       );
       return;
     }
-    if (row.agent !== undefined && living.has(row.agent)) return;
+    if (row.state === "PASSIVE" || (row.agent !== undefined && living.has(row.agent))) return;
     // An agent that is not in the table yet may just be new: its own row can reach us after the actor's.
     if (!this.isDeadAgent(row.agent) && !lasts(`agent of ${actor}: ${row.agent}`, 5_000)) return;
     if (row.state === "ALIVE") {

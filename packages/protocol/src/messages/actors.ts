@@ -7,9 +7,9 @@ import { type WireError, wireErrorCheck } from "./wire-error.js";
 
 /**
  * PENDING: claimed, waits for resources or its constructor. ALIVE: takes calls. RESTARTING: lost its process, comes
- * back. DEAD: for good.
+ * back, or wakes. PASSIVE: was saved and put to sleep; the next call wakes it. DEAD: for good.
  */
-export const ACTOR_STATES = ["PENDING", "ALIVE", "RESTARTING", "DEAD"] as const;
+export const ACTOR_STATES = ["PENDING", "ALIVE", "RESTARTING", "PASSIVE", "DEAD"] as const;
 export type ActorStateName = (typeof ACTOR_STATES)[number];
 
 /** What a watcher learns of an actor. `epoch` grows with each incarnation. */
