@@ -53,6 +53,7 @@ export async function density({
     await Promise.all(handles.map((handle) => ready(handle, { timeoutMs: 120_000 })));
     const createdPerS = (actors / (performance.now() - begun)) * 1000;
     progress(`${actors} actors created, ${Math.round(createdPerS)}/s`);
+    for (const { name, cpuMs } of memoryByProcess()) progress(`${name}: ${cpuMs} ms on a CPU`);
     const calling = performance.now();
     const answers = await get(handles.map((handle) => handle.add.remote(1)));
     const callsPerS = (actors / (performance.now() - calling)) * 1000;

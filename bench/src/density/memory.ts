@@ -7,6 +7,8 @@ export interface ProcessMemory {
   readonly name: string;
   /** Its share of what is resident (PSS), or all that is resident where that can't be read. Bytes. */
   readonly bytes: number;
+  /** Time on a CPU so far. Milliseconds. */
+  readonly cpuMs: number;
 }
 
 /** This process and its descendants; the largest first. */
@@ -23,7 +25,7 @@ export function memoryByProcess(): ProcessMemory[] {
     return false;
   });
   return ours
-    .map((pid) => ({ pid, name: nameOf(pid), bytes: bytesOf(pid) }))
+    .map((pid) => ({ pid, name: nameOf(pid), bytes: bytesOf(pid), cpuMs: cpuMsOf(pid) }))
     .filter(({ bytes }) => bytes > 0)
     .sort((a, b) => b.bytes - a.bytes);
 }
@@ -50,6 +52,19 @@ function nameOf(pid: number): string {
           : line.slice(0, 60);
   } catch {
     return "ended";
+  }
+}
+
+/** Ticks of /proc are hundredths of a second on every Linux that Node runs on. */
+const TICK_MS = 10;
+
+function cpuMsOf(pid: number): number {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+  } catch {
+    return 0;
   }
 }
 

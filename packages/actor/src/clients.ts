@@ -15,6 +15,7 @@ import { processState, runtimeFor, type ObjectEntry, type Runtime } from "@sting
 import { Claims } from "./claims.js";
 import { ActorClient, type ClientHooks } from "./client.js";
 import { HostChannels } from "./host-channels.js";
+import { SharedCreation } from "./shared-creation.js";
 import { identityOf, type ActorIdentity } from "./identity.js";
 import { explainCalls, ownedState } from "./why.js";
 
@@ -27,8 +28,11 @@ export class ActorClients {
   private readonly clients = new Map<ActorId, ActorClient>();
 
   private readonly hooks: ClientHooks;
+  /** Asks for actors that live with others. */
+  readonly creation: SharedCreation;
 
   private constructor(private readonly runtime: Runtime) {
+    this.creation = new SharedCreation(runtime);
     const hosts = new HostChannels(runtime.transport.inbox, () => this.clients.values());
     this.hooks = {
       inquire: (c) => void this.inquire(c),

@@ -39,6 +39,7 @@ import { ActorClients } from "./clients.js";
 import { holdOf, makeHandle, replaceHold, type ActorHandle, type HandleParts } from "./handle.js";
 import { HandleUse } from "./handle-use.js";
 import { identityState, noIdentityState, type ActorIdentity } from "./identity.js";
+import type { CreationAnswer } from "./shared-creation.js";
 import { checkShared } from "./shared-options.js";
 import { findMethod, methodInfo, methodNames, type ActorClassInfo } from "./metadata.js";
 import { passivateAfter } from "./passivation.js";
@@ -70,6 +71,8 @@ export class RemoteClassImpl {
   static {
     nameForMessages(this, "RemoteClass");
   }
+
+  private methods: Record<string, MethodSpec> | undefined;
 
   constructor(
     private readonly info: ActorClassInfo,
@@ -104,7 +107,7 @@ export class RemoteClassImpl {
       throw new InvalidOptionError(`remote(${this.remoteName}): getIfExists needs a name`);
     }
     checkShared(this.remoteName, options);
-    const methods = methodSpecs(definition, options);
+    const methods = this.methodsOf(definition);
     passivateAfter(definition.name, options, methods);
     const encoded = runtime.values.encodeArgs(args);
     const id = newActorId();
@@ -126,6 +129,12 @@ export class RemoteClassImpl {
     if (options.name !== undefined)
       asked = clients.claims.add(options.namespace ?? runtime.job.namespace, options.name, claim);
     return makeHandle(parts);
+  }
+
+  /** Actors that live with others share what they have in common, also in the memory of their creator. */
+  private methodsOf(definition: RemoteDefinition): Record<string, MethodSpec> {
+    if (this.given.isolation !== "shared") return methodSpecs(definition, this.given);
+    return (this.methods ??= methodSpecs(definition, this.given));
   }
 
   private get detached(): boolean {
@@ -172,11 +181,15 @@ export class RemoteClassImpl {
       const args = await ready;
       asks();
       const spec = this.specOf(runtime, client.id, parts, args, captured);
-      const { existing, view } = await runtime.home.request(
-        Agent.actorCreate,
-        { spec, getIfExists: this.given.getIfExists ?? false },
-        { timeoutMs: CLAIM_DEADLINE_MS },
-      );
+      const getIfExists = this.given.getIfExists ?? false;
+      const { existing, view }: CreationAnswer =
+        spec.shared === true
+          ? await clients.creation.create(spec, getIfExists, CLAIM_DEADLINE_MS)
+          : await runtime.home.request(
+              Agent.actorCreate,
+              { spec, getIfExists },
+              { timeoutMs: CLAIM_DEADLINE_MS },
+            );
       const identity = identityIn(existing ?? spec);
       if (own !== undefined) table.settle(own.entry, identityState(identity));
       if (identity.ref !== own?.id) {
@@ -220,7 +233,7 @@ export class RemoteClassImpl {
       maxTaskRetries: countOnWire(o.maxTaskRetries ?? 0),
       maxConcurrency: o.maxConcurrency ?? 1,
       concurrencyGroups: o.concurrencyGroups ?? {},
-      methods: { ...parts.methods },
+      methods: o.isolation === "shared" ? parts.methods : { ...parts.methods },
     };
     if (parts.hold !== undefined && !this.detached) spec.handleRef = parts.hold.id;
     const sleepsAfter = passivateAfter(definition.name, o, parts.methods);

@@ -3,24 +3,30 @@ import {
   ActorUnavailableError,
   InvalidArgumentError,
   Op,
+  ProtocolError,
+  SpecTemplates,
   TaskStatus,
   toError,
   type ActorCall,
   type ActorId,
   type ActorSpec,
+  type OwnSpec,
 } from "@stingray/protocol";
 import type { Channel } from "@stingray/broker";
 import { encodeThrown } from "@stingray/task/internal";
-import { Activation, type ActivationHost } from "./activation.js";
+import { restoreState } from "./state-saver.js";
+import { Activation, type ActivationHost, type ActivationParts } from "./activation.js";
 import { CallEndpoint } from "./call-endpoint.js";
 import { HeldCalls } from "./held-calls.js";
 import { HostedClass } from "./hosted-class.js";
 
 /** The endpoint's: a host is never made again under the same id. */
 const HOST_EPOCH = 1;
+const NO_ARGS = new Uint8Array();
 const NO_GPUS: readonly number[] = [];
 
 export class SharedHost {
+  private readonly templates = new SpecTemplates();
   private readonly activations = new Map<string, Activation>();
   private readonly held = new HeldCalls((message, channel) => this.endpoint.accept(message, channel));
   private readonly endpoint: CallEndpoint;
@@ -41,12 +47,28 @@ export class SharedHost {
     return this.activations.size;
   }
 
-  /** @throws what the constructor threw, as a TaskError; FunctionNotFoundError; RuntimeEnvError */
-  async start(spec: ActorSpec, epoch: number): Promise<Activation> {
+  /**
+   * @param base makes its template known
+   * @param state what an earlier incarnation has saved
+   * @throws what the constructor threw, as a TaskError; FunctionNotFoundError; RuntimeEnvError
+   */
+  async start(
+    own: OwnSpec,
+    base: ActorSpec | undefined,
+    epoch: number,
+    state?: Uint8Array,
+  ): Promise<Activation> {
     const { host } = this;
+    if (base !== undefined) this.templates.add(own.template, base);
+    const spec = this.templates.join(own);
+    if (spec === undefined)
+      throw new ProtocolError(`actor ${own.actor} is of a template that was not sent here`);
+    const restore: ActivationParts["restore"] =
+      state === undefined ? undefined : (instance) => restoreState(host.runtime, instance, state);
     const known = HostedClass.loaded(spec, host.runtime.job.root);
     const cls = known ?? (await HostedClass.load(spec, host.runtime.job.root));
-    const activation = await Activation.start({ host, spec, epoch, cls, gpus: NO_GPUS });
+    const activation = await Activation.start({ host, spec, epoch, cls, gpus: NO_GPUS, restore });
+    spec.args = NO_ARGS; // they are used, and its agent has them
     const before = this.activations.get(spec.actor);
     if (before !== undefined && before.epoch > epoch)
       throw new InvalidArgumentError(`a later incarnation of actor ${spec.actor} lives here`);

@@ -9,12 +9,12 @@ import {
   JetStreamApiError,
   RetentionPolicy,
   StorageType,
-  type PubAck,
   type StreamConfig,
 } from "@nats-io/jetstream";
 import { InvalidArgumentError, ProtocolError, type TableName } from "@stingray/protocol";
 import { fromSubject, toSubject } from "./keys.js";
 import type { BrokerLink } from "./link.js";
+import type { Write } from "./publisher.js";
 
 /** The broker's code for "a stream of this name has another configuration". */
 const STREAM_NAME_IN_USE = 10058;
@@ -104,11 +104,7 @@ export class Bucket {
         { detail: { size: data.length, limit } },
       );
     }
-    return this.#write(
-      key,
-      (expect) => this.#link.js.publish(this.#subject(key), data, { expect, msgID: write }),
-      expected,
-    );
+    return this.#write(key, { data, id: write, expected });
   }
 
   /**
@@ -119,12 +115,7 @@ export class Bucket {
   mark(key: string, write: string, expected: number | undefined): Promise<Published> {
     const deletion = headers();
     deletion.set(OPERATION, "DEL");
-    return this.#write(
-      key,
-      (expect) =>
-        this.#link.js.publish(this.#subject(key), Empty, { expect, headers: deletion, msgID: write }),
-      expected,
-    );
+    return this.#write(key, { data: Empty, id: write, expected, headers: deletion });
   }
 
   /** Removes a marker, by its revision, if it is still there. Watchers are not told. */
@@ -161,22 +152,26 @@ export class Bucket {
   /** Makes the bucket again where it is gone (a broker with memory storage was restarted). */
   readonly revive = (): Promise<void> => this.#ensure();
 
-  async #write(
-    key: string,
-    send: (expect: { lastSubjectSequence?: number }) => Promise<PubAck>,
-    expected: number | undefined,
-  ): Promise<Published> {
-    const expect = expected === undefined ? {} : { lastSubjectSequence: expected };
-    return this.#call(`writing ${this.#at(key)}`, async (tries): Promise<Published> => {
-      try {
-        const ack = await send(expect);
-        this.latest = Math.max(this.latest, ack.seq);
-        return { ok: true, revision: ack.seq };
-      } catch (error) {
-        if (isConflict(error)) return { ok: false, tries };
-        throw error;
-      }
-    });
+  async #write(key: string, write: Omit<Write, "subject">): Promise<Published> {
+    const subject = this.#subject(key);
+    let forget = (): void => {};
+    try {
+      return await this.#call(`writing ${this.#at(key)}`, async (tries): Promise<Published> => {
+        try {
+          forget();
+          const sent = this.#link.publisher.publish({ ...write, subject });
+          ({ forget } = sent);
+          const revision = await sent.stored;
+          this.latest = Math.max(this.latest, revision);
+          return { ok: true, revision };
+        } catch (error) {
+          if (isConflict(error)) return { ok: false, tries };
+          throw error;
+        }
+      });
+    } finally {
+      forget();
+    }
   }
 
   #call<R>(what: string, attempt: (tries: number) => Promise<R>): Promise<R> {

@@ -7,6 +7,7 @@ import type { BrokerLink } from "./link.js";
 import { listBucket } from "./listing.js";
 import { MarkerSweeper } from "./markers.js";
 import type { Row, Table, TableCache, Written } from "./table.js";
+import { OwnWrites } from "./own-writes.js";
 import { watch } from "./watch.js";
 
 /** Conditional writes that lose to markers over and over end after this many turns. */
@@ -35,6 +36,8 @@ export class KvTable<T> implements Table<T> {
   readonly name: TableName;
   readonly #options: KvTableOptions<T>;
   readonly #markers: MarkerSweeper;
+  /** While the table is watched. Rows are never changed, so that a value may be in several places. */
+  #own: OwnWrites<T> | undefined;
 
   constructor(options: KvTableOptions<T>) {
     this.name = options.name;
@@ -50,10 +53,12 @@ export class KvTable<T> implements Table<T> {
 
   async create(key: string, value: T): Promise<Written<T>> {
     const [write, data] = this.#encode(key, value);
+    this.#own?.note(write, value);
     let expected = 0;
     for (let turn = 0; turn < MAX_TURNS; turn++) {
       const done = await this.#options.bucket.publish(key, data, write, expected);
       if (done.ok) return done;
+      this.#own?.drop(write);
       const { entry, row } = await this.#find(key);
       if (row?.write === write) return { ok: true, revision: row.revision }; // our own, its answer was lost
       if (entry !== undefined && !entry.marker) return { ok: false, current: plain(row) };
@@ -67,8 +72,10 @@ export class KvTable<T> implements Table<T> {
   async update(key: string, value: T, revision: number): Promise<Written<T>> {
     const [write, data] = this.#encode(key, value);
     checkRevision(revision);
+    this.#own?.note(write, value);
     const done = await this.#options.bucket.publish(key, data, write, revision);
     if (done.ok) return done;
+    this.#own?.drop(write);
     const { row } = await this.#find(key);
     if (row?.write === write) return { ok: true, revision: row.revision };
     return { ok: false, current: plain(row) };
@@ -107,6 +114,7 @@ export class KvTable<T> implements Table<T> {
         `table ${this.name} can't be watched: the rows of a job are removed at one stroke, which watchers can't see; use get or entries`,
       );
     }
+    this.#own ??= new OwnWrites();
     return watch<T>({
       link,
       bucket,
@@ -114,7 +122,11 @@ export class KvTable<T> implements Table<T> {
       prefix,
       label: `table ${this.name}`,
       includes: (key) => this.#includes(key),
-      decode: (entry) => plain(this.#decode(entry)),
+      decode: (entry) => {
+        const value = entry.marker ? undefined : this.#own?.take(entry.data);
+        if (value === undefined) return plain(this.#decode(entry));
+        return { key: entry.key, value, revision: entry.revision };
+      },
       report,
     });
   }

@@ -19,6 +19,7 @@ import {
   type JetStreamClient,
   type JetStreamManager,
 } from "@nats-io/jetstream";
+import { Publisher } from "./publisher.js";
 import { AuthError, ConnectionError, StingrayError } from "@stingray/protocol";
 
 /** The broker's code for "a message with this id is being stored just now" (clusters, from nats-server 2.10). */
@@ -39,6 +40,8 @@ export class BrokerLink {
   readonly #reconnected = new Set<() => void>();
   readonly #onClose = new Set<(error: StingrayError) => void>();
   #closed: StingrayError | undefined;
+  /** Writes to streams. */
+  readonly publisher: Publisher;
 
   private constructor(
     readonly connection: NatsConnection,
@@ -46,6 +49,7 @@ export class BrokerLink {
     readonly jsm: JetStreamManager,
     readonly timeoutMs: number,
   ) {
+    this.publisher = new Publisher(connection, this.inboxPrefix);
     void this.#follow();
   }
 
@@ -127,6 +131,7 @@ export class BrokerLink {
   async #follow(): Promise<void> {
     for await (const status of this.connection.status()) {
       if (this.#closed !== undefined) return;
+      if (status.type === "error") this.publisher.refused(status.error);
       if (status.type === "reconnect") {
         // What was asked before the break is never answered; don't sit out its time.
         this.#interrupt(new Interrupted("the connection to the broker was lost"));

@@ -71,17 +71,11 @@ export const Agent = {
     empty,
   ),
 
-  /**
-   * Claims the actor (and its name), then places it in the background; watch it to learn more. `existing`: with
-   * getIfExists. `view`: of one that lives with others, which is watched from here on.
-   */
-  actorCreate: method<
-    { spec: ActorSpec; getIfExists: boolean },
-    { existing?: ActorSpec | undefined; view?: ActorView | undefined }
-  >(
+  /** Claims the actor (and its name), then places it in the background; watch it to learn more. `existing`: with getIfExists. */
+  actorCreate: method<{ spec: ActorSpec; getIfExists: boolean }, { existing?: ActorSpec | undefined }>(
     "actor.create",
     record({ spec: actorSpec, getIfExists: bool }),
-    record({ existing: optional(actorSpec), view: optional(actorView) }),
+    record({ existing: optional(actorSpec) }),
   ),
   /** Its state now, and an ActorState message on every change from now on to the process that asked. */
   actorWatch: method<{ actor: string }, ActorView>("actor.watch", record({ actor: actorId }), actorView),

@@ -1,16 +1,46 @@
-/** Request methods of a worker that hosts many actors, served for its own agent only. */
-import { bool, optional, record, text, uint } from "./check.js";
+/** Request methods that have to do with actors that live with others in one process. */
+import { bool, bytes, optional, record, text, uint } from "./check.js";
 import { actorId } from "./messages/id-checks.js";
 import { empty, method } from "./method.js";
+import { actorView, type ActorView } from "./messages/actors.js";
+import { ownSpec, type OwnSpec } from "./spec-templates.js";
 import { actorSpec, type ActorSpec } from "./specs.js";
 
+/** Served by every agent. */
+export const SharedActors = {
+  /**
+   * As `actor.create`, of an actor whose template the agent knows, or learns by `base`. `unknown`: it does not; nothing
+   * was done.
+   */
+  create: method<
+    { own: OwnSpec; base?: ActorSpec | undefined; getIfExists: boolean },
+    { existing?: ActorSpec | undefined; view?: ActorView | undefined; unknown?: boolean | undefined }
+  >(
+    "shared.create",
+    record({ own: ownSpec, base: optional(actorSpec), getIfExists: bool }),
+    record({ existing: optional(actorSpec), view: optional(actorView), unknown: optional(bool) }),
+  ),
+} as const;
+
+/** Served by a worker that hosts many actors, for its own agent only. */
 export const SharedHosts = {
   /** Become a host of many actors, whose calls come to the endpoint `host`. */
   open: method<{ host: string }, object>("shared.open", record({ host: actorId }), empty),
-  /** Make this incarnation beside the others. Fails with what the constructor threw. */
-  start: method<{ spec: ActorSpec; epoch: number }, object>(
+  /**
+   * Make this incarnation beside the others. Fails with what the constructor threw. `base`: makes the template known,
+   * with the first actor of each; `state`: what an earlier incarnation has saved.
+   */
+  start: method<
+    {
+      own: OwnSpec;
+      base?: ActorSpec | undefined;
+      epoch: number;
+      state?: Uint8Array | undefined;
+    },
+    object
+  >(
     "shared.start",
-    record({ spec: actorSpec, epoch: uint }),
+    record({ own: ownSpec, base: optional(actorSpec), epoch: uint, state: optional(bytes) }),
     empty,
   ),
   /**

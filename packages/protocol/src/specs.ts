@@ -83,7 +83,8 @@ export interface MethodSpec {
 export const keepsState = ({ durable, methods }: Pick<ActorSpec, "durable" | "methods">): boolean =>
   durable === true || (Object.hasOwn(methods, "snapshot") && Object.hasOwn(methods, "restore"));
 
-const args: Check<Uint8Array | ValueDesc[]> = (value, at) =>
+/** Of the constructor: the encoded array of all, or one description per argument where some were references. */
+export const specArgs: Check<Uint8Array | ValueDesc[]> = (value, at) =>
   value instanceof Uint8Array ? value : list(valueDesc, 100_000)(value, at);
 export const actorSpec = record<ActorSpec>({
   actor: actorId,
@@ -94,7 +95,7 @@ export const actorSpec = record<ActorSpec>({
   module: text,
   className: text,
   hash: text,
-  args,
+  args: specArgs,
   placement: shapeSpec,
   running: mapOf(number),
   name: optional(text),

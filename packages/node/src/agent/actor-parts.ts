@@ -145,7 +145,7 @@ export function provideActors(provide: t.Provide, get: t.Get): void {
     (of) =>
       new SavedStates({
         table: () => of(t.TABLES).store.table("states"),
-        find: (actor) => get(t.ACTOR_HOST).find(actor),
+        find: (actor) => get(t.ACTOR_HOST).find(actor) ?? get(t.SHARED_ACTORS).find(actor),
         fetch: (actor) => of(t.ACTOR_BOOK).fetch(actor),
         failed: of(t.FAILED),
       }),

@@ -32,7 +32,7 @@ import { checkMayDrain } from "./drain/parts.js";
 import { replicaHooks, listingParts } from "./store/parts.js";
 import { listStore } from "./store/listing.js";
 import { replicate } from "./store/replicas.js";
-import { acceptShared, createdView } from "./shared-parts.js";
+import { acceptShared, serveSharedActors } from "./shared-parts.js";
 import * as t from "./tokens.js";
 import { serveWhy } from "./why.js";
 
@@ -173,13 +173,13 @@ function serveActors(get: t.Get): void {
   const names = get(t.ACTOR_NAMES);
   inbox.serve(AgentMethods.actorCreate, async ({ spec, getIfExists }, channel) => {
     spec.creatorNode ??= channel.peer.node;
-    const { started, ...answer } = await directory.create(spec, getIfExists);
+    const { existing } = await directory.create(spec, getIfExists);
     // It may have gone while the rows were written; the closing of a channel is told only once.
     const { closed } = channel;
     if (closed !== undefined) directory.creatorGone(from(channel), closed.message);
-    if (started === undefined) return answer;
-    return { view: await createdView(get, spec.actor, started, channel) };
+    return existing === undefined ? {} : { existing };
   });
+  serveSharedActors(get);
   inbox.serve(AgentMethods.actorWatch, ({ actor }, channel) => get(t.ACTOR_WATCHERS).watch(actor, channel));
   inbox.serve(AgentMethods.actorGet, ({ namespace, name }) => names.get(namespace, name));
   inbox.serve(AgentMethods.actorList, async ({ namespace }) => ({ actors: await names.list(namespace) }));

@@ -1,7 +1,15 @@
 /** The part of the composition root that has to do with actors that live with others in one process. */
 import { cpus } from "node:os";
 import { rank } from "@stingray/scheduler";
-import { SharedHosts, encodeError, type ActorSpec, type ActorView } from "@stingray/protocol";
+import {
+  SharedActors as SharedActorMethods,
+  SharedHosts,
+  SpecTemplates,
+  encodeError,
+  type ActorSpec,
+  type ActorView,
+  type ProcessId,
+} from "@stingray/protocol";
 import type { Channel } from "@stingray/broker";
 import type { ActorEntry } from "../controller/actor-book.js";
 import { otherNodes } from "../controller/other-nodes.js";
@@ -20,6 +28,7 @@ const OPEN_MS = 30_000;
 const CREATED_MS = 100;
 
 export function provideShared(provide: t.Provide, get: t.Get): void {
+  provide(t.SPEC_TEMPLATES, () => new SpecTemplates());
   provide(t.SHARED_HOSTS, (of) => {
     const pool = of(t.POOL);
     return new HostPool(
@@ -47,17 +56,24 @@ export function provideShared(provide: t.Provide, get: t.Get): void {
     const actors: SharedActors = new SharedActors(of(t.SHARED_HOSTS), of(t.ACTOR_BOOK), {
       agent,
       node,
-      start: async (worker, spec, epoch) =>
-        void (await peers
-          .channel(worker)
-          .request(SharedHosts.start, { spec, epoch }, { timeoutMs: CONSTRUCTOR_MS })),
+      start: async (host, worker, spec, epoch, state) => {
+        const templates = of(t.SPEC_TEMPLATES);
+        const own = templates.split(spec);
+        const base = host.templates.has(own.template) ? undefined : templates.base(own.template);
+        host.templates.add(own.template);
+        const ask = { own, epoch, ...(base && { base }), ...(state && { state }) };
+        await peers.channel(worker).request(SharedHosts.start, ask, { timeoutMs: CONSTRUCTOR_MS });
+      },
       end: (worker, ask) =>
         peers.channel(worker).request(SharedHosts.end, ask, { timeoutMs: ask.deadlineMs + DEACTIVATE_MS }),
+      beginState: async (inc) => (await get(t.ACTOR_STATES).begin(inc)).state,
       endActor: (actor, cause) => get(t.ACTOR_DIRECTORY).end(actor, cause),
-      releaseName: (spec) => get(t.ACTOR_NAMES).release(spec),
+      ended: async (spec) => {
+        await get(t.ACTOR_NAMES).release(spec);
+        await get(t.ACTOR_STATES).drop(spec);
+      },
       place: (entry) => placeAgain(get, entry),
       changed: (actor) => get(t.ACTOR_WATCHERS).changed(actor),
-      killWorker: (worker, reason) => get(t.POOL).kill(worker, reason),
       failed: of(t.FAILED),
     });
     return actors;
@@ -88,8 +104,27 @@ export function isPlaceFor(get: t.Get, { placement }: ActorSpec): boolean {
   return best?.node === own.node && best.fit === "now";
 }
 
+/** What processes ask for that create such actors. */
+export function serveSharedActors(get: t.Get): void {
+  const { inbox } = get(t.TRANSPORT);
+  const directory = get(t.ACTOR_DIRECTORY);
+  const templates = get(t.SPEC_TEMPLATES);
+  inbox.serve(SharedActorMethods.create, async ({ own, base, getIfExists }, channel) => {
+    if (base !== undefined)
+      templates.add(own.template, { ...base, creatorNode: base.creatorNode ?? channel.peer.node });
+    const spec = templates.join(own);
+    if (spec === undefined) return { unknown: true };
+    const { existing, started } = await directory.create(spec, getIfExists);
+    // It may have gone while the row was written; the closing of a channel is told only once.
+    if (channel.closed !== undefined)
+      directory.creatorGone(spec.creator as ProcessId, channel.closed.message);
+    if (existing !== undefined) return { existing };
+    return started === undefined ? {} : { view: await createdView(get, own.actor, started, channel) };
+  });
+}
+
 /** The state of an actor that was just made, which is watched from here on. */
-export async function createdView(
+async function createdView(
   get: t.Get,
   actor: string,
   started: Promise<void>,

@@ -14,6 +14,7 @@ import type { SavedStates } from "../controller/actor-states.js";
 import type { ActorSleep } from "../controller/actor-sleep.js";
 import type { ActorWatchers } from "../controller/actor-watchers.js";
 import type { HostPool } from "../shared/host-pool.js";
+import type { SpecTemplates } from "@stingray/protocol";
 import type { SharedActors } from "../shared/shared-actors.js";
 import type { Controller } from "../controller/controller.js";
 import type { Liveness } from "../controller/liveness.js";
@@ -111,6 +112,8 @@ export const ACTOR_DIRECTORY = token<ActorDirectory>("ActorDirectory");
 export const ACTOR_PLACER = token<ActorPlacer>("ActorPlacer");
 export const ACTOR_HOST = token<ActorHost>("ActorHost");
 export const SHARED_HOSTS = token<HostPool>("SharedHosts");
+/** Of actors that live with others. */
+export const SPEC_TEMPLATES = token<SpecTemplates>("SpecTemplates");
 export const SHARED_ACTORS = token<SharedActors>("SharedActors");
 export const CONTROLLER = token<Controller>("Controller");
 export const BUNDLES = token<BundleBook>("BundleBook");

@@ -26,6 +26,8 @@ export class HostProcess {
   private current: HostState = { kind: "starting" };
   /** The actors that live here, or are being made. */
   readonly actors = new Set<string>();
+  /** Templates that it knows. */
+  readonly templates = new Set<string>();
   /** Some of them outlive their job. */
   detached = 0;
   /** Some of them have an `onDeactivate`. */

@@ -7,6 +7,7 @@ import {
   ConnectionError,
   OUT_OF_SCOPE,
   encodeError,
+  keepsState,
   type ActorSpec,
   type ActorView,
   type ExitReport,
@@ -18,6 +19,7 @@ import {
 import type { ActorBook, ActorEntry } from "../controller/actor-book.js";
 import { describe } from "../controller/actor-directory.js";
 import { nextActorRow, viewOf } from "../controller/actor-machine.js";
+import type { Incarnation } from "../controller/actor-host.js";
 import { crashOf } from "./crash.js";
 import type { HostPool } from "./host-pool.js";
 import type { HostProcess } from "./host-process.js";
@@ -26,16 +28,24 @@ export interface SharedActorHooks {
   readonly agent: ProcessId;
   readonly node: NodeId;
   /** Has the process make it; rejects with what the constructor threw, or when the process is gone. */
-  start(worker: ProcessId, spec: ActorSpec, epoch: number): Promise<void>;
+  start(
+    host: HostProcess,
+    worker: ProcessId,
+    spec: ActorSpec,
+    epoch: number,
+    state?: Uint8Array,
+  ): Promise<void>;
+  /** What was saved of it; from here on no earlier incarnation saves anything. */
+  beginState(incarnation: Incarnation): Promise<Uint8Array | undefined>;
   /** Has the process end it. */
   end(worker: ProcessId, ask: EndAsk): Promise<{ running: number; error?: string | undefined }>;
   endActor(actor: string, cause: StingrayError | WireError): Promise<void>;
-  releaseName(spec: ActorSpec): Promise<void>;
+  /** It is DEAD: its name is free, and nothing that was kept for it stays. */
+  ended(spec: ActorSpec): Promise<void>;
   /** Finds a place for the claim, here or on another node. */
   place(entry: ActorEntry): void;
   /** The actor can be called, or not any more: whoever watches it is told. */
   changed(actor: string): void;
-  killWorker(worker: ProcessId, reason: string): void;
   failed(what: string, error: unknown): void;
 }
 
@@ -55,6 +65,8 @@ const AT_ONCE = 128;
 export class SharedActors {
   /** Those whose constructor has not ended yet. */
   private readonly starting = new Set<string>();
+  /** Those that have something to save. */
+  private readonly saving = new Map<string, Incarnation>();
   /** Those of jobs that are over: nothing is written of them any more. */
   private readonly overJobs = new Set<string>();
   private stopped = false;
@@ -99,7 +111,7 @@ export class SharedActors {
         this.unmade(host, spec);
         return undefined;
       }
-      return { entry, started: this.start(host, worker, entry) };
+      return { entry, started: this.start(host, worker, entry, true) };
     } catch (error) {
       this.unmade(host, spec);
       throw error;
@@ -126,7 +138,7 @@ export class SharedActors {
         this.unmade(host, spec);
         return false;
       }
-      void this.start(host, worker, row);
+      void this.start(host, worker, row, entry.value.state === "PENDING");
       return true;
     } catch (error) {
       this.unmade(host, spec);
@@ -135,7 +147,12 @@ export class SharedActors {
   }
 
   /** Never rejects: an actor whose constructor throws is dead, and its row says so. */
-  private async start(host: HostProcess, worker: ProcessId, entry: ActorEntry): Promise<void> {
+  private async start(
+    host: HostProcess,
+    worker: ProcessId,
+    entry: ActorEntry,
+    fresh: boolean,
+  ): Promise<void> {
     const { spec, epoch } = entry.value;
     // It may have ended while its row was written.
     if (!host.usable) {
@@ -144,7 +161,8 @@ export class SharedActors {
       return;
     }
     try {
-      await this.hooks.start(worker, spec, epoch);
+      const state = keepsState(spec) ? await this.beginState(worker, entry, fresh) : undefined;
+      await this.hooks.start(host, worker, spec, epoch, state);
       this.starting.delete(spec.actor);
       if (this.isNewest(spec.actor, epoch)) this.hooks.changed(spec.actor);
       else this.end(host, worker, spec, epoch, "it was ended while it was made", false);
@@ -152,11 +170,35 @@ export class SharedActors {
       this.starting.delete(spec.actor);
       // A process that died reports its exit, which decides about a restart; only what the constructor threw is final.
       if (!host.usable || thrown instanceof ConnectionError) return;
-      this.pool.left(host, spec);
+      this.forget(host, spec);
       await this.hooks
         .endActor(spec.actor, encodeError(thrown))
         .catch((error: unknown) => this.hooks.failed(`write down the end of ${describe(spec)}`, error));
     }
+  }
+
+  private async beginState(
+    worker: ProcessId,
+    { value }: ActorEntry,
+    fresh: boolean,
+  ): Promise<Uint8Array | undefined> {
+    const { spec, epoch } = value;
+    const inc: Incarnation = { spec, epoch, fresh, state: "alive", worker };
+    this.saving.set(spec.actor, inc);
+    return this.hooks.beginState(inc);
+  }
+
+  /** The incarnation of an actor here that has something to save. */
+  find(actor: string): Incarnation | undefined {
+    return this.saving.get(actor);
+  }
+
+  private forget(host: HostProcess, spec: Pick<ActorSpec, "actor" | "detached">): void {
+    this.pool.left(host, spec);
+    const inc = this.saving.get(spec.actor);
+    if (inc === undefined) return;
+    inc.state = "over";
+    this.saving.delete(spec.actor);
   }
 
   private isNewest(actor: string, epoch: number): boolean {
@@ -189,7 +231,7 @@ export class SharedActors {
     const host = this.pool.get(before.value.host);
     if (host === undefined || !host.actors.has(actor)) return;
     if (now !== undefined && now.value.state === "ALIVE" && now.value.epoch === epoch) return;
-    if (now?.value.host !== host.id) this.pool.left(host, spec);
+    if (now?.value.host !== host.id) this.forget(host, spec);
     const { worker } = host;
     if (host.state.kind !== "up" || worker === undefined) return;
     const reason = now?.value.cause?.detail?.["reason"];
@@ -263,7 +305,7 @@ export class SharedActors {
     const entry = await this.book.apply(actor, { kind: "lost", epoch, agent, cause: host.state.cause });
     if (entry === undefined) return;
     if (entry.value.state === "RESTARTING") this.hooks.place(entry);
-    else await this.hooks.releaseName(entry.value.spec);
+    else await this.hooks.ended(entry.value.spec);
   }
 
   /** Has the incarnation that lives here end at once, to be made again if it may. False: it does not live here. */
@@ -278,7 +320,7 @@ export class SharedActors {
     const row = await this.book.apply(spec.actor, { kind: "lost", epoch, agent, cause });
     if (row === undefined) return true;
     if (row.value.state === "RESTARTING") this.hooks.place(row);
-    else await this.hooks.releaseName(spec);
+    else await this.hooks.ended(spec);
     return true;
   }
 

@@ -10,8 +10,8 @@ export function serveShared(inbox: Endpoint, actors: ActorHost, attach: () => vo
     attach();
     return {};
   });
-  inbox.serve(SharedHosts.start, async ({ spec, epoch }) => {
-    await actors.shared.start(spec, epoch);
+  inbox.serve(SharedHosts.start, async ({ own, base, epoch, state }) => {
+    await actors.shared.start(own, base, epoch, state);
     return {};
   });
   inbox.serve(SharedHosts.end, ({ actor, epoch, reason, inOrder, deadlineMs }) =>
