@@ -220,6 +220,8 @@ export class ActorClients {
   private async inquire(client: ActorClient): Promise<void> {
     const until = performance.now() + INQUIRE_FOR_MS;
     while (client.state.kind === "unreachable" && performance.now() < until) {
+      // This process leaves, and all that it has made ends with it.
+      if (processState.runtime !== this.runtime) return;
       await this.watch(client);
       if (client.state.kind === "unreachable")
         await new Promise((later) => setTimeout(later, INQUIRE_EVERY_MS).unref());

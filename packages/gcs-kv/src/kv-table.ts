@@ -13,7 +13,7 @@ import { watch } from "./watch.js";
 /** Conditional writes that lose to markers over and over end after this many turns. */
 const MAX_TURNS = 100;
 /** Deletes under way at once in `removeWhere`. */
-const BATCH = 64;
+const AT_ONCE = 256;
 
 export interface KvTableOptions<T> {
   name: TableName;
@@ -144,7 +144,10 @@ export class KvTable<T> implements Table<T> {
         current = done.current !== undefined && predicate(done.current) ? done.current : undefined;
       }
     };
-    for (let at = 0; at < rows.length; at += BATCH) await Promise.all(rows.slice(at, at + BATCH).map(remove));
+    const next = async (): Promise<void> => {
+      for (let row = rows.pop(); row !== undefined; row = rows.pop()) await remove(row);
+    };
+    await Promise.all(Array.from({ length: Math.min(AT_ONCE, rows.length) }, next));
     return removed;
   }
 

@@ -15,6 +15,7 @@ import { provideDrain } from "./drain/parts.js";
 import { cleanUpElsewhere, cleanUpHere } from "./clean-up.js";
 import { Deaths } from "./deaths.js";
 import { provideGroups } from "./group-parts.js";
+import { getterOf } from "./getter.js";
 import { Heartbeats } from "./heartbeats.js";
 import { Jobs } from "./jobs.js";
 import { leaseEffects } from "./lease-effects.js";
@@ -33,7 +34,7 @@ const MAY_END_MS = 60_000;
 /** A container for one life of a node. Parts that need I/O to be made are registered by whoever starts the agent. */
 export function agentContainer(workers: { storeDir: string }): DependencyContainer {
   const c = root.createChildContainer();
-  const get: t.Get = (token) => c.resolve(token);
+  const get = getterOf(c);
   const provide: t.Provide = (token, make) => {
     c.register(token, { useFactory: instanceCachingFactory(() => make(get)) });
   };

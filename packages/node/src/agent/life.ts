@@ -18,6 +18,7 @@ import { trace } from "../trace.js";
 import { agentContainer } from "./container.js";
 import { announceDrain } from "./drain/announce.js";
 import { farewell } from "./farewell.js";
+import { getterOf } from "./getter.js";
 import { followGroups } from "./group-parts.js";
 import { serveJoin } from "./join.js";
 import { feedHooks, refusedFrames } from "./malformed.js";
@@ -85,7 +86,7 @@ export class AgentLife {
 
   private async begin(): Promise<void> {
     const { config, c } = this;
-    const get: t.Get = (token) => c.resolve(token);
+    const get = getterOf(c);
     const connecting = connectBroker({ name: `stingray agent ${config.node}`, ...config.broker });
     connecting.catch(() => undefined); // told below
     this.undo.push(async () => {
@@ -189,7 +190,7 @@ export class AgentLife {
       host.rowChanged(actor, now);
     });
     this.undo.push(() => book.stop());
-    this.undo.push(followGroups((token) => this.c.resolve(token)));
+    this.undo.push(followGroups(getterOf(this.c)));
   }
 
   /** The node becomes part of the cluster. */

@@ -15,6 +15,7 @@ import type { ActorEntry } from "../controller/actor-book.js";
 import { otherNodes } from "../controller/other-nodes.js";
 import { workerEnv } from "../pool/env.js";
 import { HostPool } from "../shared/host-pool.js";
+import { orderFor } from "../shared/choice.js";
 import { SharedActors } from "../shared/shared-actors.js";
 import * as t from "./tokens.js";
 
@@ -100,7 +101,7 @@ export function isPlaceFor(get: t.Get, { placement }: ActorSpec): boolean {
   const own = get(t.HEARTBEATS).ownBid();
   const others =
     scheduling?.kind === "spread" ? otherNodes(get(t.VIEW), own.node, placement, Math.random) : [];
-  const [best] = rank(placement, [own, ...others], { random: Math.random });
+  const [best] = orderFor(placement, rank(placement, [own, ...others], { random: Math.random }));
   return best?.node === own.node && best.fit === "now";
 }
 

@@ -81,7 +81,7 @@ function partsOf(get: t.Get): WhyParts {
     placer: get(t.ACTOR_PLACER),
     nodes: async () => (await get(t.HEARTBEATS).nodes()).filter(({ state }) => state !== "DEAD"),
     actor: async (id) => get(t.ACTOR_BOOK).get(id) ?? (await get(t.ACTOR_BOOK).fetch(id)),
-    hosted: (actor) => get(t.ACTOR_HOST).find(actor),
+    hosted: (actor) => get(t.ACTOR_HOST).find(actor) ?? get(t.SHARED_ACTORS).hosted(actor),
     group: async (id) => (await get(t.GROUP_DIRECTORY).state(id, -1, 0)).view,
     node: get(t.CONFIG).node,
     now: () => performance.now(),

@@ -21,6 +21,7 @@ import {
   type Shape,
   type StingrayError,
 } from "@stingray/protocol";
+import { orderFor } from "../shared/choice.js";
 import { groupCandidates } from "../groups/actor-candidates.js";
 import { otherNodes } from "./other-nodes.js";
 import type { ActorEntry } from "./actor-book.js";
@@ -156,7 +157,7 @@ export class ActorPlacer {
         }
         const ranked = bound?.ranked ?? rank(spec.placement, [ownBid, ...others], { random: Math.random });
         this.checkAffinity(spec, ranked);
-        for (const candidate of ranked) {
+        for (const candidate of spec.shared === true ? orderFor(spec.placement, ranked) : ranked) {
           if (candidate.fit !== "now") break;
           if (candidate.node === ownBid.node && spec.shared === true) {
             await this.hooks.hostShared(entry);

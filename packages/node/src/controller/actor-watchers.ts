@@ -13,6 +13,9 @@ export interface KnownHere {
   liveView?(entry: ActorEntry): ActorView | undefined;
 }
 
+/** Made once: when a job ends, its actors go by the hundred thousand. */
+const { stack: _stack, ...GONE } = encodeError(new ActorDiedError("gone"));
+
 export class ActorWatchers {
   /** Most are watched by one: a set for each would cost more than all else that is kept of them. */
   private readonly watchers = new Map<string, Channel | Set<Channel>>();
@@ -82,10 +85,8 @@ export class ActorWatchers {
 
   private view(actor: string, entry: ActorEntry | undefined): ActorView {
     if (entry === undefined) {
-      const gone = new ActorDiedError(
-        `actor ${actor} is gone: it ended, and its job was cleaned up or it never existed`,
-      );
-      return { actor, state: "DEAD", epoch: 0, cause: encodeError(gone) };
+      const message = `actor ${actor} is gone: it ended, and its job was cleaned up or it never existed`;
+      return { actor, state: "DEAD", epoch: 0, cause: { ...GONE, message } };
     }
     const view = this.known.liveView?.(entry) ?? viewOf(entry.value);
     const trouble = view.state === "DEAD" ? undefined : this.known.trouble?.(actor, view.process);

@@ -20,6 +20,7 @@ import type { ActorBook, ActorEntry } from "../controller/actor-book.js";
 import { describe } from "../controller/actor-directory.js";
 import { nextActorRow, viewOf } from "../controller/actor-machine.js";
 import type { Incarnation } from "../controller/actor-host.js";
+import type { LeaveOptions, LeaveOutcome } from "../controller/actor-leave.js";
 import { crashOf } from "./crash.js";
 import type { HostPool } from "./host-pool.js";
 import type { HostProcess } from "./host-process.js";
@@ -324,6 +325,61 @@ export class SharedActors {
     return true;
   }
 
+  /** One that lives here, or is being made. */
+  hosted(actor: string): Pick<Incarnation, "state" | "worker"> | undefined {
+    const row = this.book.get(actor)?.value;
+    const host = this.pool.get(row?.host);
+    if (host === undefined || !host.actors.has(actor)) return undefined;
+    const { worker } = host;
+    return { state: this.starting.has(actor) ? "starting" : "alive", ...(worker && { worker }) };
+  }
+
+  /** Those that live here, for a node that is drained. */
+  *incarnations(): Generator<Incarnation> {
+    for (const { worker, actors, state } of this.pool.all()) {
+      if (state.kind !== "up" || worker === undefined) continue;
+      for (const actor of actors) {
+        const row = this.book.get(actor)?.value;
+        if (row?.state !== "ALIVE") continue;
+        const { spec, epoch } = row;
+        yield { spec, epoch, fresh: false, state: this.starting.has(actor) ? "starting" : "alive", worker };
+      }
+    }
+  }
+
+  /**
+   * The node is drained: it takes no more calls, ends in order within `deadlineMs`, and is made again on another node, or,
+   * without `again`, is dead. One that does not end in time goes on beside its next incarnation until the process ends.
+   */
+  async leave({ spec, epoch, worker }: Incarnation, o: LeaveOptions): Promise<LeaveOutcome> {
+    if (worker === undefined) return "over";
+    const ask = {
+      actor: spec.actor,
+      epoch,
+      reason: o.reason,
+      inOrder: true,
+      deadlineMs: Math.ceil(o.deadlineMs),
+    };
+    const ended = this.hooks.end(worker, ask).catch((error: unknown) => {
+      this.hooks.failed(`have ${describe(spec)} end in order`, error);
+    });
+    await Promise.race([ended, aborted(o.late)]);
+    const { agent, node } = this.hooks;
+    const where = `its node ${node} was drained (${o.reason})`;
+    if (!o.again) {
+      const why = new ActorDiedError(
+        `${describe(spec)} ended: ${where}, and it may not be made again elsewhere`,
+      );
+      await this.hooks.endActor(spec.actor, why);
+      return "ended";
+    }
+    const cause = encodeError(new ActorDiedError(`${describe(spec)} moves: ${where}`));
+    const row = await this.book.apply(spec.actor, { kind: "moved", epoch, agent, cause });
+    if (row === undefined) return "over";
+    this.hooks.place(row);
+    return "moved";
+  }
+
   /** Whether actors live there that outlive their job. */
   isNeeded(worker: ProcessId): boolean {
     return (this.pool.on(worker)?.detached ?? 0) > 0;
@@ -350,4 +406,11 @@ export class SharedActors {
     this.stopped = true;
     this.pool.stop();
   }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
 }

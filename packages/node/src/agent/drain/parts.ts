@@ -41,8 +41,14 @@ export function provideDrain(provide: t.Provide, get: t.Get): void {
     const pool = of(t.POOL);
     const actors = new LeavingActors({
       node,
-      hosted: () => host.all(),
-      leave: (incarnation, o) => host.leave(incarnation, o),
+      *hosted() {
+        yield* host.all();
+        yield* of(t.SHARED_ACTORS).incarnations();
+      },
+      leave: (incarnation, o) =>
+        incarnation.spec.shared === true
+          ? of(t.SHARED_ACTORS).leave(incarnation, o)
+          : host.leave(incarnation, o),
       isPlaceless: (actor) => {
         const row = get(t.ACTOR_BOOK).get(actor)?.value;
         return row?.state === "RESTARTING" && row.agent === agent;
