@@ -6,7 +6,10 @@ import {
   type ActorSpec,
   type ActorView,
 } from "@stingray/protocol";
-import type { Runtime } from "@stingray/task/internal";
+import { Gate, type Runtime } from "@stingray/task/internal";
+
+/** Creations that are asked for at the same time; the others wait, and no deadline of theirs runs. */
+const AT_ONCE = 1_000;
 
 export interface CreationAnswer {
   existing?: ActorSpec | undefined;
@@ -18,11 +21,18 @@ export class SharedCreation {
   /** Those that the home agent knows, or is told on the way before what is asked next. */
   private readonly sent = new Set<string>();
 
+  private readonly gate = new Gate(AT_ONCE);
+
   constructor(private readonly runtime: Runtime) {
     runtime.home.onMoved(() => this.sent.clear());
   }
 
-  async create(spec: ActorSpec, getIfExists: boolean, timeoutMs: number): Promise<CreationAnswer> {
+  /** @param timeoutMs from the time that it is asked for, which is when it is its turn */
+  create(spec: ActorSpec, getIfExists: boolean, timeoutMs: number): Promise<CreationAnswer> {
+    return this.gate.through(() => this.ask(spec, getIfExists, timeoutMs));
+  }
+
+  private async ask(spec: ActorSpec, getIfExists: boolean, timeoutMs: number): Promise<CreationAnswer> {
     const own = this.templates.split(spec);
     const base = this.templates.base(own.template);
     const known = this.sent.has(own.template);

@@ -25,6 +25,7 @@ export {
 } from "./registry.js";
 export { UTIL_MODULE, ownModuleUrl } from "./own-modules.js";
 export { Fifo } from "./fifo.js";
+export { Gate } from "./gate.js";
 export { markPath, removeMark, setMark } from "./submit/cancel-mark.js";
 export { StreamState } from "./stream.js";
 export { makingRoom } from "./ready.js";

@@ -16,6 +16,7 @@ import {
   type StingrayError,
   type WireError,
 } from "@stingray/protocol";
+import { Gate } from "@stingray/task/internal";
 import type { ActorBook, ActorEntry } from "../controller/actor-book.js";
 import { describe } from "../controller/actor-directory.js";
 import { nextActorRow, viewOf } from "../controller/actor-machine.js";
@@ -60,6 +61,8 @@ export interface EndAsk {
 
 /** Calls that run when an actor ends may take so long, in milliseconds, before its `onDeactivate`. */
 const END_MS = 5_000;
+/** Rows that are written at the same time: more would only wait at the broker, where their deadlines run. */
+const WRITES_AT_ONCE = 256;
 /** Writes under way at once when many actors have lost their process. */
 const AT_ONCE = 128;
 
@@ -71,6 +74,7 @@ export class SharedActors {
   /** Those of jobs that are over: nothing is written of them any more. */
   private readonly overJobs = new Set<string>();
   private stopped = false;
+  private readonly writes = new Gate(WRITES_AT_ONCE);
 
   constructor(
     private readonly pool: HostPool,
@@ -98,16 +102,18 @@ export class SharedActors {
     try {
       const worker = await host.up;
       const { agent, node } = this.hooks;
-      const entry = await this.book.create({
-        spec,
-        state: "ALIVE",
-        epoch: 0,
-        agent,
-        node,
-        process: worker,
-        host: host.id,
-        restarts: 0,
-      });
+      const entry = await this.writes.through(() =>
+        this.book.create({
+          spec,
+          state: "ALIVE",
+          epoch: 0,
+          agent,
+          node,
+          process: worker,
+          host: host.id,
+          restarts: 0,
+        }),
+      );
       if (entry === undefined || !(await claimName(entry))) {
         this.unmade(host, spec);
         return undefined;
@@ -134,7 +140,7 @@ export class SharedActors {
       const { agent, node } = this.hooks;
       const epoch = entry.revision;
       const alive = { kind: "alive", agent, node, process: worker, epoch, host: host.id } as const;
-      const row = await this.book.apply(spec.actor, alive, epoch);
+      const row = await this.writes.through(() => this.book.apply(spec.actor, alive, epoch));
       if (row === undefined) {
         this.unmade(host, spec);
         return false;
