@@ -15,7 +15,8 @@ import {
 import type { WaitOptions } from "@stingray/task";
 import { WAIT_RULES, bounded, makingRoom } from "@stingray/task/internal";
 import { ActorClients } from "./clients.js";
-import { partsOf, type ActorHandle, type HandleParts } from "./handle.js";
+import { partsOf, type HandleParts } from "./handle.js";
+import type { ActorHandle } from "./handle-types.js";
 import { registerClass, type AnyClass } from "./metadata.js";
 import { RemoteClassImpl, handleFor, type RemoteClass } from "./remote-class.js";
 

@@ -19,48 +19,15 @@ import {
   type RetryOn,
   type TaskRunOptions,
 } from "@stingray/protocol";
-import {
-  ObjectRefStream,
-  type ObjectRef,
-  type RemoteArgs,
-  type RemoteResult,
-  type RemoteResults,
-} from "@stingray/task";
+import { ObjectRefStream, type ObjectRef } from "@stingray/task";
 import { StreamState, type ObjectEntry } from "@stingray/task/internal";
 import { ActorCallState } from "./call.js";
 import type { ActorClient } from "./client.js";
 import { ActorClients, settledClaim } from "./clients.js";
+import type { ActorHandle } from "./handle-types.js";
 import { HandleUse } from "./handle-use.js";
 import type { ActorIdentity } from "./identity.js";
 import { otherMethods } from "./metadata.js";
-
-/** A method of an actor as its handle has it. */
-export interface ActorMethod<A extends unknown[], R, Result = RemoteResult<R>> {
-  /**
-   * Calls the method and returns at once. Calls of one process run in the order in which they were made.
-   * @throws SerializationError; PendingCallsLimitError; InvalidArgumentError where the class has no such method
-   */
-  remote(...args: RemoteArgs<A>): Result;
-  /**
-   * The same method with options for the calls made on the result.
-   * @throws InvalidOptionError
-   */
-  options<const O extends CallOptions>(
-    options: O,
-  ): ActorMethod<A, R, O extends { returns: number } ? RemoteResults<R> : Result>;
-}
-
-/** The methods of `T`, each as `handle.method.remote(...)`. */
-export type ActorHandle<T> = {
-  readonly [K in keyof T as T[K] extends (...args: never[]) => unknown ? K : never]: T[K] extends (
-    ...args: infer A
-  ) => infer R
-    ? ActorMethod<A, R>
-    : never;
-} & AsyncDisposable & {
-    /** Types only: keeps the handles of different classes apart. */
-    readonly __class?: T;
-  };
 
 const ACTOR_TAG = "actor";
 const INTERNAL = Symbol.for("stingray.actor.handle");

@@ -2,6 +2,6 @@
 export { actor, method } from "./metadata.js";
 export { getActor, isClass, kill, listNamedActors, ready, remoteClass } from "./api.js";
 export { isActorHandle } from "./handle.js";
-export type { ActorHandle, ActorMethod } from "./handle.js";
+export type { ActorHandle, ActorMethod, OverloadedActorMethod } from "./handle-types.js";
 export type { AnyClass, MethodDecorator } from "./metadata.js";
 export type { RemoteClass } from "./remote-class.js";

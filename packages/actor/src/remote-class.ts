@@ -36,7 +36,8 @@ import {
 } from "@stingray/task/internal";
 import type { ActorClient } from "./client.js";
 import { ActorClients } from "./clients.js";
-import { holdOf, makeHandle, replaceHold, type ActorHandle, type HandleParts } from "./handle.js";
+import { holdOf, makeHandle, replaceHold, type HandleParts } from "./handle.js";
+import type { ActorHandle } from "./handle-types.js";
 import { HandleUse } from "./handle-use.js";
 import { identityState, noIdentityState, type ActorIdentity } from "./identity.js";
 import type { CreationAnswer } from "./shared-creation.js";

@@ -56,8 +56,9 @@ export {
   ProtocolError,
 } from "@stingray/protocol";
 export type { InitOptions, NodeOptions } from "./init-options.js";
-export type { ActorHandle, ActorMethod, RemoteClass } from "@stingray/actor";
+export type { ActorHandle, ActorMethod, OverloadedActorMethod, RemoteClass } from "@stingray/actor";
 export type {
+  CannotBeSent,
   Context,
   RemoteArg,
   RemoteArgs,

@@ -15,6 +15,7 @@ export type { Values } from "./get.js";
 export type { PlacementGroupInfo } from "./groups/api.js";
 export type { WaitOptions } from "./wait-options.js";
 export type { Context } from "./context.js";
+export type { CannotBeSent } from "./sendable.js";
 export type {
   RemoteArg,
   RemoteArgs,

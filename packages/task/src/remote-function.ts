@@ -18,18 +18,22 @@ import { currentExecution } from "./context.js";
 import type { ObjectRef } from "./objects/object-ref.js";
 import { runtimeFor } from "./process-state.js";
 import { define, type RemoteDefinition } from "./registry.js";
+import type { CannotBeSent, Sendable } from "./sendable.js";
 import type { TaskSettings } from "./submit/task.js";
 import { ObjectRefStream } from "./stream.js";
 
-/** An argument: a value, or a reference to one (which arrives as the value). */
-export type RemoteArg<T> = T | ObjectRef<T>;
+/** An argument: a value, or a reference to one (which arrives as the value); nothing, where the type can't be sent. */
+export type RemoteArg<T> = [Sendable<T>, 0] extends [never, 0]
+  ? CannotBeSent | Extract<T, null | undefined>
+  : T | ObjectRef<T>;
 /** The same for all arguments of a function. */
 export type RemoteArgs<A extends readonly unknown[]> = { [K in keyof A]: RemoteArg<A[K]> };
 /** What `.remote()` returns for a function that returns `R`. */
-export type RemoteResult<R> =
-  R extends Generator<infer T, unknown, unknown>
-    ? ObjectRefStream<T>
-    : R extends AsyncGenerator<infer T, unknown, unknown>
+export type RemoteResult<R> = [R, 0] extends [never, 0]
+  ? ObjectRef<R>
+  : 0 extends 1 & R
+    ? ObjectRef<R>
+    : [R] extends [Generator<infer T, unknown, unknown> | AsyncGenerator<infer T, unknown, unknown>]
       ? ObjectRefStream<T>
       : ObjectRef<Awaited<R>>;
 /** The same with `returns: n`: a reference for each item of the array. */
