@@ -1,8 +1,7 @@
 /** Recorded histories of many callers, under faults: calls run in order and once, and every one of them ends. */
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
-import { get, ready } from "stingray";
+import { get, kill } from "stingray";
 import { HistoryFile, checkHistory, type HistoryEvent } from "stingray/testing";
 import {
   Relay,
@@ -13,7 +12,7 @@ import {
   type Plan,
   type ScribeHandle,
 } from "./fixtures/histories.js";
-import { TestCluster, isRunning } from "./support/actor-cluster.js";
+import { TestCluster, isRunning, linesOf } from "./support/actor-cluster.js";
 import { ClusterByHand } from "./support/by-hand.js";
 import { randomSource } from "./support/fuzz.js";
 
@@ -21,6 +20,8 @@ import { randomSource } from "./support/fuzz.js";
 const SEEDS = (process.env["STINGRAY_TEST_SEEDS"] ?? "1").split(",").map(Number);
 const CALLS = 100;
 const RETRIED = { retried: true, maxRestarts: Infinity };
+
+type Harm = (random: () => number, done: () => boolean, scribes: readonly ScribeHandle[]) => Promise<void>;
 
 interface Round {
   readonly file: string;
@@ -32,7 +33,7 @@ interface Round {
   /** Callers may be lost with their processes. */
   readonly lossy?: boolean | undefined;
   /** Does harm while callers call, until it is told that they are done. */
-  readonly harm?: ((random: () => number, done: () => boolean) => Promise<void>) | undefined;
+  readonly harm?: Harm | undefined;
 }
 
 /** Lets four callers call two scribes, and checks the history. @returns how many calls ended with which code */
@@ -44,9 +45,8 @@ async function checked(round: Round): Promise<Record<string, number>> {
   };
   const scribes: Record<string, ScribeHandle> = {};
   for (const [i, name] of ["one", "two"].entries())
-    scribes[name] = Scribe.options({ maxRestarts, ...place(i) }).remote(file);
+    scribes[name] = Scribe.options({ name: `${file} ${name}`, maxRestarts, ...place(i) }).remote(file);
   const relay = Relay.options(place(0)).remote();
-  await Promise.all([ready(relay), ...Object.values(scribes).map((scribe) => ready(scribe))]);
   const plan = (caller: string, n: number): Plan => ({
     caller,
     seed: seed * 10 + n,
@@ -60,7 +60,7 @@ async function checked(round: Round): Promise<Record<string, number>> {
     ...[0, 1].map((i) => get(callAllInTask.options(place(i)).remote(plan(`task ${i}`, 3 + i), scribes))),
   ].map((caller) => (lossy ? caller.catch(() => {}) : caller));
   const calling = Promise.all([callAll(plan("driver", 1), scribes), ...others]).finally(() => (over = true));
-  await Promise.all([calling, harm?.(randomSource(seed), () => over)]);
+  await Promise.all([calling, harm?.(randomSource(seed), () => over, Object.values(scribes))]);
   const events = new HistoryFile(file).read();
   expect(checkHistory(events), `seed ${seed}`).to.deep.equal([]);
   return codesOf(events);
@@ -78,7 +78,7 @@ function codesOf(events: readonly HistoryEvent[]): Record<string, number> {
 
 /** One of the scribes' processes that live. */
 function scribeProcess(file: string, random: () => number): number | undefined {
-  const pids = readFileSync(`${file}.pids`, "utf8").trimEnd().split("\n").map(Number).filter(isRunning);
+  const pids = linesOf(`${file}.pids`).map(Number).filter(isRunning);
   return pids[Math.floor(random() * pids.length)];
 }
 
@@ -110,12 +110,15 @@ for (const links of ["auto", "nats"] as const)
     it("is in order while actors are killed and links break", async () => {
       for (const seed of SEEDS) {
         const file = test.file(`faults ${seed}`);
-        const harm = async (random: () => number, done: () => boolean): Promise<void> => {
-          for (; !done(); await pause(30 + 150 * random())) {
+        const harm: Harm = async (random, done, scribes) => {
+          // More than these, and an actor comes back after pauses only.
+          for (let acts = 0; acts < 10 && !done(); acts++) {
+            await pause(30 + 150 * random());
             const kind = random();
             const pid = scribeProcess(file, random);
-            if (kind < 0.3) cutSockets();
-            else if (pid !== undefined) process.kill(pid, kind < 0.65 ? "SIGUSR2" : "SIGKILL");
+            if (kind < 0.2) await kill(scribes[kind < 0.1 ? 0 : 1], { restart: true });
+            else if (kind < 0.4) cutSockets();
+            else if (pid !== undefined) process.kill(pid, kind < 0.7 ? "SIGUSR2" : "SIGKILL");
           }
         };
         const codes = await checked({ file, seed, ...RETRIED, harm });
@@ -140,7 +143,7 @@ describe("the history of calls over nodes", function () {
       const nodes = await cluster.sees(2);
       if (nodes[0] !== own.node) nodes.reverse();
       const file = join(cluster.sandbox.directory, `history ${seed}`);
-      const harm = async (random: () => number): Promise<void> => {
+      const harm: Harm = async (random) => {
         await pause(300 * random());
         await cluster.broker.kill("SIGKILL");
         await pause(300 * random());
