@@ -1,4 +1,5 @@
 /** The options of `init()`. */
+import { isDeepStrictEqual } from "node:util";
 import type { NatsConnection } from "@nats-io/nats-core";
 import type { BrokerAuth, BrokerTls } from "@stingray/broker/connect";
 import {
@@ -108,6 +109,17 @@ const INIT_RULES: OptionRules = {
 /** @throws InvalidOptionError */
 export function checkInitOptions(options: InitOptions): void {
   checkOptions("init()", INIT_RULES, options);
+}
+
+/** Names of options that were given and are not as they were at first. */
+export function optionsThatDiffer(options: InitOptions, first: InitOptions): string[] {
+  return Object.entries(options)
+    .filter(([name, value]) => {
+      const before = first[name as keyof InitOptions];
+      if (value === undefined || value === before) return false;
+      return name === "connection" || !isDeepStrictEqual(value, before);
+    })
+    .map(([name]) => name);
 }
 
 /** The addresses to join; undefined: start a cluster of our own. */

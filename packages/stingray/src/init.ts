@@ -6,7 +6,7 @@ import "@stingray/util"; // so that queues and their kin are known when they com
 import { trace } from "@stingray/node/trace";
 import { Runtime, initReached, openLocalStore, processState } from "@stingray/task/internal";
 import { Cluster } from "./cluster.js";
-import { checkInitOptions, type InitOptions } from "./init-options.js";
+import { checkInitOptions, optionsThatDiffer, type InitOptions } from "./init-options.js";
 import type { DependencyContainer } from "tsyringe";
 import { enter, openTransport, type Membership } from "./membership.js";
 import { endWhenIdle, endWithProcess } from "./process-end.js";
@@ -17,19 +17,23 @@ const DRAIN_MS = 1_000;
 /** A driver that is between two agents does not wait longer than this for the second to tell it of the job's end. */
 const HOME_MS = 2_000;
 
+const warn = (message: string): void => void process.stderr.write(`stingray: ${message}\n`);
+
 interface Driver {
   readonly cluster: Cluster;
   close(): Promise<void>;
 }
 
 let starting: Promise<Driver> | undefined;
+/** Of the `init()` that started it. */
+let startedWith: InitOptions = {};
 let closing: Promise<void> | undefined;
 /** `init()` is under way. */
 let entering = false;
 
 /**
  * Starts a cluster inside this program, or joins a running one (`address` or STINGRAY_ADDRESS). A second call returns
- * the same. In a worker it never resolves: what stands below it is the driver's own.
+ * the same, and says so on standard error where it was given other options. In a worker it never resolves: what stands below it is the driver's own.
  *
  * @throws InvalidOptionError; ConnectionError where the broker or a node can't be reached; AuthError; ProtocolError
  * for a cluster of another version
@@ -51,7 +55,14 @@ export async function initBy(enter: Enter, options: InitOptions): Promise<Cluste
   await closing;
   if (starting === undefined) {
     starting = start(enter, options);
+    startedWith = options;
     starting.catch(() => (starting = undefined));
+  } else {
+    const others = optionsThatDiffer(options, startedWith);
+    if (others.length > 0)
+      warn(
+        `init() was called again with other options, which have no effect (${others.join(", ")}): call shutdown() first`,
+      );
   }
   return (await starting).cluster;
 }
@@ -120,7 +131,6 @@ async function run(
   options: InitOptions,
 ): Promise<Driver> {
   const { local, job } = membership;
-  const warn = (message: string): void => void process.stderr.write(`stingray: ${message}\n`);
   const viaBroker = local === undefined || options.links === "nats";
   if (viaBroker) transport.attachBroker(await membership.connection());
   const runtime = Runtime.start({
