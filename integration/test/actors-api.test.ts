@@ -1,6 +1,7 @@
 /** What the public API promises of actors, piece by piece, where no other test has it. */
 import { expect } from "chai";
 import {
+  ActorDiedError,
   InvalidArgumentError,
   SerializationError,
   TaskCancelledError,
@@ -9,11 +10,12 @@ import {
   cancel,
   get,
   getActor,
+  kill,
   listNamedActors,
   ready,
 } from "stingray";
-import { RemoteApi, RemoteGrown, holdFor } from "./fixtures/actors-api.js";
-import { RemoteCounter, RemoteStreamer, valueAfter, type Counter } from "./fixtures/actors.js";
+import { RemoteApi, RemoteGrown, createMany, holdFor } from "./fixtures/actors-api.js";
+import { RemoteCounter, RemoteDiarist, RemoteStreamer, valueAfter, type Counter } from "./fixtures/actors.js";
 import {
   TestCluster,
   collectGarbage,
@@ -88,6 +90,20 @@ describe("the API of actors", function () {
     });
   });
 
+  it("getIfExists runs one constructor, whoever creates at the same time, in whatever turn", async () => {
+    const file = test.file("one constructor");
+    const racers = Array.from({ length: 3 }, () => createMany.remote(file, 15));
+    const own: ReturnType<typeof RemoteDiarist.remote>[] = [];
+    for (let i = 0; i < 10; i++) {
+      own.push(RemoteDiarist.options({ name: file, getIfExists: true }).remote(file));
+      if (i % 3 === 0) await new Promise((turn) => setImmediate(turn));
+    }
+    await Promise.all([...own.map((diarist) => get(diarist.note.remote("noted"))), get(racers)]);
+    const lines = linesOf(file);
+    expect(lines.filter((line) => line.startsWith("constructor"))).to.have.length(1);
+    expect(lines.filter((line) => line === "noted")).to.have.length(55);
+  });
+
   describe("waits", () => {
     it("of getActor and listNamedActors end by their limits", async () => {
       const late = RemoteCounter.options({ name: "late" }).remote(valueAfter.remote(1, 500));
@@ -98,6 +114,9 @@ describe("the API of actors", function () {
       expect((await rejection(getActor("late", { signal: stop }))).message).to.equal("enough");
       expect((await rejection(listNamedActors({ signal: stop }))).message).to.equal("enough");
       expect(await rejection(ready(late, { timeoutMs: 0 }))).to.be.instanceOf(TimeoutError);
+      const doomed = RemoteCounter.options({ name: "doomed" }).remote(valueAfter.remote(1, 300));
+      expect(await rejection(kill(doomed, { timeoutMs: 20 }))).to.be.instanceOf(TimeoutError);
+      expect(await rejection(ready(doomed))).to.be.instanceOf(ActorDiedError);
       await ready(await getActor<Counter>("late", { timeoutMs: 10_000 }));
       await ready(late, { timeoutMs: 0 });
     });
@@ -170,6 +189,21 @@ describe("the API of actors", function () {
       for (const stream of [running, queued]) expect(await stream.next()).to.equal(undefined);
       await get(api.add.remote(0));
       expect(linesOf(file)).to.deep.equal(["item 0", "finally"]);
+    });
+
+    it("end with the reason of their signal, and the producer cleans up", async () => {
+      const file = test.file("signalled");
+      const api = RemoteApi.remote();
+      const stop = new AbortController();
+      const stream = api.cleaning.options({ backpressure: 1, signal: stop.signal }).remote(file);
+      const first = await stream.next();
+      expect(first && (await get(first))).to.equal(0);
+      stop.abort(new RangeError("enough"));
+      const errors: unknown[] = [];
+      for await (const ref of stream) await get(ref).catch((error: Error) => errors.push(error.cause));
+      expect(errors.map(String)).to.deep.equal(["RangeError: enough"]);
+      await get(api.add.remote(0));
+      expect(linesOf(file).at(-1)).to.equal("finally");
     });
 
     it("that nobody reads and nobody keeps end too", async () => {

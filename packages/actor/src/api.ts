@@ -104,9 +104,7 @@ function waited<T>(
   what: string,
 ): Promise<T> {
   const late = (timeoutMs: number): Error =>
-    new TimeoutError(
-      `${what} had no answer after ${timeoutMs} ms; it changes nothing and may be called again`,
-    );
+    new TimeoutError(`${what} had no answer after ${timeoutMs} ms; it may be called again`);
   return clients.processRuntime.during(makingRoom(bounded(answer, options, late)));
 }
 
@@ -114,12 +112,16 @@ function waited<T>(
  * Ends an actor at once. Its pending calls fail with ActorDiedError. Killing a dead actor is no error.
  *
  * @param options.restart lets `maxRestarts` bring it back; default false
- * @throws InvalidArgumentError for anything that is no handle; ConnectionError where no agent can be reached
+ * @throws InvalidArgumentError for anything that is no handle; ConnectionError where no agent can be reached; TimeoutError
+ * and the signal's reason: it is ended all the same, once that is possible
  */
-export async function kill(handle: unknown, options: { restart?: boolean | undefined } = {}): Promise<void> {
+export async function kill(
+  handle: unknown,
+  options: WaitOptions & { restart?: boolean | undefined } = {},
+): Promise<void> {
   const { clients, client } = handleParts(handle, "kill()");
-  checkOptions("kill()", { restart: optionBool }, options);
-  await clients.end(client, options.restart ?? false);
+  checkOptions("kill()", { ...WAIT_RULES, restart: optionBool }, options);
+  await waited(clients, clients.end(client, options.restart ?? false), options, "kill()");
 }
 
 /**
