@@ -151,6 +151,16 @@ describe("calls at the same time", function () {
     expect((await get(gauge.report.remote())).most).to.deep.equal({ work: 3 });
   });
 
+  it("begin in the order of submission, however long their arguments take to be read", async () => {
+    const recorder = RemoteRecorder.options({ maxConcurrency: 4 }).remote();
+    const large = await put(new Uint8Array(1 << 20));
+    const refs = Array.from({ length: 40 }, (_, i) =>
+      recorder.note.remote("driver", i, i % 3 === 0 ? large : i % 3 === 1 ? new Uint8Array(200_000) : i),
+    );
+    await get(refs);
+    expectInOrder(await get(recorder.seen.remote()), 40);
+  });
+
   it("have limits of their own in concurrency groups", async () => {
     const gauge = RemoteGauge.options({ concurrencyGroups: { io: 2, wide: 4 } }).remote();
     await get([

@@ -16,6 +16,7 @@ import {
   marked,
   runIn,
   taskError,
+  type Body,
   type CallHost,
   type IncomingCall,
   type Runtime,
@@ -26,6 +27,7 @@ import { Deadlocks } from "./cycles/deadlocks.js";
 import type { HostedClass } from "./hosted-class.js";
 import type { LentPlace } from "./lent-place.js";
 import { Mailbox, type HeldUp, type QueuedCall } from "./mailbox.js";
+import { Starts, type Start } from "./starts.js";
 import { ActorSelf } from "./self.js";
 
 /** After this long without a turn of the event loop, answers are flushed and messages let in. Milliseconds. */
@@ -76,6 +78,8 @@ export class Activation implements CallHost {
   private readonly cls: HostedClass;
   private readonly place: LentPlace | undefined;
   private mail: Mailbox | undefined;
+  /** Since a call had to read its arguments first. */
+  private starts: Starts | undefined;
   private observers: CallObserver[] | undefined;
   private pumpDue = false;
   private ending = false;
@@ -210,7 +214,10 @@ export class Activation implements CallHost {
     let inside = true;
     this.place?.begun();
     for (const observer of this.observers ?? []) observer.before?.(call);
+    const start = this.startOf(call, entry.body);
+    const given = start?.body ?? entry.body;
     const over = (): void => {
+      start?.begun();
       finished();
       this.place?.ended();
       this.forget(call);
@@ -220,12 +227,17 @@ export class Activation implements CallHost {
     };
     const { runner } = this.host.runtime;
     const limit = call.options?.timeoutMs;
-    if (limit === undefined) runner.run(call, entry.body, over);
+    if (limit === undefined) runner.run(call, given, over, start?.after);
     else {
-      const { body, settled } = answeredInTime(entry.body, limit + TIMEOUT_GRACE_MS);
-      runner.run(call, body, () => void settled().then(over, over));
+      const { body, settled } = answeredInTime(given, limit + TIMEOUT_GRACE_MS);
+      runner.run(call, body, () => void settled().then(over, over), start?.after);
     }
     inside = false;
+  }
+
+  private startOf(call: ActivationCall, body: Body): Start | undefined {
+    if (this.starts === undefined && call.args instanceof Uint8Array) return undefined;
+    return (this.starts ??= new Starts()).of(call, body);
   }
 
   private forget(call: ActivationCall): void {

@@ -53,10 +53,10 @@ export class CallRunner {
   }
 
   /**
-   * Runs `body` with the call's arguments. Returns when the call is over where everything about it is synchronous
+   * Runs `body` with the call's arguments, once `after` is settled. Returns when the call is over where everything about it is synchronous
    * (then `finished` was called); else it goes on in the background.
    */
-  run(call: IncomingCall, body: Body, finished: Finished): void {
+  run(call: IncomingCall, body: Body, finished: Finished, after?: Promise<void>): void {
     call.taken = true;
     if (call.args instanceof Uint8Array) {
       let decoded: { values: unknown[]; revived: ObjectEntry[] };
@@ -66,10 +66,13 @@ export class CallRunner {
         this.fail(call, error, 0, finished);
         return;
       }
-      this.begin(call, body, decoded.values, decoded.revived, finished);
+      const begin = (): void => this.begin(call, body, decoded.values, decoded.revived, finished);
+      if (after === undefined) begin();
+      else void after.then(begin);
       return;
     }
-    this.links.values.decodeArgs(call.args, call).then(
+    const decoding = this.links.values.decodeArgs(call.args, call);
+    (after === undefined ? decoding : Promise.all([decoding, after]).then(([decoded]) => decoded)).then(
       ({ values, revived }) => this.begin(call, body, values, revived, finished),
       (error: unknown) => this.answerError(call, toError(error), 0, finished),
     );
