@@ -82,11 +82,30 @@ function scribeProcess(file: string, random: () => number): number | undefined {
   return pids[Math.floor(random() * pids.length)];
 }
 
+/** Restarts or kills a scribe, stops its process for a while, or breaks its connections, or those of the driver. */
+async function harmOnce(kind: number, scribes: readonly ScribeHandle[], pid = 0): Promise<void> {
+  if (kind < 0.2) await kill(scribes[kind < 0.1 ? 0 : 1], { restart: true });
+  else if (kind < 0.35) cutSockets();
+  else if (pid !== 0) {
+    signal(pid, kind < 0.5 ? "SIGSTOP" : kind < 0.7 ? "SIGUSR2" : "SIGKILL");
+    await pause(kind < 0.5 ? 200 : 0);
+    signal(pid, "SIGCONT");
+  }
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch {
+    // It ended meanwhile.
+  }
+}
+
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 for (const links of ["auto", "nats"] as const)
   describe(`the history of calls, links: ${links}`, function () {
-    this.timeout(30_000 * SEEDS.length);
+    this.timeout(60_000 * SEEDS.length);
     let test: TestCluster;
     before(async () => {
       test = await TestCluster.start({ links });
@@ -114,11 +133,7 @@ for (const links of ["auto", "nats"] as const)
           // More than these, and an actor comes back after pauses only.
           for (let acts = 0; acts < 10 && !done(); acts++) {
             await pause(30 + 150 * random());
-            const kind = random();
-            const pid = scribeProcess(file, random);
-            if (kind < 0.2) await kill(scribes[kind < 0.1 ? 0 : 1], { restart: true });
-            else if (kind < 0.4) cutSockets();
-            else if (pid !== undefined) process.kill(pid, kind < 0.7 ? "SIGUSR2" : "SIGKILL");
+            await harmOnce(random(), scribes, scribeProcess(file, random));
           }
         };
         const codes = await checked({ file, seed, ...RETRIED, harm });
