@@ -85,8 +85,11 @@ describe("the API of actors", function () {
         expect(await get(holder.add.remote(1))).to.equal(i + 2);
       }
       expect(isRunning(pid)).to.equal(true);
-      await get(holder.forget.remote());
-      await eventually(() => !isRunning(pid), "it ends when nobody remembers it");
+      await eventually(async () => {
+        collectGarbage();
+        await get(holder.forget.remote());
+        return !isRunning(pid);
+      }, "it ends when nobody remembers it");
     });
   });
 

@@ -42,6 +42,12 @@ class Keeper<T> {
     return this.kept === undefined ? 0 : 1;
   }
 }
+class Watched {
+  constructor(
+    readonly name: string,
+    readonly watch: (event: string) => void,
+  ) {}
+}
 class Calls {
   each(_use: (n: number) => void): void {}
   later(_n: number, _done?: () => void): void {}
@@ -77,6 +83,8 @@ async function actors(): Promise<void> {
   calls.tell.remote(calls, { list: [calls] });
   calls.later.remote(1);
   calls.later.remote(await put(1), undefined);
+  // @ts-expect-error a function, for a constructor
+  remote(Watched).remote("name", () => {});
   // @ts-expect-error a function, where one is declared
   calls.later.remote(1, () => {});
   // @ts-expect-error a function
