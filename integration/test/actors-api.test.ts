@@ -1,4 +1,5 @@
 /** What the public API promises of actors, piece by piece, where no other test has it. */
+import { writeFileSync } from "node:fs";
 import { expect } from "chai";
 import {
   ActorDiedError,
@@ -12,9 +13,10 @@ import {
   getActor,
   kill,
   listNamedActors,
+  put,
   ready,
 } from "stingray";
-import { RemoteApi, RemoteGrown, createMany, holdFor } from "./fixtures/actors-api.js";
+import { RemoteApi, RemoteGrown, createMany, holdFor, valueWhen } from "./fixtures/actors-api.js";
 import { RemoteCounter, RemoteDiarist, RemoteStreamer, valueAfter, type Counter } from "./fixtures/actors.js";
 import {
   TestCluster,
@@ -109,7 +111,8 @@ describe("the API of actors", function () {
 
   describe("waits", () => {
     it("of getActor and listNamedActors end by their limits", async () => {
-      const late = RemoteCounter.options({ name: "late" }).remote(valueAfter.remote(1, 500));
+      const gate = test.file("gate of waits");
+      const late = RemoteCounter.options({ name: "late" }).remote(valueWhen.remote(1, gate));
       const error = await rejection(getActor("late", { timeoutMs: 20 }));
       expect(error).to.be.instanceOf(TimeoutError);
       expect(error.message).to.contain('getActor("late")');
@@ -117,15 +120,17 @@ describe("the API of actors", function () {
       expect((await rejection(getActor("late", { signal: stop }))).message).to.equal("enough");
       expect((await rejection(listNamedActors({ signal: stop }))).message).to.equal("enough");
       expect(await rejection(ready(late, { timeoutMs: 0 }))).to.be.instanceOf(TimeoutError);
-      const doomed = RemoteCounter.options({ name: "doomed" }).remote(valueAfter.remote(1, 300));
+      const doomed = RemoteCounter.options({ name: "doomed" }).remote(valueWhen.remote(1, gate));
       expect(await rejection(kill(doomed, { timeoutMs: 20 }))).to.be.instanceOf(TimeoutError);
+      writeFileSync(gate, "");
       expect(await rejection(ready(doomed))).to.be.instanceOf(ActorDiedError);
       await ready(await getActor<Counter>("late", { timeoutMs: 10_000 }));
       await ready(late, { timeoutMs: 0 });
     });
 
     it("of asCompleted and of a stream's next item end by their limits, and lose nothing", async () => {
-      const [quick, slow] = [valueAfter.remote(1, 0), valueAfter.remote(2, 400)];
+      const gate = test.file("gate of items");
+      const [quick, slow] = [await put(1), valueWhen.remote(2, gate)];
       const seen: unknown[] = [];
       const reading = (async () => {
         for await (const ref of asCompleted([slow, quick], { timeoutMs: 150 })) seen.push(await get(ref));
@@ -139,6 +144,7 @@ describe("the API of actors", function () {
       const waiting = rejection(stream.next({ signal: stop.signal }));
       stop.abort(new Error("enough"));
       expect((await waiting).message).to.equal("enough");
+      writeFileSync(gate, "");
       for (const wanted of [0, 1]) {
         const ref = await stream.next({ timeoutMs: 10_000 });
         expect(ref && (await get(ref))).to.equal(wanted);
