@@ -2,7 +2,7 @@ import { parseArgs } from "node:util";
 import { InvalidOptionError } from "@stingray/protocol";
 
 /** What can be run. */
-export const SUITES = ["micro", "objects", "scale"] as const;
+export const SUITES = ["micro", "objects", "actors", "scale"] as const;
 /** The smallest simulated cluster that has nodes of all kinds. */
 const FEWEST_NODES = 8;
 export type Suite = (typeof SUITES)[number];
@@ -35,12 +35,14 @@ export interface BenchOptions {
   help: boolean;
 }
 
-export const HELP = `Usage: npm run bench -- [micro|objects|scale] [options]
+export const HELP = `Usage: npm run bench -- [micro|objects|actors|scale] [options]
 
   micro    the cases of Ray's own microbenchmark; next to each row stand the floors of the same run: the raw broker and
            the raw Unix socket between two processes
   objects  values in the object store: put, get, moves between processes and nodes, a broadcast; next to each row
            stands what plain Node does in the same run: a memory copy, structured clone to a thread, a TCP stream
+  actors   actors: how fast they are made, calls beside the same floors over both kinds of links, durable mailboxes,
+           memory, 100,000 light ones on one machine
   scale    schedulers without workers, up to a thousand of them on one broker: time to place requests of mixed shapes,
            messages and bytes for each, how even the load is, what a scheduler costs that has nothing to do
 
@@ -58,8 +60,8 @@ Options
   --nodes N,N      scale: sizes of the clusters (100,300,1000)
   --requests N     scale: requests in each of them (100000)
   --rate N         scale: requests per second (500)
-  --small          objects, scale: small values, few nodes and requests, to see that everything runs; nothing is
-                   asked then
+  --small          objects, actors, scale: small values, few actors, nodes and requests, to see that everything
+                   runs; nothing is asked then
   --help           show this text
 
 Examples
@@ -67,6 +69,7 @@ Examples
   npm run bench -- micro --vs ray --json bench/out/micro.json
   npm run bench -- objects --json bench/out/objects.json
   npm run bench -- objects --only "64 MiB" --rounds 2
+  npm run bench -- actors --json bench/out/actors.json
   npm run bench -- scale --json bench/out/scale.json
   npm run bench -- scale --nodes 100,300 --requests 5000
 
@@ -94,7 +97,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     );
   }
   if (values.small && suite === "micro") {
-    throw new InvalidOptionError("--small: only objects and scale have small sizes");
+    throw new InvalidOptionError("--small: micro has no small sizes");
   }
   for (const option of ["nodes", "requests", "rate"] as const) {
     if (values[option] !== undefined && suite !== "scale")

@@ -32,6 +32,7 @@ describe("the command line of the benchmark", () => {
       requests: 9,
       rate: 2.5,
     });
+    expect(parseOptions(["actors", "--small"])).to.include({ suite: "actors", rounds: 4, small: true });
     expect(parseOptions(["scale", "--small"])).to.deep.include({ nodes: [12], requests: 300 });
   });
 

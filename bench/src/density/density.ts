@@ -8,6 +8,8 @@ export interface DensityOptions {
   readonly actors: number;
   /** CPUs of the node. @defaultValue 2 */
   readonly cpus?: number | undefined;
+  /** As in `init()`. @defaultValue "auto" */
+  readonly links?: "auto" | "nats" | undefined;
   /** Called with a line for each step. @defaultValue none */
   readonly progress?: ((line: string) => void) | undefined;
 }
@@ -38,9 +40,10 @@ const KILLS = 1_000;
 export async function density({
   actors,
   cpus = 2,
+  links = "auto",
   progress = () => {},
 }: DensityOptions): Promise<DensityResult> {
-  await init({ cpus });
+  await init({ cpus, links });
   try {
     await ready(LightTally.remote(0)); // the first host process is up
     const begun = performance.now();

@@ -64,6 +64,11 @@ export class Floors {
       .map((floor) => rateSubject(floor.name, floor.calls.iteration(mode), floorOperations(mode)));
   }
 
+  /** One call of each floor, for whoever times single calls. */
+  callers(): { name: string; call(): Promise<unknown> }[] {
+    return this.#floors.map(({ name, calls }) => ({ name, call: () => calls.call() }));
+  }
+
   async stop(): Promise<void> {
     await Promise.all(this.#floors.map((floor) => floor.close()));
     await this.#broker.stop();

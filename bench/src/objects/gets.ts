@@ -8,7 +8,7 @@ import { buildRow, OURS } from "../report.js";
 import { mean, median } from "../stats.js";
 import { listOfRefs, smallValue } from "../workload.js";
 import { WAIT } from "./case.js";
-import type { ObjectCase } from "./case.js";
+import type { SuiteCase } from "../suite.js";
 import { collect } from "./collect.js";
 import type { ObjectSizes } from "./sizes.js";
 import { makeData, RemoteMate } from "./workload.js";
@@ -19,18 +19,18 @@ const MANY = 1000;
 const MANY_VALUE_BYTES = 1024;
 
 /** get of one size after the other: again and again, and of a value that this process has never read. */
-export function getCases(sizes: ObjectSizes): ObjectCase[] {
+export function getCases(sizes: ObjectSizes): SuiteCase[] {
   const all = [sizes.small, sizes.middle, sizes.large];
   const head = { unit: "µs", better: "lower", target: GET_TARGET_US } as const;
   const figure = (samples: readonly number[]): number => median(samples) * 1000;
   return [
-    ...all.map((bytes): ObjectCase => {
+    ...all.map((bytes): SuiteCase => {
       const name = `get ${sizeName(bytes)}`;
       const ours = () =>
         preparedSubject(OURS, async () => sampledSubject(OURS, await getAgain(bytes), figure));
       return { ...head, name, note: "put by an actor in another process; median of the round", ours };
     }),
-    ...all.map((bytes): ObjectCase => {
+    ...all.map((bytes): SuiteCase => {
       const name = `get ${sizeName(bytes)}, first time`;
       const ours = () => preparedSubject(OURS, async () => sampledSubject(OURS, getFirst(bytes), figure));
       return { ...head, name, note: "a new result of a task each time; median of the round", ours };
@@ -84,7 +84,7 @@ function getFirst(bytes: number): Sampling {
 }
 
 /** One get of a thousand references, and of a value with ten thousand references in it. */
-export function manyCases(): ObjectCase[] {
+export function manyCases(): SuiteCase[] {
   const perSecond = (samples: readonly number[]): number => 1000 / mean(samples);
   return [
     manyCase("get of 1,000 small values", async () => {
@@ -141,7 +141,7 @@ async function timed(refs: readonly ObjectRef<Uint8Array>[]): Promise<number> {
   return performance.now() - start;
 }
 
-function manyCase(name: string, prepare: () => Promise<ReturnType<typeof sampledSubject>>): ObjectCase {
+function manyCase(name: string, prepare: () => Promise<ReturnType<typeof sampledSubject>>): SuiteCase {
   return {
     name,
     unit: "calls/s",

@@ -1,5 +1,5 @@
 import type { InitOptions } from "stingray";
-import type { ObjectGroup } from "./case.js";
+import type { SuiteGroup } from "../suite.js";
 import { getCases, manyCases } from "./gets.js";
 import { moveCases } from "./moves.js";
 import { keptCase, putCases, smallCases } from "./puts.js";
@@ -11,7 +11,7 @@ export function objectGroups(
   sizes: ObjectSizes,
   links: InitOptions["links"],
   home: () => string | undefined,
-): ObjectGroup[] {
+): SuiteGroup[] {
   const linked = links === "nats" ? { links } : {};
   const one = { ...linked, cpus: sizes.cpus, objectStoreMemory: sizes.store };
   const each = (count: number, objectStoreMemory: number): InitOptions => ({

@@ -7,7 +7,7 @@ import type { Sampling } from "../measure.js";
 import { OURS } from "../report.js";
 import { mean } from "../stats.js";
 import { Shared, WAIT } from "./case.js";
-import type { ObjectCase } from "./case.js";
+import type { SuiteCase } from "../suite.js";
 import { CloneThread } from "./clone.js";
 import { collect } from "./collect.js";
 import type { ObjectSizes } from "./sizes.js";
@@ -25,7 +25,7 @@ interface Move {
 }
 
 /** One way with each size, and 1 MiB both ways. */
-export function moveCases(sizes: ObjectSizes): ObjectCase[] {
+export function moveCases(sizes: ObjectSizes): SuiteCase[] {
   return [
     moveCase({ bytes: sizes.small, back: false }, { clone: TIMES_CLONE }),
     moveCase({ bytes: sizes.small, back: true }),
@@ -34,7 +34,7 @@ export function moveCases(sizes: ObjectSizes): ObjectCase[] {
   ];
 }
 
-function moveCase(move: Move, reach?: Record<string, number>): ObjectCase {
+function moveCase(move: Move, reach?: Record<string, number>): SuiteCase {
   const source = new Shared(() => randomData(move.bytes));
   const figure = (samples: readonly number[]): number => mean(samples) * 1000;
   return {

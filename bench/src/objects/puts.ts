@@ -7,7 +7,7 @@ import type { Subject } from "../measure.js";
 import { OURS } from "../report.js";
 import { mean } from "../stats.js";
 import { Shared, WAIT } from "./case.js";
-import type { ObjectCase } from "./case.js";
+import type { SuiteCase } from "../suite.js";
 import type { ObjectSizes } from "./sizes.js";
 
 const SMALL_VALUE_BYTES = 1024;
@@ -15,7 +15,7 @@ const SMALL_VALUE_BYTES = 1024;
 const SHARE_OF_MEMCPY = 0.8;
 
 /** put of one size after the other, each reference released before the next. */
-export function putCases(sizes: ObjectSizes): ObjectCase[] {
+export function putCases(sizes: ObjectSizes): SuiteCase[] {
   return [sizes.small, sizes.middle, sizes.large].map((bytes) => {
     const source = new Shared(() => randomData(bytes));
     return {
@@ -45,7 +45,7 @@ export function putCases(sizes: ObjectSizes): ObjectCase[] {
 }
 
 /** put into memory that no value had before: each round has a cluster of its own, and releases nothing. */
-export function keptCase(sizes: ObjectSizes, cluster: InitOptions): ObjectCase {
+export function keptCase(sizes: ObjectSizes, cluster: InitOptions): SuiteCase {
   const bytes = sizes.middle;
   const source = new Shared(() => randomData(bytes));
   const round = async (): Promise<number> => {
@@ -86,7 +86,7 @@ export function keptCase(sizes: ObjectSizes, cluster: InitOptions): ObjectCase {
 }
 
 /** put and get of a small value, one at a time. */
-export function smallCases(): ObjectCase[] {
+export function smallCases(): SuiteCase[] {
   return [
     {
       name: "put small value",

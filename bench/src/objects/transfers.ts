@@ -7,7 +7,7 @@ import type { Sampling, Subject } from "../measure.js";
 import { buildRow, OURS } from "../report.js";
 import { mean } from "../stats.js";
 import { must, WAIT } from "./case.js";
-import type { ObjectCase } from "./case.js";
+import type { SuiteCase } from "../suite.js";
 import { bytesSentBy, emptied } from "./nodes.js";
 import type { ObjectSizes } from "./sizes.js";
 import { TcpStream } from "./tcp.js";
@@ -24,7 +24,7 @@ interface Field {
 }
 
 /** A value that a task made on one node is read on the other. */
-export function transferCase(sizes: ObjectSizes, home: () => string | undefined): ObjectCase {
+export function transferCase(sizes: ObjectSizes, home: () => string | undefined): SuiteCase {
   const bytes = sizes.transfer;
   const figure = (samples: readonly number[]): number => bytes / 1e6 / mean(samples);
   return {
@@ -45,7 +45,7 @@ export function transferCase(sizes: ObjectSizes, home: () => string | undefined)
 }
 
 /** A value that a task made on one node is read on many at once. */
-export function broadcastCase(sizes: ObjectSizes, home: () => string | undefined): ObjectCase {
+export function broadcastCase(sizes: ObjectSizes, home: () => string | undefined): SuiteCase {
   const bytes = sizes.transfer;
   const name = `broadcast of ${sizeName(bytes)} to ${sizes.targets} nodes`;
   const seconds = (samples: readonly number[]): number => mean(samples) / 1000;
