@@ -100,7 +100,7 @@ export function calling(
 /** What a latency is measured of. */
 export async function singleCalls(
   actor: ActorHandle<Light>,
-): Promise<{ call(): Promise<void>; end(): Promise<void> }> {
+): Promise<{ call: () => Promise<void>; end: () => Promise<void> }> {
   await ready(actor, WAIT);
   return { call: () => oneAtATime([actor]), end: () => kill(actor) };
 }

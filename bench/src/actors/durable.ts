@@ -7,11 +7,11 @@ import { Latencies } from "./latency.js";
 import type { ActorSizes } from "./sizes.js";
 import { RemoteLight, RemoteSaved, type Light } from "./workload.js";
 
-const KINDS: readonly { name: string; make(): ActorHandle<Light> }[] = [
+const KINDS: readonly { name: string; make: () => ActorHandle<Light> }[] = [
   { name: "durable", make: () => RemoteLight.options({ mailbox: "durable" }).remote() },
   {
     name: "durable with snapshot",
-    make: () => RemoteSaved.options({ mailbox: "durable" }).remote() as ActorHandle<Light>,
+    make: () => RemoteSaved.options({ mailbox: "durable" }).remote(),
   },
 ];
 

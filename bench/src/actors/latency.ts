@@ -14,7 +14,10 @@ export class Latencies {
   readonly #tails = new Map<string, number[]>();
 
   /** `prepare` gives a call and how to undo what it prepared. */
-  subject(name: string, prepare: () => Promise<{ call(): Promise<unknown>; end(): Promise<void> }>): Subject {
+  subject(
+    name: string,
+    prepare: () => Promise<{ call: () => Promise<unknown>; end: () => Promise<void> }>,
+  ): Subject {
     const tails: number[] = [];
     let prepared: Subject | undefined;
     return {

@@ -65,7 +65,7 @@ export class Floors {
   }
 
   /** One call of each floor, for whoever times single calls. */
-  callers(): { name: string; call(): Promise<unknown> }[] {
+  callers(): { name: string; call: () => Promise<unknown> }[] {
     return this.#floors.map(({ name, calls }) => ({ name, call: () => calls.call() }));
   }
 
