@@ -2,7 +2,7 @@
 import { expect } from "chai";
 import { get, type ObjectRef } from "stingray";
 import { Queue } from "stingray/util";
-import { Money, consume, produce, putKinds, takeAndHang } from "./fixtures/utilities.js";
+import { Money, RemoteWorker, consume, produce, putKinds, takeAndHang } from "./fixtures/utilities.js";
 import { TestCluster, eventually, linesOf, rejection } from "./support/actor-cluster.js";
 
 describe("a queue", function () {
@@ -82,6 +82,27 @@ describe("a queue", function () {
     expect((await rejection(queue.put(2, { timeoutMs: 20 }))).code).to.equal("TIMEOUT");
     expect(await queue.get()).to.equal(1);
     expect((await rejection(queue.getNow())).code).to.equal("QUEUE_EMPTY");
+  });
+
+  it("ends waits in time while its actor has no place, or stands still", async () => {
+    const placeless = new Queue<number>({ actor: { resources: { nowhere: 1 } } });
+    expect((await rejection(placeless.put(1, { timeoutMs: 20 }))).code).to.equal("TIMEOUT");
+    expect((await rejection(placeless.get({ signal: AbortSignal.timeout(20) }))).name).to.equal(
+      "TimeoutError",
+    );
+    await placeless[Symbol.asyncDispose]();
+    const queue = new Queue<number>({ actor: { isolation: "shared" } });
+    await queue.put(1);
+    const neighbour = RemoteWorker.options({ isolation: "shared" }).remote();
+    const pid = await get(neighbour.pid.remote());
+    process.kill(pid, "SIGSTOP");
+    try {
+      expect((await rejection(queue.put(2, { timeoutMs: 20 }))).code).to.equal("TIMEOUT");
+    } finally {
+      process.kill(pid, "SIGCONT");
+    }
+    await eventually(async () => (await queue.size()) === 1, "what was out of time is taken back");
+    expect(await queue.get()).to.equal(1);
   });
 
   it("loses and repeats nothing when waits end at any moment", async () => {

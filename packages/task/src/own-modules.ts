@@ -11,8 +11,14 @@ const SCHEME = "stingray:";
 /** The name of `stingray/util` as the module of its classes. */
 export const UTIL_MODULE = `${SCHEME}util`;
 
-/** For each: the package beside this one, and what a program imports. */
-const PLACES: Readonly<Record<string, { own: string; public: string }>> = {
+interface Place {
+  /** The package beside this one. */
+  readonly own: string;
+  /** What a program imports. */
+  readonly public: string;
+}
+
+const PLACES: Readonly<Record<string, Place>> = {
   [UTIL_MODULE]: { own: "@stingray/util", public: "stingray/util" },
 };
 
@@ -21,12 +27,16 @@ export function isOwnModule(module: string): boolean {
 }
 
 /**
- * Where such a module lies: with the rest of this installation, else with the job's program.
- * @throws Error of the module resolution where it is in neither
+ * Where such a module lies.
+ * @throws Error of the module resolution where it is not installed
  */
 export function ownModuleUrl(module: string, root: string): string {
   const place = PLACES[module];
-  if (place === undefined) return module;
+  return place === undefined ? module : findInstalled(place, root);
+}
+
+/** With the rest of this installation, else with the job's program. */
+export function findInstalled(place: Place, root: string): string {
   try {
     return import.meta.resolve(place.own);
   } catch {

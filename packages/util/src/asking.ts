@@ -70,16 +70,21 @@ export async function ask<A extends unknown[], R>(
     return { id, answer: await get(ref, { signal, ...limit }) };
   } catch (error) {
     const late = error instanceof GetTimeoutError;
-    const taken = giveUp(() => question.takeBack(id));
-    try {
-      // Calls are answered in their order: what it does not take back has been answered before.
-      if ((late || signal?.aborted === true) && isReachable(question.handle) && !(await soon(taken)))
-        return { id, answer: await get(ref, { timeoutMs: CONFIRM_MS }) };
-    } catch {
-      // The actor does not answer.
+    // Where the actor is not there, the call is still here, or lost with it.
+    if (isReachable(question.handle)) {
+      const taken = giveUp(() => question.takeBack(id));
+      try {
+        // Calls are answered in their order: what it does not take back has been answered before.
+        if ((late || signal?.aborted === true) && !(await soon(taken)))
+          return { id, answer: await get(ref, { timeoutMs: CONFIRM_MS }) };
+      } catch {
+        // The actor does not answer.
+      }
     }
     call.abort();
     throw late ? outOfTime(what, timeoutMs, "its actor did not answer") : error;
+  } finally {
+    ref.release();
   }
 }
 
@@ -94,7 +99,10 @@ async function soon<T>(promise: Promise<T>): Promise<T> {
 
 /** Sends what is not to end with the task that sends it. Its outcome may be awaited, or not. */
 export function giveUp<T>(send: () => ObjectRef<T>): Promise<T> {
-  const outcome = outside.runInAsyncScope(async () => get(send()));
+  const outcome = outside.runInAsyncScope(async () => {
+    const ref = send();
+    return get(ref).finally(() => ref.release());
+  });
   outcome.catch(() => undefined);
   return outcome;
 }
