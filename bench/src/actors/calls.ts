@@ -11,6 +11,9 @@ import { RemoteLight, callMany, type Light } from "./workload.js";
 
 export const WAIT = { timeoutMs: 60_000 } as const;
 
+/** Whoever has the method that is called. */
+export type Called = ActorHandle<Pick<Light, "smallValue">>;
+
 export interface CallCases {
   readonly sizes: ActorSizes;
   readonly links: "auto" | "nats";
@@ -80,8 +83,8 @@ export function callCases({ sizes, links, floors }: CallCases): SuiteCase[] {
 
 /** A subject that calls actors of its own again and again. */
 export function calling(
-  make: () => ActorHandle<Light>[],
-  run: (actors: readonly ActorHandle<Light>[]) => Promise<void>,
+  make: () => Called[],
+  run: (actors: readonly Called[]) => Promise<void>,
   operations: number,
 ): Subject {
   return preparedSubject(OURS, async () => {
@@ -99,13 +102,13 @@ export function calling(
 
 /** What a latency is measured of. */
 export async function singleCalls(
-  actor: ActorHandle<Light>,
+  actor: Called,
 ): Promise<{ call: () => Promise<void>; end: () => Promise<void> }> {
   await ready(actor, WAIT);
   return { call: () => oneAtATime([actor]), end: () => kill(actor) };
 }
 
-export async function oneAtATime([actor]: readonly ActorHandle<Light>[]): Promise<void> {
+export async function oneAtATime([actor]: readonly Called[]): Promise<void> {
   const ref = actor?.smallValue.remote();
   if (ref === undefined) return;
   await get(ref, WAIT);
@@ -113,7 +116,7 @@ export async function oneAtATime([actor]: readonly ActorHandle<Light>[]): Promis
 }
 
 /** So many calls over the actors in turn. */
-export function allAtOnce(count: number): (actors: readonly ActorHandle<Light>[]) => Promise<void> {
+export function allAtOnce(count: number): (actors: readonly Called[]) => Promise<void> {
   return async (actors) => {
     const refs: ObjectRef<Uint8Array>[] = [];
     for (let i = 0; i < count; i++) {
@@ -126,10 +129,7 @@ export function allAtOnce(count: number): (actors: readonly ActorHandle<Light>[]
 }
 
 /** So many tasks call the first actor so often each. */
-export function byCallers(
-  callers: number,
-  calls: number,
-): (actors: readonly ActorHandle<Light>[]) => Promise<void> {
+export function byCallers(callers: number, calls: number): (actors: readonly Called[]) => Promise<void> {
   return async ([actor]) => {
     if (actor === undefined) return;
     await get(

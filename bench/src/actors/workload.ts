@@ -8,6 +8,11 @@ export class Light {
   smallValue(): Uint8Array {
     return OK;
   }
+
+  /** Milliseconds since a time of the machine's clock. */
+  since(time: number): number {
+    return Date.now() - time;
+  }
 }
 export const RemoteLight = remote({ cpus: 0 }, Light);
 
@@ -34,8 +39,11 @@ export const occupy = remote(async function occupy(ms: number) {
 });
 
 /** Calls an actor `n` times, all at once, and waits for all. */
-export const callMany = remote({ cpus: 0 }, async function callMany(actor: ActorHandle<Light>, n: number) {
-  const refs: ObjectRef<Uint8Array>[] = [];
-  for (let i = 0; i < n; i++) refs.push(actor.smallValue.remote());
-  await get(refs);
-});
+export const callMany = remote(
+  { cpus: 0 },
+  async function callMany(actor: ActorHandle<Pick<Light, "smallValue">>, n: number) {
+    const refs: ObjectRef<Uint8Array>[] = [];
+    for (let i = 0; i < n; i++) refs.push(actor.smallValue.remote());
+    await get(refs);
+  },
+);
