@@ -1,8 +1,8 @@
 /** Calls of actors that wait for themselves, and those that only look like it. */
 import { expect } from "chai";
 import { DeadlockError, GetTimeoutError, TaskError, get, kill, ready, type ActorHandle } from "stingray";
+import { rejection, testCluster, type TestCluster } from "stingray/testing";
 import { RemoteScripted, type Scripted, type Step } from "./fixtures/cycles.js";
-import { TestCluster, rejection } from "./support/actor-cluster.js";
 
 /** The error at the bottom. */
 function rootOf(error: unknown): unknown {
@@ -15,7 +15,7 @@ describe("circles of calls", function () {
   let actors: ActorHandle<Scripted>[];
 
   before(async () => {
-    test = await TestCluster.start({ cpus: 4 });
+    test = await testCluster({ cpus: 4 });
     actors = [0, 1, 2].map(() => RemoteScripted.options({ concurrencyGroups: { io: 1 } }).remote());
     await Promise.all(actors.map((actor) => ready(actor)));
   });

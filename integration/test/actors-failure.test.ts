@@ -11,6 +11,7 @@ import {
   kill,
   ready,
 } from "stingray";
+import { eventually, isRunning, rejection, testCluster, type TestCluster } from "stingray/testing";
 import {
   RemoteBadActivation,
   RemoteBadConstructor,
@@ -23,14 +24,14 @@ import {
   valueAfter,
 } from "./fixtures/actors.js";
 import { RemoteOfBrokenModule } from "./fixtures/actors-broken-module.js";
-import { TestCluster, eventually, isRunning, linesOf, rejection } from "./support/actor-cluster.js";
+import { linesOf } from "./support/lines.js";
 
 describe("the end of an actor", function () {
   this.timeout(20_000);
   let test: TestCluster;
 
   before(async () => {
-    test = await TestCluster.start();
+    test = await testCluster();
   });
   after(() => test.end());
 

@@ -11,6 +11,14 @@ import {
   type ObjectRef,
 } from "stingray";
 import {
+  collectGarbage,
+  eventually,
+  isRunning,
+  rejection,
+  testCluster,
+  type TestCluster,
+} from "stingray/testing";
+import {
   RemoteBoss,
   RemoteCounter,
   RemoteCreator,
@@ -22,21 +30,14 @@ import {
   callAndForget,
   type Counter,
 } from "./fixtures/actors.js";
-import {
-  TestCluster,
-  collectGarbage,
-  eventually,
-  isRunning,
-  linesOf,
-  rejection,
-} from "./support/actor-cluster.js";
+import { linesOf } from "./support/lines.js";
 
 describe("the life of an actor", function () {
   this.timeout(20_000);
   let test: TestCluster;
 
   before(async () => {
-    test = await TestCluster.start();
+    test = await testCluster();
   });
   after(() => test.end());
 
@@ -119,7 +120,7 @@ describe("the life of an actor", function () {
     const mortal = RemoteMortal.options({ maxRestarts: Infinity }).remote();
     pids.push(await get(mortal.pid.remote()));
     const detached = RemoteCounter.options({ name: "d", lifetime: "detached" }).remote(1);
-    pids.push(await get(detached.pid.remote()));
+    const lasting = await get(detached.pid.remote());
     const file = test.file("job");
     const diarist = RemoteDiarist.remote(file);
     await ready(diarist);
@@ -127,7 +128,8 @@ describe("the life of an actor", function () {
     expect(linesOf(file).at(-1)).to.equal("deactivated: job-ended");
     for (const pid of pids) expect(isRunning(pid), `process ${pid}`).to.equal(false);
     await test.end();
-    test = await TestCluster.start();
+    expect(isRunning(lasting), `process ${lasting}`).to.equal(false);
+    test = await testCluster();
   });
 });
 
@@ -136,7 +138,7 @@ describe("the resources of actors", function () {
   let test: TestCluster;
 
   before(async () => {
-    test = await TestCluster.start();
+    test = await testCluster();
   });
   after(() => test.end());
 
@@ -185,7 +187,7 @@ describe("actors on several nodes", function () {
   let test: TestCluster;
 
   before(async () => {
-    test = await TestCluster.start({ nodes: [{ cpus: 1 }, { cpus: 1 }], cpus: undefined });
+    test = await testCluster({ nodes: [{ cpus: 1 }, { cpus: 1 }], cpus: undefined });
   });
   after(() => test.end());
 

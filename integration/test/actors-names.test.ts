@@ -12,6 +12,7 @@ import {
   ready,
   shutdown,
 } from "stingray";
+import { eventually, rejection, testCluster, type TestCluster } from "stingray/testing";
 import {
   RemoteBadConstructor,
   RemoteCounter,
@@ -22,15 +23,13 @@ import {
   type Counter,
   type Recorder,
 } from "./fixtures/actors.js";
-import { TestCluster, eventually, rejection } from "./support/actor-cluster.js";
-import { StandingCluster } from "./support/standing-cluster.js";
 
 describe("names of actors", function () {
   this.timeout(20_000);
   let test: TestCluster;
 
   before(async () => {
-    test = await TestCluster.start();
+    test = await testCluster();
   });
   after(() => test.end());
 
@@ -134,10 +133,10 @@ describe("names of actors", function () {
 
 describe("actors and their jobs", function () {
   this.timeout(30_000);
-  let standing: StandingCluster;
+  let standing: TestCluster;
 
   before(async () => {
-    standing = await StandingCluster.start(2);
+    standing = await testCluster({ cpus: 2, driver: false });
   });
   after(() => standing.end());
 

@@ -1,6 +1,7 @@
 /** In which order an actor runs its calls, and how many at a time. */
 import { expect } from "chai";
 import { get, put, type ObjectRef } from "stingray";
+import { rejection, testCluster, type TestCluster } from "stingray/testing";
 import {
   RemoteDurableRecorder,
   RemoteGauge,
@@ -8,7 +9,7 @@ import {
   noteMany,
   valueAfter,
 } from "./fixtures/actors.js";
-import { TestCluster, linesOf, rejection } from "./support/actor-cluster.js";
+import { linesOf } from "./support/lines.js";
 
 /** Fails unless the notes of each caller are 0, 1, 2, … `count - 1`, in that order. */
 function expectInOrder(seen: readonly (readonly [string, number])[], count: number): void {
@@ -23,7 +24,7 @@ describe("the order of an actor's calls", function () {
   let test: TestCluster;
 
   before(async () => {
-    test = await TestCluster.start();
+    test = await testCluster();
   });
   after(() => test.end());
 
@@ -141,7 +142,7 @@ describe("calls at the same time", function () {
   let test: TestCluster;
 
   before(async () => {
-    test = await TestCluster.start();
+    test = await testCluster();
   });
   after(() => test.end());
 

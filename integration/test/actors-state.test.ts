@@ -14,9 +14,9 @@ import {
   ready,
   type ActorHandle,
 } from "stingray";
+import { eventually } from "stingray/testing";
 import { RemoteLedger, RemotePhotographer, type Ledger } from "./fixtures/state-actors.js";
 import { ClusterByHand, type HandMade } from "./support/by-hand.js";
-import { eventually } from "./support/eventually.js";
 
 const MIB = 1024 * 1024;
 
@@ -177,11 +177,10 @@ describe("the saved state of an actor", function () {
     process.kill(agent, "SIGSTOP");
     process.kill(before.pid, "SIGSTOP");
     const late = ledger.saveAll.remote(3);
-    await eventually(
-      async () => (await nodes()).find(({ node }) => node === other.node)?.state !== "ALIVE",
-      "the node is declared dead",
-      20_000,
-    );
+    await eventually(async () => (await nodes()).find(({ node }) => node === other.node)?.state !== "ALIVE", {
+      message: "the node is declared dead",
+      timeoutMs: 20_000,
+    });
     const now = await eventually(async () => {
       const answer = await read(ledger);
       return answer.node === own.node && answer;

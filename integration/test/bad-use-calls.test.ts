@@ -29,8 +29,8 @@ import {
   wait,
   type ObjectRef,
 } from "stingray";
+import { testCluster, type TestCluster } from "stingray/testing";
 import { RemoteTalker, count, echo, square, unsendable, yieldsUnsendable } from "./fixtures/bad-use-tasks.js";
-import { TestCluster } from "./support/actor-cluster.js";
 import { refused, refusedNow } from "./support/bad-use.js";
 
 /** What TypeScript would refuse, as plain JavaScript programs do it. */
@@ -65,7 +65,7 @@ describe("without a cluster", function () {
 
   it("every call says to call init() first, before it and after shutdown()", async () => {
     await refusesAll(wrong({}));
-    const test = await TestCluster.start();
+    const test = await testCluster();
     const ref = square.remote(3);
     const talker = RemoteTalker.remote();
     expect(await get(ref)).to.equal(9);
@@ -79,13 +79,13 @@ describe("without a cluster", function () {
   });
 
   it("references and handles of the cluster before do not work in the next one, and say so", async () => {
-    const first = await TestCluster.start();
+    const first = await testCluster();
     const old = square.remote(3);
     const talker = RemoteTalker.remote();
     await ready(talker);
     expect(await get(old)).to.equal(9);
     await first.end();
-    const second = await TestCluster.start();
+    const second = await testCluster();
     expect(await get(square.remote(4))).to.equal(16);
     const texts = [old.id, "is of the cluster that shutdown() ended"];
     await refused(get(old), InvalidArgumentError, texts, 500);
@@ -243,7 +243,7 @@ describe("wrong calls in a cluster", function () {
   this.timeout(20_000);
   let test: TestCluster;
   before(async () => {
-    test = await TestCluster.start();
+    test = await testCluster();
   });
   afterEach("all works as before", async () => {
     expect(await get(square.remote(5))).to.equal(25);

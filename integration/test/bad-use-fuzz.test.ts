@@ -6,10 +6,10 @@ import { PROTOCOL_VERSION, Subjects, type ActorId, type NodeId, type ProcessId }
 import { Decoder, Encoder } from "cbor-x";
 import { expect } from "chai";
 import { availableResources, get, nodes, ready, type Cluster } from "stingray";
+import { eventually, isRunning } from "stingray/testing";
 import { Tally, rest, square, where } from "./fixtures/life-tasks.js";
 import { identity } from "./fixtures/bad-use-tasks.js";
 import { ClusterByHand } from "./support/by-hand.js";
-import { eventually, isRunning } from "./support/eventually.js";
 import { Fuzzer } from "./support/fuzz.js";
 
 const MESSAGES = 10_000;

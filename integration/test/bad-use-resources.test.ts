@@ -10,10 +10,10 @@ import {
   ready,
   shutdown,
 } from "stingray";
+import { eventually } from "stingray/testing";
 import { RemoteTalker, echo, square, where } from "./fixtures/bad-use-tasks.js";
 import { refused, refusedNow } from "./support/bad-use.js";
 import { ClusterByHand } from "./support/by-hand.js";
-import { eventually } from "./support/eventually.js";
 
 const NOBODY = "n000000000000";
 

@@ -13,10 +13,11 @@ import {
   ready,
   type RemoteFunction,
 } from "stingray";
+import { eventually, testCluster, type TestCluster } from "stingray/testing";
 import { RemoteTalker, crashesTwice, exits, sits, square } from "./fixtures/bad-use-tasks.js";
 import { tooLate } from "./fixtures/bad-use/never-loads.js";
 import { neverThere } from "./fixtures/bad-use/throws-while-loading.js";
-import { TestCluster, eventually, linesOf } from "./support/actor-cluster.js";
+import { linesOf } from "./support/lines.js";
 import { refused } from "./support/bad-use.js";
 import { Sandbox } from "./support/sandbox.js";
 
@@ -26,7 +27,7 @@ describe("workers that fail", function () {
   this.timeout(30_000);
   let test: TestCluster;
   before(async () => {
-    test = await TestCluster.start();
+    test = await testCluster();
   });
   afterEach("all works as before", async () => {
     expect(await get(square.remote(5))).to.equal(25);
@@ -171,7 +172,7 @@ describe("modules that change or hide what they define", function () {
   this.timeout(30_000);
 
   it("a function that was changed after the program had loaded it", async () => {
-    const test = await TestCluster.start();
+    const test = await testCluster();
     const directory = realpathSync(mkdtempSync(join(tmpdir(), "st-changed-")));
     try {
       const file = join(directory, "changed.mjs");

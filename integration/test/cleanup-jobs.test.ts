@@ -3,10 +3,10 @@ import { connectBroker } from "@stingray/broker/connect";
 import { Kvm } from "@nats-io/kv";
 import { expect } from "chai";
 import { availableResources, get, getActor, kill, listNamedActors, nodes } from "stingray";
+import { eventually, isRunning } from "stingray/testing";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ClusterByHand } from "./support/by-hand.js";
-import { eventually, isRunning } from "./support/eventually.js";
 import { objectBytes } from "./support/object-bytes.js";
 
 interface Keeper {
@@ -81,8 +81,7 @@ describe("a job whose driver is killed", function () {
         if (added.length > 0) throw new Error(`rows: ${added.join(", ")}`);
         return true;
       },
-      "its rows are gone",
-      20_000,
+      { message: "its rows are gone", timeoutMs: 20_000 },
     );
   });
 });

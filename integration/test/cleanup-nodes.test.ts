@@ -1,7 +1,7 @@
 /** However `stingray start` ends, nothing of the node stays. */
 import { expect } from "chai";
+import { eventually } from "stingray/testing";
 import { Sandbox } from "./support/sandbox.js";
-import { eventually } from "./support/eventually.js";
 import type { Program } from "./support/program.js";
 
 const START = ["start", "--cpus", "2", "--gpus", "0", "--object-store-memory", "64MiB", "--drain", "0.5"];

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
-import { eventually } from "./support/eventually.js";
+import { eventually } from "stingray/testing";
 import { Sandbox } from "./support/sandbox.js";
 import type { Program } from "./support/program.js";
 

@@ -1,9 +1,9 @@
 /** A cluster of nodes that were started by hand on one machine, and the programs that use it. */
 import { expect } from "chai";
 import { availableResources, clusterResources, get, nodes, put } from "stingray";
+import { eventually } from "stingray/testing";
 import { Keeper, makeNumbers, rest, sum, where } from "./fixtures/life-tasks.js";
 import { ClusterByHand } from "./support/by-hand.js";
-import { eventually } from "./support/eventually.js";
 import { objectBytes } from "./support/object-bytes.js";
 
 const LARGE = 1 << 18; // numbers, 2 MiB

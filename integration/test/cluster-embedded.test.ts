@@ -1,8 +1,8 @@
 /** Several nodes inside one program. */
 import { expect } from "chai";
 import { UnschedulableError, availableResources, get, init, nodes, shutdown } from "stingray";
+import { eventually } from "stingray/testing";
 import { Keeper, makeNumbers, rest, sum, where } from "./fixtures/life-tasks.js";
-import { eventually } from "./support/eventually.js";
 import { Sandbox } from "./support/sandbox.js";
 
 describe("a cluster of three nodes inside one program", function () {

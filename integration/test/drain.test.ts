@@ -13,9 +13,9 @@ import {
   wait,
   type ObjectRef,
 } from "stingray";
+import { eventually } from "stingray/testing";
 import { Counter, again, block, lend, once } from "./fixtures/drain-tasks.js";
 import { ClusterByHand, type HandMade } from "./support/by-hand.js";
-import { eventually } from "./support/eventually.js";
 import type { Ended, Program } from "./support/program.js";
 
 const MIB = 1024 * 1024;

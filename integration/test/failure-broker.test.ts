@@ -1,9 +1,9 @@
 /** The broker is killed and comes back, with its data and on its port, while programs run. */
 import { expect } from "chai";
 import { get } from "stingray";
+import { eventually } from "stingray/testing";
 import { Keeper, rest, square, where } from "./fixtures/life-tasks.js";
 import { ClusterByHand } from "./support/by-hand.js";
-import { eventually } from "./support/eventually.js";
 
 describe("a broker that is killed and started again", function () {
   this.timeout(60_000);

@@ -1,26 +1,24 @@
 /** A node that dies while a program runs: it finishes with the right results. */
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { expect } from "chai";
 import { get, ready } from "stingray";
+import { eventually, testCluster, type TestCluster } from "stingray/testing";
 import { Tally, square, where } from "./fixtures/life-tasks.js";
-import { ClusterByHand } from "./support/by-hand.js";
-import { eventually } from "./support/eventually.js";
 
 const TASKS = 60;
 const SQUARES = Array.from({ length: TASKS }, (_, i) => i * i);
 
 describe("a node that fails", function () {
   this.timeout(60_000);
-  let cluster: ClusterByHand;
+  let cluster: TestCluster;
   beforeEach(async () => {
-    cluster = await ClusterByHand.start([], []);
+    cluster = await testCluster({ nodes: 2, storage: "file" });
   });
   afterEach(() => cluster.end());
 
   const squares = (ms: number): Promise<number[]> =>
     get(Array.from({ length: TASKS }, (_, i) => square.remote(i, ms)));
-  const notes = (): string => join(cluster.sandbox.directory, "notes");
+  const notes = (): string => cluster.file("notes");
   /** The calls that were carried out, by incarnation. */
   const carriedOut = (): { epoch: number; call: number }[] =>
     readFileSync(notes(), "utf8")
@@ -34,16 +32,16 @@ describe("a node that fails", function () {
     Tally.options({ maxRestarts: 3, maxTaskRetries: 20, scheduling: { node, soft: true } }).remote(notes());
   for (const which of ["the driver's own", "another"] as const)
     it(`loses no result when it is killed: ${which}`, async () => {
-      const [mine, other] = await cluster.joinOne();
-      const victim = which === "another" ? other : mine;
-      const tally = tallyOn(victim.node);
+      const victim = cluster.node(which === "another" ? 1 : 0);
+      const { id } = victim;
+      const tally = tallyOn(id);
       await ready(tally);
-      expect((await get(tally.where.remote())).node).to.equal(victim.node);
+      expect((await get(tally.where.remote())).node).to.equal(id);
       const values = squares(60);
       const counted = get(Array.from({ length: 20 }, (_, i) => tally.add.remote(i, 50)));
       await eventually(() => carriedOut().length >= 3, "the actor has begun");
       const before = carriedOut()[0]?.epoch ?? 0;
-      process.kill(cluster.agentOf(victim), "SIGKILL");
+      await victim.kill();
       expect(await values).to.deep.equal(SQUARES);
       // Its count began anew in the second incarnation, and no call ran twice in one.
       const last = (await counted).at(-1) ?? 0;
@@ -53,7 +51,7 @@ describe("a node that fails", function () {
         carriedOut().length,
       );
       expect(new Set(carriedOut().map(({ call }) => call)).size).to.equal(20);
-      // The command starts an agent again.
+      await victim.restart();
       await cluster.sees(2);
       expect((await get(where.remote())).pid).to.be.greaterThan(0);
     });

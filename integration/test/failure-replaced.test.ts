@@ -1,9 +1,9 @@
 /** What comes after the end of a node or a worker: a node in its place, its objects made again, its tasks run again. */
 import { expect } from "chai";
 import { availableResources, get, nodes } from "stingray";
+import { eventually, isRunning } from "stingray/testing";
 import { makeNumbers, square, sum, where } from "./fixtures/life-tasks.js";
 import { ClusterByHand } from "./support/by-hand.js";
-import { eventually, isRunning } from "./support/eventually.js";
 
 describe("a node whose agent was killed", function () {
   this.timeout(60_000);

@@ -1,25 +1,22 @@
 /** A node that stands still for so long that it is given up, and then goes on: it does no harm, and comes back. */
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { expect } from "chai";
 import { get, nodes, ready } from "stingray";
+import { eventually, isRunning, testCluster, type TestCluster } from "stingray/testing";
 import { Tally, square, where } from "./fixtures/life-tasks.js";
-import { ClusterByHand } from "./support/by-hand.js";
-import { eventually, isRunning } from "./support/eventually.js";
 
 describe("a node whose agent stalls", function () {
   this.timeout(60_000);
-  let cluster: ClusterByHand;
+  let cluster: TestCluster;
   before(async () => {
-    cluster = await ClusterByHand.start([], []);
+    cluster = await testCluster({ nodes: 2 });
   });
   after(() => cluster.end());
 
   it("loses its work to others, carries nothing of it on, and comes back as a new node", async () => {
-    const joined = await cluster.join();
-    const other = cluster.started.find(({ node }) => node !== joined.nodeId);
-    if (other === undefined) throw new Error("there is no other node");
-    const file = join(cluster.sandbox.directory, "notes");
+    const other = cluster.node(1);
+    const { id } = other;
+    const file = cluster.file("notes");
     const lines = (): [epoch: number, call: number][] =>
       readFileSync(file, "utf8")
         .trimEnd()
@@ -28,28 +25,24 @@ describe("a node whose agent stalls", function () {
     const tally = Tally.options({
       maxRestarts: 1,
       maxTaskRetries: 5,
-      scheduling: { node: other.node, soft: true },
+      scheduling: { node: id, soft: true },
     }).remote(file);
     await ready(tally);
     const first = await get(tally.where.remote());
-    expect(first.node).to.equal(other.node);
+    expect(first.node).to.equal(id);
     const counted = Array.from({ length: 200 }, (_, i) => tally.add.remote(i, 50));
     const squares = Array.from({ length: 40 }, (_, i) => square.remote(i, 100));
     await eventually(() => lines().length > 2, "the actor has begun");
 
-    const agent = cluster.agentOf(other);
-    process.kill(agent, "SIGSTOP");
+    await other.pause();
     try {
-      await eventually(
-        async () => (await nodes()).every(({ node, state }) => node !== other.node || state === "DEAD"),
-        "it is given up",
-      );
+      await cluster.givesUp(other);
       // Its agent can't end them: they do it themselves.
       await eventually(() => !isRunning(first.pid), "the actor's old process is gone");
       const second = await get(tally.where.remote());
-      expect(second.node).to.not.equal(other.node);
+      expect(second.node).to.not.equal(id);
     } finally {
-      process.kill(agent, "SIGCONT");
+      await other.resume();
     }
     expect(await get(squares)).to.deep.equal(Array.from({ length: 40 }, (_, i) => i * i));
     await get(counted);
@@ -60,9 +53,10 @@ describe("a node whose agent stalls", function () {
     expect(order).to.deep.equal(order.toSorted((a, b) => a - b));
     expect(new Set(lines().map(String)).size).to.equal(lines().length);
     await cluster.sees(2);
-    const back = (await nodes()).find(({ node, state }) => state === "ALIVE" && node !== joined.nodeId);
-    expect(back?.node).to.not.equal(other.node);
-    const there = where.options({ scheduling: { node: back?.node ?? "" } });
-    expect((await get(there.remote())).node).to.equal(back?.node);
+    const own = cluster.node(0).id;
+    const back = (await nodes()).find(({ node, state }) => state === "ALIVE" && node !== own);
+    expect(back?.node).to.not.equal(id);
+    expect(other.id).to.equal(back?.node);
+    expect((await get(where.options(other.here).remote())).node).to.equal(back?.node);
   });
 });

@@ -12,8 +12,8 @@ import {
   shutdown,
   type NodeOptions,
 } from "stingray";
+import { eventually } from "stingray/testing";
 import { Looker, look, lookAndPut, stay } from "./fixtures/placement.js";
-import { eventually } from "./support/eventually.js";
 import { Sandbox } from "./support/sandbox.js";
 import { Stage } from "./support/stage.js";
 

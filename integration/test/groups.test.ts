@@ -21,6 +21,7 @@ import {
   ready,
   shutdown,
 } from "stingray";
+import { eventually, rejection, testCluster, type TestCluster } from "stingray/testing";
 import {
   churn,
   member,
@@ -30,8 +31,6 @@ import {
   withChild,
   withChildElsewhere,
 } from "./fixtures/groups.js";
-import { TestCluster, eventually, rejection } from "./support/actor-cluster.js";
-import { StandingCluster } from "./support/standing-cluster.js";
 
 const SOON = { timeoutMs: 10_000 };
 
@@ -41,7 +40,7 @@ describe("placement groups", function () {
 
   before(async () => {
     const node = { cpus: 2, gpus: 2, memory: 1 << 30 };
-    test = await TestCluster.start({ nodes: [node, node, { ...node, resources: { special: 1 } }] });
+    test = await testCluster({ nodes: [node, node, { ...node, resources: { special: 1 } }] });
     await eventually(async () => (await nodes()).length === 3, "all nodes are there");
   });
   after(() => test.end());
@@ -265,10 +264,10 @@ describe("placement groups", function () {
 
 describe("placement groups and their jobs", function () {
   this.timeout(30_000);
-  let standing: StandingCluster;
+  let standing: TestCluster;
 
   before(async () => {
-    standing = await StandingCluster.start(3);
+    standing = await testCluster({ cpus: 3, driver: false });
   });
   after(() => standing.end());
 

@@ -2,15 +2,15 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { expect } from "chai";
 import { availableResources, cancel, clusterResources, get, type ObjectRef } from "stingray";
+import { eventually, testCluster, type TestCluster } from "stingray/testing";
 import { pidAfter, pidOf, work, workOfHalf, type Work } from "./fixtures/leases.js";
-import { TestCluster, eventually } from "./support/actor-cluster.js";
 
 describe("leases", function () {
   this.timeout(30_000);
   let test: TestCluster;
 
   before(async () => {
-    test = await TestCluster.start({ cpus: 3 });
+    test = await testCluster({ cpus: 3 });
   });
   after(() => test.end());
 

@@ -3,9 +3,9 @@ import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { get, kill, put, type ObjectRef } from "stingray";
+import { eventually } from "stingray/testing";
 import { Keeper, makeNumbers } from "./fixtures/life-tasks.js";
 import { ClusterByHand } from "./support/by-hand.js";
-import { eventually } from "./support/eventually.js";
 
 const MIB = 1024 ** 2;
 

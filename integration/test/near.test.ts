@@ -2,9 +2,9 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { expect } from "chai";
 import { availableResources, clusterResources, get, type ObjectRef } from "stingray";
+import { eventually } from "stingray/testing";
 import { work } from "./fixtures/leases.js";
 import * as pieces from "./objects/programs/pieces.js";
-import { eventually } from "./support/eventually.js";
 import { MIB, StoreCluster, everythingIsFreed, figures } from "./support/stores.js";
 
 describe("tasks with large arguments", function () {

@@ -8,14 +8,15 @@ import {
   get,
   type ObjectRef,
 } from "stingray";
+import { eventually, rejection, testCluster, type TestCluster } from "stingray/testing";
 import * as nest from "./fixtures/nesting.js";
-import { TestCluster, eventually, linesOf, rejection } from "./support/actor-cluster.js";
+import { linesOf } from "./support/lines.js";
 
 describe("waiting on a single processor", function () {
   this.timeout(60_000);
   let test: TestCluster;
   before(async () => {
-    test = await TestCluster.start({ cpus: 1, resources: { idle: 1 } });
+    test = await testCluster({ cpus: 1, resources: { idle: 1 } });
   });
   after(() => test.end());
   afterEach("the processor is free again", () =>

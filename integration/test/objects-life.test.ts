@@ -1,11 +1,11 @@
 /** The life of objects: they are there while anybody holds a reference, and gone afterwards. */
 import { expect } from "chai";
 import { ObjectLostError, cancel, get, kill, put, type ObjectRef } from "stingray";
+import { eventually, rejection, testCluster, type TestCluster } from "stingray/testing";
 import * as objects from "./fixtures/objects.js";
 import { large as largeItems } from "./fixtures/task-streams.js";
 import { sleeper } from "./fixtures/tasks.js";
 import { objectBytes } from "./support/object-bytes.js";
-import { TestCluster, eventually, rejection } from "./support/actor-cluster.js";
 
 const LENGTH = 64 * 1024; // half a megabyte of doubles
 
@@ -14,7 +14,7 @@ describe("the life of objects", function () {
   let test: TestCluster;
 
   before(async () => {
-    test = await TestCluster.start();
+    test = await testCluster();
   });
   after(() => test.end());
   afterEach("nothing is left: no bytes in the store, no objects in this process", () =>

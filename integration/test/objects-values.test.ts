@@ -1,10 +1,10 @@
 /** Values: large ones as views on shared memory and private to their reader, and classes that travel. */
 import { expect } from "chai";
 import { InvalidArgumentError, SerializationError, get, put, registerSerializer } from "stingray";
+import { eventually, rejection, testCluster, type TestCluster } from "stingray/testing";
 import { makeNumbers } from "./fixtures/objects.js";
 import { Point, Temperature, Unregistered, hide, mirror, norm, warmer } from "./fixtures/task-values.js";
 import * as tasks from "./fixtures/tasks.js";
-import { TestCluster, eventually, rejection } from "./support/actor-cluster.js";
 import { objectBytes } from "./support/object-bytes.js";
 
 const MIB = 1024 * 1024;
@@ -14,7 +14,7 @@ describe("values", function () {
   let test: TestCluster;
 
   before(async () => {
-    test = await TestCluster.start({ objectStoreMemory: 256 * MIB });
+    test = await testCluster({ objectStoreMemory: 256 * MIB });
   });
   after(() => test.end());
 

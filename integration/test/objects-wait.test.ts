@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { inspect } from "node:util";
 import { expect } from "chai";
 import type { ObjectRef } from "stingray";
+import { rejection, testCluster, type TestCluster } from "stingray/testing";
 import {
   GetTimeoutError,
   InvalidArgumentError,
@@ -17,7 +18,6 @@ import {
   wait,
 } from "stingray";
 import * as tasks from "./fixtures/tasks.js";
-import { TestCluster, rejection } from "./support/actor-cluster.js";
 
 /** A task that ends when it is told to. */
 interface Held {
@@ -38,7 +38,7 @@ describe("waiting for objects", function () {
   };
 
   before(async () => {
-    test = await TestCluster.start();
+    test = await testCluster();
   });
   after(() => test.end());
   afterEach(async () => {

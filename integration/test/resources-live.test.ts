@@ -12,9 +12,9 @@ import {
   shutdown,
   type NodeView,
 } from "stingray";
+import { eventually } from "stingray/testing";
 import { look, stay } from "./fixtures/placement.js";
 import { refused } from "./support/bad-use.js";
-import { eventually } from "./support/eventually.js";
 import { Sandbox } from "./support/sandbox.js";
 import { Stage } from "./support/stage.js";
 

@@ -1,23 +1,21 @@
 /** Where work goes: on its own node first, where it is told to, or where labels say; with a reason where it waits. */
 import { expect } from "chai";
 import { UnschedulableError, availableResources, get, nodes, shutdown } from "stingray";
+import { eventually, testCluster, type TestCluster, type TestNode } from "stingray/testing";
 import { Looker, look, stay } from "./fixtures/placement.js";
 import { refused } from "./support/bad-use.js";
-import { ClusterByHand, type HandMade } from "./support/by-hand.js";
-import { eventually } from "./support/eventually.js";
 import { Stage } from "./support/stage.js";
 
 describe("where work goes", function () {
   this.timeout(30_000);
-  let cluster: ClusterByHand;
-  let own: HandMade;
-  let other: HandMade;
+  let cluster: TestCluster;
+  let own: TestNode;
+  let other: TestNode;
   before(async () => {
-    cluster = await ClusterByHand.start(
-      ["--labels", "zone=a,disk=ssd", "--resources", '{"left":1}'],
-      ["--labels", "zone=b"],
-    );
-    [own, other] = await cluster.joinOne();
+    cluster = await testCluster({
+      nodes: [{ labels: { zone: "a", disk: "ssd" }, resources: { left: 1 } }, { labels: { zone: "b" } }],
+    });
+    [own, other] = [cluster.node(0), cluster.node(1)];
   });
   after(() => cluster.end());
 
@@ -33,10 +31,10 @@ describe("where work goes", function () {
     using stage = new Stage();
     const refs = [1, 2].map(() => stay.remote(stage.directory));
     const first = await stage.has(2);
-    expect(first.map(({ node }) => node)).to.deep.equal([own.node, own.node]);
+    expect(first.map(({ node }) => node)).to.deep.equal([own.id, own.id]);
     refs.push(...[1, 2].map(() => stay.remote(stage.directory)));
     const all = await stage.has(4);
-    expect(all.slice(2).map(({ node }) => node)).to.deep.equal([other.node, other.node]);
+    expect(all.slice(2).map(({ node }) => node)).to.deep.equal([other.id, other.id]);
     refs.push(stay.remote(stage.directory));
     expect(await reason("CPU", 1)).to.match(/CPU/);
     expect(stage.began()).to.have.length(4);
@@ -46,25 +44,25 @@ describe("where work goes", function () {
 
   it("waits for a busy node that it is bound to, and goes elsewhere where it is not", async () => {
     using stage = new Stage();
-    const there = { node: other.node };
+    const there = { node: other.id };
     const full = [1, 2].map(() => stay.options({ scheduling: there }).remote(stage.directory));
     const began = await stage.has(2);
-    expect(began.map(({ node }) => node)).to.deep.equal([other.node, other.node]);
+    expect(began.map(({ node }) => node)).to.deep.equal([other.id, other.id]);
     const hard = look.options({ scheduling: there, cpus: 0.5 }).remote();
-    expect(await reason("CPU", 0.5)).to.contain(other.node);
+    expect(await reason("CPU", 0.5)).to.contain(other.id);
     const soft = look.options({ scheduling: { ...there, soft: true } });
-    expect((await get(soft.remote())).node).to.equal(own.node);
+    expect((await get(soft.remote())).node).to.equal(own.id);
     stage.go();
-    expect((await get(hard)).node).to.equal(other.node);
+    expect((await get(hard)).node).to.equal(other.id);
     await get(full);
     // What is leased for a moment longer would be used again.
     await eventually(async () => (await availableResources())["CPU"] === 4, "all is free");
-    expect((await get(soft.remote())).node).to.equal(other.node);
+    expect((await get(soft.remote())).node).to.equal(other.id);
   });
 
   it("goes where labels fit: is, is not, one of, none of, all of them", async () => {
     const a = (await nodes()).find(({ labels }) => labels["zone"] === "a")?.node ?? "";
-    const b = a === own.node ? other.node : own.node;
+    const b = a === own.id ? other.id : own.id;
     const cases: [Record<string, string>, string[]][] = [
       [{ zone: "a" }, [a]],
       [{ zone: "!a" }, [b]],
@@ -91,23 +89,21 @@ describe("where work goes", function () {
     const actor = Looker.options({ labels, cpus: 0.125 }).remote().look.remote();
     expect(await reason("CPU", 0.25)).to.match(/wants label zone in\(c, d\), this node has [ab]/);
     expect(await reason("CPU", 0.125)).to.match(/label zone/);
-    const third = await cluster.node("--labels", "zone=c");
-    cluster.started.push(third);
-    expect((await get(task)).node).to.equal(third.node);
-    expect((await get(actor))[1].node).to.equal(third.node);
-    const scheduling = { node: third.node };
-    expect((await get(look.options({ scheduling }).remote())).node).to.equal(third.node);
-    third.command.signal("SIGTERM");
-    await third.command.ended();
+    const third = await cluster.addNode({ labels: { zone: "c" } });
+    expect((await get(task)).node).to.equal(third.id);
+    expect((await get(actor))[1].node).to.equal(third.id);
+    const scheduling = { node: third.id };
+    expect((await get(look.options({ scheduling }).remote())).node).to.equal(third.id);
+    await cluster.removeNode(third);
     await cluster.sees(2);
     await refused(
       get(look.options({ scheduling }).remote()),
       UnschedulableError,
-      [third.node, /is dead/, /soft: true/],
+      [third.id, /is dead/, /soft: true/],
       10_000,
     );
     const soft = look.options({ scheduling: { ...scheduling, soft: true } });
-    expect((await get(soft.remote())).node).to.be.oneOf([own.node, other.node]);
+    expect((await get(soft.remote())).node).to.be.oneOf([own.id, other.id]);
     await shutdown();
   });
 });

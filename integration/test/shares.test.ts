@@ -2,9 +2,9 @@
 import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
+import { eventually } from "stingray/testing";
 import { pidAfter } from "./fixtures/leases.js";
 import { ClusterByHand } from "./support/by-hand.js";
-import { eventually } from "./support/eventually.js";
 
 const TASKS = 150;
 

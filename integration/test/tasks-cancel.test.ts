@@ -11,8 +11,9 @@ import {
   get,
   put,
 } from "stingray";
+import { eventually, isRunning, rejection, testCluster, type TestCluster } from "stingray/testing";
 import * as tasks from "./fixtures/tasks.js";
-import { TestCluster, eventually, isRunning, linesOf, rejection } from "./support/actor-cluster.js";
+import { linesOf } from "./support/lines.js";
 
 describe("cancel()", function () {
   this.timeout(20_000);
@@ -28,7 +29,7 @@ describe("cancel()", function () {
   };
 
   before(async () => {
-    test = await TestCluster.start();
+    test = await testCluster();
   });
   after(() => test.end());
   afterEach("all processors are free again", () =>

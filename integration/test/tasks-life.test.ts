@@ -15,8 +15,8 @@ import {
   wait,
   type ObjectRef,
 } from "stingray";
+import { eventually, isRunning, rejection, testCluster } from "stingray/testing";
 import * as tasks from "./fixtures/tasks.js";
-import { TestCluster, eventually, isRunning, rejection } from "./support/actor-cluster.js";
 
 const OPTIONS = { cpus: 1, gpus: 0, objectStoreMemory: 64 << 20, logToDriver: false };
 
@@ -54,7 +54,7 @@ describe("init() and shutdown()", function () {
   it("leave nothing behind with a scope", async () => {
     let worker: number;
     {
-      await using test = await TestCluster.start(OPTIONS);
+      await using test = await testCluster(OPTIONS);
       expect(test.cluster.jobId).to.be.a("string");
       worker = await get(tasks.pid.remote());
       expect(isRunning(worker)).to.equal(true);

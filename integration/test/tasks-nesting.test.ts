@@ -2,9 +2,9 @@
 import { writeFileSync } from "node:fs";
 import { expect } from "chai";
 import { availableResources, cancel, get, nodes } from "stingray";
+import { eventually, testCluster, type TestCluster } from "stingray/testing";
 import * as nesting from "./fixtures/nesting.js";
 import * as tasks from "./fixtures/tasks.js";
-import { TestCluster, eventually } from "./support/actor-cluster.js";
 import { objectBytes } from "./support/object-bytes.js";
 
 describe("many tasks", function () {
@@ -12,7 +12,7 @@ describe("many tasks", function () {
   let test: TestCluster;
 
   before(async () => {
-    test = await TestCluster.start({ resources: { special: 2 } });
+    test = await testCluster({ resources: { special: 2 } });
   });
   after(() => test.end());
   afterEach("all resources are free again, and nothing is in the store", () =>
@@ -98,7 +98,7 @@ describe("nesting across nodes", function () {
   this.timeout(30_000);
   let test: TestCluster;
   before(async () => {
-    test = await TestCluster.start({ nodes: 2, cpus: 1 });
+    test = await testCluster({ nodes: 2, cpus: 1 });
   });
   after(() => test.end());
 

@@ -11,10 +11,11 @@ import {
   put,
   type StingrayError,
 } from "stingray";
+import { eventually, rejection, testCluster, type TestCluster } from "stingray/testing";
 import * as tasks from "./fixtures/tasks.js";
 import { quick } from "./fixtures/tasks-slow-module.js";
 import { Rejected, reject } from "./fixtures/task-values.js";
-import { TestCluster, eventually, linesOf, rejection } from "./support/actor-cluster.js";
+import { linesOf } from "./support/lines.js";
 
 describe("tasks that fail", function () {
   this.timeout(20_000);
@@ -23,7 +24,7 @@ describe("tasks that fail", function () {
   const newFile = (): string => test.file(`attempts-${count++}`);
 
   before(async () => {
-    test = await TestCluster.start();
+    test = await testCluster();
   });
   after(() => test.end());
 

@@ -10,8 +10,9 @@ import {
   cancel,
   get,
 } from "stingray";
+import { eventually, rejection, testCluster, type TestCluster } from "stingray/testing";
 import * as streams from "./fixtures/task-streams.js";
-import { TestCluster, eventually, linesOf, rejection } from "./support/actor-cluster.js";
+import { linesOf } from "./support/lines.js";
 import { objectBytes } from "./support/object-bytes.js";
 
 const LARGE = 32 * 1024; // 256 KiB of doubles
@@ -25,7 +26,7 @@ describe("streams of tasks", function () {
     eventually(async () => (await objectBytes()) === 0, "the store is empty");
 
   before(async () => {
-    test = await TestCluster.start();
+    test = await testCluster();
   });
   after(() => test.end());
 

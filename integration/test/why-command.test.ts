@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { runCommand } from "@stingray/node/cli";
 import { expect } from "chai";
 import { cancel, type ObjectRef } from "stingray";
+import { eventually } from "stingray/testing";
 import { rest, spin, square } from "./fixtures/life-tasks.js";
 import { outer } from "./fixtures/why-tasks.js";
 import { ClusterByHand } from "./support/by-hand.js";
-import { eventually } from "./support/eventually.js";
 
 interface Answer {
   code: number;

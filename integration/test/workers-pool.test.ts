@@ -2,8 +2,9 @@
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { RuntimeEnvError, get, nodes } from "stingray";
+import { eventually, isRunning, testCluster, type TestCluster } from "stingray/testing";
 import * as pool from "./fixtures/pool.js";
-import { TestCluster, eventually, isRunning, linesOf } from "./support/actor-cluster.js";
+import { linesOf } from "./support/lines.js";
 import { refused } from "./support/bad-use.js";
 
 const fixture = (name: string): string => fileURLToPath(new URL(`fixtures/bad-use/${name}`, import.meta.url));
@@ -19,7 +20,7 @@ describe("worker processes", function () {
   this.timeout(60_000);
   let test: TestCluster;
   before(async () => {
-    test = await TestCluster.start();
+    test = await testCluster();
   });
   after(() => test.end());
 

@@ -3,9 +3,9 @@ import { closeSync, ftruncateSync, openSync, readdirSync, rmSync, statSync, writ
 import { join } from "node:path";
 import { expect } from "chai";
 import { InvalidArgumentError, ObjectLostError, get, put, wait, type ObjectRef } from "stingray";
+import { rejection } from "stingray/testing";
 import { processState } from "@stingray/task/internal";
 import { newDriverId, type ObjectId } from "@stingray/protocol";
-import { rejection } from "../support/actor-cluster.js";
 import { MIB, StoreCluster, everythingIsFreed, figures, listing } from "../support/stores.js";
 import { content, expectContent, type Piece } from "./programs/content.js";
 import * as pieces from "./programs/pieces.js";

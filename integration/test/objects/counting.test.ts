@@ -2,9 +2,9 @@
 import { writeFileSync } from "node:fs";
 import { expect } from "chai";
 import { ObjectLostError, get, kill, put, type ObjectRef } from "stingray";
+import { collectGarbage, eventually, isRunning, rejection } from "stingray/testing";
 import { RemoteCounter } from "../fixtures/actors.js";
 import { whenFile } from "../fixtures/tasks.js";
-import { collectGarbage, eventually, isRunning, rejection } from "../support/actor-cluster.js";
 import { KIB, MIB, StoreCluster, everythingIsFreed, figures, listing } from "../support/stores.js";
 import { content, expectContent } from "./programs/content.js";
 import * as pieces from "./programs/pieces.js";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { ObjectStoreFullError, get, kill, put, type ObjectRef } from "stingray";
-import { collectGarbage, eventually, isRunning, rejection } from "../support/actor-cluster.js";
+import { collectGarbage, eventually, isRunning, rejection } from "stingray/testing";
 import { ClusterByHand } from "../support/by-hand.js";
 import { MIB, StoreCluster, everythingIsFreed, figures, filesBelow, listing } from "../support/stores.js";
 import { content, expectContent, randomFrom, type Piece } from "./programs/content.js";

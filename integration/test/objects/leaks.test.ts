@@ -1,7 +1,7 @@
 /** After very many objects of every kind nothing of any is left, in any process. */
 import { expect } from "chai";
 import { get, kill, put, type ObjectRef } from "stingray";
-import { eventually } from "../support/actor-cluster.js";
+import { eventually } from "stingray/testing";
 import { StoreCluster, MIB, collectEverywhere, everythingIsFreed } from "../support/stores.js";
 import * as leaks from "./programs/leaks.js";
 

@@ -1,7 +1,7 @@
 /** Nodes that die with objects on them: copies are used, results are made again, and the rest is said to be lost. */
 import { expect } from "chai";
 import { ObjectLostError, get, put, wait, type ObjectRef } from "stingray";
-import { eventually, rejection } from "../support/actor-cluster.js";
+import { eventually, rejection } from "stingray/testing";
 import { MIB, StoreCluster, everythingIsFreed, figures } from "../support/stores.js";
 import { content, expectContent, type Piece } from "./programs/content.js";
 import * as pieces from "./programs/pieces.js";

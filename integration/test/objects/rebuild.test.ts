@@ -3,7 +3,7 @@ import { existsSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { WorkerCrashedError, get, kill, put, wait, type ObjectRef } from "stingray";
-import { eventually, rejection } from "../support/actor-cluster.js";
+import { eventually, rejection } from "stingray/testing";
 import { MIB, StoreCluster, everythingIsFreed, listing } from "../support/stores.js";
 import * as again from "./programs/again.js";
 import { content, expectContent } from "./programs/content.js";

@@ -1,29 +1,19 @@
 /** A program on a machine without a node: its objects lie on one that has some, and it reads them from there. */
-import { join } from "node:path";
 import { expect } from "chai";
 import { get, put } from "stingray";
-import { ClusterByHand } from "../support/by-hand.js";
+import { testCluster, type TestCluster } from "stingray/testing";
 import { MIB, aliveNodes, everythingIsFreed, listing, total } from "../support/stores.js";
 import { content, expectContent } from "./programs/content.js";
 import * as pieces from "./programs/pieces.js";
 
 describe("a program without a node on its machine", function () {
   this.timeout(60_000);
-  let cluster: ClusterByHand;
-  let runtimeDir: string | undefined;
+  let cluster: TestCluster;
   before(async () => {
-    cluster = await ClusterByHand.start(
-      ["--object-store-memory", "192MiB"],
-      ["--object-store-memory", "192MiB"],
-    );
-    // Nodes are found in the runtime directory: in another one there are none, as on another machine.
-    runtimeDir = process.env["STINGRAY_RUNTIME_DIR"];
-    process.env["STINGRAY_RUNTIME_DIR"] = join(cluster.sandbox.directory, "elsewhere");
-    await cluster.join();
+    cluster = await testCluster({ nodes: 2, objectStoreMemory: 192 * MIB, driver: "remote" });
   });
   after(async () => {
     await everythingIsFreed();
-    if (runtimeDir !== undefined) process.env["STINGRAY_RUNTIME_DIR"] = runtimeDir;
     await cluster.end();
   });
 

@@ -1,7 +1,7 @@
 /** Far more than fits into memory: it goes to disk and comes back. */
 import { expect } from "chai";
 import { get, put, type ObjectRef } from "stingray";
-import { eventually } from "../support/actor-cluster.js";
+import { eventually } from "stingray/testing";
 import { KIB, MIB, StoreCluster, bytesBelow, everythingIsFreed, figures } from "../support/stores.js";
 import { expectContent, content, randomFrom, shuffled, type Piece } from "./programs/content.js";
 import * as pieces from "./programs/pieces.js";
@@ -30,11 +30,10 @@ describe(`${DATA / MIB} MiB of objects in a store of ${STORE / MIB} MiB${FULL ? 
       made.push({ piece, ref });
       bytes += piece.length;
     }
-    await eventually(
-      async () => (await figures(test.node(0).node)).objects === made.length,
-      "everything is made",
-      FULL ? 120_000 : 30_000,
-    );
+    await eventually(async () => (await figures(test.node(0).node)).objects === made.length, {
+      message: "everything is made",
+      timeoutMs: FULL ? 120_000 : 30_000,
+    });
     const { used, onDisk, spilledTotal } = await figures(test.node(0).node);
     expect(used).to.be.at.most(STORE);
     expect(onDisk).to.be.at.least(DATA - STORE);

@@ -22,6 +22,7 @@ import {
   wait,
   type ActorHandle,
 } from "stingray";
+import { eventually, rejection, testCluster, type TestCluster } from "stingray/testing";
 import {
   RemoteBoss,
   RemoteCounter,
@@ -40,7 +41,7 @@ import {
   valueAfter,
   type Counter,
 } from "../fixtures/actors.js";
-import { TestCluster, eventually, linesOf, rejection } from "./actor-cluster.js";
+import { linesOf } from "./lines.js";
 
 /** The same for each kind of links. */
 export function describeActors(links: "auto" | "nats"): void {
@@ -49,7 +50,7 @@ export function describeActors(links: "auto" | "nats"): void {
     let test: TestCluster;
 
     before(async () => {
-      test = await TestCluster.start({ links });
+      test = await testCluster({ links });
     });
     after(() => test.end());
 

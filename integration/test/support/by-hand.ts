@@ -1,8 +1,8 @@
 /** A cluster that was started by hand: a broker and `stingray start` processes, with this process or programs as drivers. */
 import type { EmbeddedBroker } from "@stingray/broker/server";
 import { init, nodes, shutdown, type Cluster, type InitOptions } from "stingray";
+import { eventually } from "stingray/testing";
 import type { Program } from "./program.js";
-import { eventually } from "./eventually.js";
 import { Sandbox } from "./sandbox.js";
 
 export interface HandMade {
@@ -75,8 +75,7 @@ export class ClusterByHand {
         if (alive.length !== count) throw new Error(`${alive.length} nodes live`);
         return alive;
       },
-      `${count} nodes live`,
-      timeoutMs,
+      { message: `${count} nodes live`, timeoutMs },
     );
   }
 

@@ -1,6 +1,6 @@
 /** A program that runs, and what it has printed so far. */
+import { eventually } from "stingray/testing";
 import type { ChildProcess } from "node:child_process";
-import { eventually } from "./eventually.js";
 
 export interface Ended {
   code: number | null;
@@ -55,8 +55,7 @@ export class Program {
           throw new Error(`it ended:\n${this.stderr}${this.stdout}`);
         throw new Error(`so far:\n${this.stderr}${this.stdout}`);
       },
-      `${this.what} says "${label}"`,
-      timeoutMs,
+      { message: `${this.what} says "${label}"`, timeoutMs },
     );
     return line.slice(label.length).trim();
   }

@@ -7,8 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { EmbeddedBroker } from "@stingray/broker/server";
+import { eventually, isRunning } from "stingray/testing";
 import { Program } from "./program.js";
-import { eventually, isRunning } from "./eventually.js";
 
 /** Every process that a test starts inherits it, so that none can hide. */
 const MARK = "STINGRAY_LIFE_TEST";
@@ -169,8 +169,7 @@ export class Sandbox {
         if (left.length > 0) throw new Error(`left behind: ${left.join(", ")}`);
         return true;
       },
-      "nothing is left",
-      withinMs,
+      { message: "nothing is left", timeoutMs: withinMs },
     );
   }
 

@@ -2,8 +2,8 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { eventually } from "stingray/testing";
 import type { Given } from "../fixtures/placement.js";
-import { eventually } from "./eventually.js";
 
 export class Stage {
   readonly directory = mkdtempSync(join(tmpdir(), "st-stage-"));

@@ -6,8 +6,8 @@ import { expect } from "chai";
 import { Agent, type NodeId, type ProcessId, type StoreFigures, type StoreListing } from "@stingray/protocol";
 import { processState } from "@stingray/task/internal";
 import { get, nodes, type InitOptions, type NodeView, type ObjectRef } from "stingray";
+import { collectGarbage, eventually, testCluster, type TestCluster } from "stingray/testing";
 import { collect } from "../objects/programs/pieces.js";
-import { TestCluster, collectGarbage, eventually } from "./actor-cluster.js";
 
 export const KIB = 1024;
 export const MIB = 1024 * KIB;
@@ -60,8 +60,7 @@ export async function everythingIsFreed({
         expectEmpty(node, orphans ? without(living, all[i] as StoreListing) : (all[i] as StoreListing));
       return true;
     },
-    "everything is freed",
-    timeoutMs,
+    { message: "everything is freed", timeoutMs },
   );
 }
 
@@ -145,7 +144,7 @@ export class StoreCluster {
 
   static async start(options: InitOptions): Promise<StoreCluster> {
     const spillDir = mkdtempSync(join(tmpdir(), "st-spill-"));
-    const test = await TestCluster.start({ ...options, spillDir });
+    const test = await testCluster({ ...options, spillDir });
     const count = Array.isArray(options.nodes) ? options.nodes.length : (options.nodes ?? 1);
     const seen = await eventually(async () => {
       const alive = await aliveNodes();

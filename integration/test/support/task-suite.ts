@@ -14,10 +14,11 @@ import {
   remote,
   type TaskOptions,
 } from "stingray";
+import { eventually, rejection, testCluster, type TestCluster } from "stingray/testing";
 import * as tasks from "../fixtures/tasks.js";
 import * as elsewhere from "../fixtures/tasks-elsewhere.js";
 import { countSlowly, countTo } from "../fixtures/task-streams.js";
-import { TestCluster, eventually, linesOf, rejection } from "./actor-cluster.js";
+import { linesOf } from "./lines.js";
 
 /** The same for each kind of links. */
 export function describeTasks(links: "auto" | "nats"): void {
@@ -26,7 +27,7 @@ export function describeTasks(links: "auto" | "nats"): void {
     let test: TestCluster;
 
     before(async () => {
-      test = await TestCluster.start({ links });
+      test = await testCluster({ links });
     });
     after(() => test.end());
 
