@@ -16,22 +16,28 @@ import {
   put,
   ready,
 } from "stingray";
+<<<<<<< HEAD
 import { RemoteApi, RemoteGrown, createMany, holdFor, valueWhen } from "./fixtures/actors-api.js";
 import { RemoteCounter, RemoteDiarist, RemoteStreamer, valueAfter, type Counter } from "./fixtures/actors.js";
+=======
+>>>>>>> 9b66656 (Tests of the whole use stingray/testing)
 import {
-  TestCluster,
   collectGarbage,
   eventually,
   isRunning,
-  linesOf,
   rejection,
-} from "./support/actor-cluster.js";
+  testCluster,
+  type TestCluster,
+} from "stingray/testing";
+import { RemoteApi, RemoteGrown, holdFor } from "./fixtures/actors-api.js";
+import { RemoteCounter, RemoteStreamer, valueAfter, type Counter } from "./fixtures/actors.js";
+import { linesOf } from "./support/lines.js";
 
 describe("the API of actors", function () {
   this.timeout(20_000);
   let test: TestCluster;
   before(async () => {
-    test = await TestCluster.start();
+    test = await testCluster();
   });
   after(() => test.end());
 

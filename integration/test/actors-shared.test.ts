@@ -13,15 +13,16 @@ import {
   ready,
   type ActorHandle,
 } from "stingray";
+import { collectGarbage, eventually, rejection, testCluster, type TestCluster } from "stingray/testing";
 import { HeavyPlain, LightPlain, RemoteLight, addTo, makeLight, type Light } from "./fixtures/light.js";
-import { TestCluster, collectGarbage, eventually, linesOf, rejection } from "./support/actor-cluster.js";
+import { linesOf } from "./support/lines.js";
 
 describe("actors with shared isolation", function () {
   this.timeout(60_000);
   let test: TestCluster;
 
   before(async () => {
-    test = await TestCluster.start();
+    test = await testCluster();
   });
   after(() => test.end());
 
@@ -158,7 +159,7 @@ describe("actors with shared isolation, on several nodes", function () {
   this.timeout(60_000);
 
   it("live where labels and affinities say, and are called from everywhere", async () => {
-    await using test = await TestCluster.start({
+    await using test = await testCluster({
       nodes: [{ cpus: 1 }, { cpus: 1, labels: { zone: "b" } }],
       cpus: undefined,
     });
@@ -185,18 +186,17 @@ describe("actors with a process each", function () {
   this.timeout(180_000);
 
   it("fifty at a time are made, called and ended, and nothing of them stays", async () => {
-    await using test = await TestCluster.start({ cpus: 4 });
+    await using test = await testCluster({ cpus: 4 });
     const handles = Array.from({ length: 50 }, (_, i) => HeavyPlain.remote(i));
     expect(await get(handles.map((handle) => handle.double.remote()))).to.deep.equal(
       handles.map((_, i) => i * 2),
     );
     expect(new Set(await get(handles.map((handle) => handle.pid.remote()))).size).to.equal(50);
     await Promise.all(handles.map((handle) => kill(handle)));
-    await eventually(
-      async () => (await nodes()).every(({ actors }) => actors === 0),
-      "none of them is left",
-      30_000,
-    );
+    await eventually(async () => (await nodes()).every(({ actors }) => actors === 0), {
+      message: "none of them is left",
+      timeoutMs: 30_000,
+    });
     expect(test.cluster.jobId).to.be.a("string");
   });
 });

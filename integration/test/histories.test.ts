@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { expect } from "chai";
 import { get, kill } from "stingray";
+import { isRunning, testCluster, type TestCluster } from "stingray/testing";
 import { HistoryFile, checkHistory, type HistoryEvent } from "stingray/testing";
 import {
   Relay,
@@ -12,7 +13,7 @@ import {
   type Plan,
   type ScribeHandle,
 } from "./fixtures/histories.js";
-import { TestCluster, isRunning, linesOf } from "./support/actor-cluster.js";
+import { linesOf } from "./support/lines.js";
 import { ClusterByHand } from "./support/by-hand.js";
 import { randomSource } from "./support/fuzz.js";
 
@@ -108,7 +109,7 @@ for (const links of ["auto", "nats"] as const)
     this.timeout(60_000 * SEEDS.length);
     let test: TestCluster;
     before(async () => {
-      test = await TestCluster.start({ links });
+      test = await testCluster({ links });
     });
     after(() => test.end());
 

@@ -1,16 +1,17 @@
 /** Pools of actors: order, backpressure, members that die, loops that are left. */
 import { expect } from "chai";
 import { get, kill, ready, type ObjectRef } from "stingray";
+import { eventually, rejection, testCluster, type TestCluster } from "stingray/testing";
 import { ActorPool } from "stingray/util";
 import { RemoteWorker } from "./fixtures/utilities.js";
-import { TestCluster, eventually, linesOf, rejection } from "./support/actor-cluster.js";
+import { linesOf } from "./support/lines.js";
 
 describe("a pool of actors", function () {
   this.timeout(30_000);
   let test: TestCluster;
 
   before(async () => {
-    test = await TestCluster.start({ cpus: 4 });
+    test = await testCluster({ cpus: 4 });
   });
   after(() => test.end());
 

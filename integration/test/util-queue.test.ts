@@ -1,16 +1,17 @@
 /** Queues: order, waiting, and what happens to items when somebody gives up or dies. */
 import { expect } from "chai";
 import { get, type ObjectRef } from "stingray";
+import { eventually, rejection, testCluster, type TestCluster } from "stingray/testing";
 import { Queue } from "stingray/util";
 import { Money, RemoteWorker, consume, produce, putKinds, takeAndHang } from "./fixtures/utilities.js";
-import { TestCluster, eventually, linesOf, rejection } from "./support/actor-cluster.js";
+import { linesOf } from "./support/lines.js";
 
 describe("a queue", function () {
   this.timeout(30_000);
   let test: TestCluster;
 
   before(async () => {
-    test = await TestCluster.start({ cpus: 4 });
+    test = await testCluster({ cpus: 4 });
   });
   after(() => test.end());
 

@@ -1,16 +1,17 @@
 /** Semaphores and barriers, and what becomes of them when those that use them die. */
 import { expect } from "chai";
 import { get } from "stingray";
+import { eventually, rejection, testCluster, type TestCluster } from "stingray/testing";
 import { Barrier, Semaphore, type Permit } from "stingray/util";
 import { guarded, hold, meet, meetAndDie } from "./fixtures/utilities.js";
-import { TestCluster, eventually, linesOf, rejection } from "./support/actor-cluster.js";
+import { linesOf } from "./support/lines.js";
 
 describe("semaphores and barriers", function () {
   this.timeout(30_000);
   let test: TestCluster;
 
   before(async () => {
-    test = await TestCluster.start({ cpus: 4 });
+    test = await testCluster({ cpus: 4 });
   });
   after(() => test.end());
 
