@@ -9,6 +9,47 @@ function rootOf(error: unknown): unknown {
   return error instanceof TaskError && error.cause !== undefined ? rootOf(error.cause) : error;
 }
 
+/** Mulberry32: the same scripts for the same seed. */
+function random(seed: number): () => number {
+  let a = seed;
+  return () => {
+    a = (a + 0x6d2b79f5) | 0;
+    let t = Math.imul(a ^ (a >>> 15), 1 | a);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Steps that await actors from `lowest` on, several at once at times. */
+function randomSteps(next: () => number, depth: number, lowest = 0): Step[] {
+  const pick = (): number => lowest + Math.floor(next() * (3 - lowest));
+  const above = (actor: number): number => (lowest === 0 ? 0 : actor + 1);
+  const below = (actor: number): Step[] =>
+    depth > 0 && above(actor) < 3 ? randomSteps(next, depth - 1, above(actor)) : [];
+  return Array.from({ length: Math.floor(next() * 3) }, (): Step => {
+    const actor = pick();
+    const kind = next();
+    if (kind < 0.2) return { try: [{ await: actor, steps: below(actor) }] };
+    if (kind < 0.4) return { sleepMs: Math.floor(next() * 10) };
+    if (kind < 0.55) return { await: actor, how: "task", steps: below(actor) };
+    return { await: actor, steps: below(actor) };
+  });
+}
+
+/** What one run of these steps comes to when nothing else runs: the number of calls, or undefined for a circle. */
+function outcome(steps: readonly Step[], waiting: readonly number[]): number | undefined {
+  let calls = 0;
+  for (const step of steps) {
+    if ("try" in step) calls += outcome(step.try, waiting) ?? 0;
+    else if ("await" in step) {
+      const below = waiting.includes(step.await) ? undefined : outcome(step.steps, [...waiting, step.await]);
+      if (below === undefined) return undefined;
+      calls += 1 + below;
+    }
+  }
+  return calls;
+}
+
 describe("circles of calls", function () {
   this.timeout(20_000);
   let test: TestCluster;
@@ -95,6 +136,37 @@ describe("circles of calls", function () {
     const itself: Step[] = [{ await: 0, steps: [{ await: 0, steps: [] }] }];
     expect(rootOf(await rejection(get(wide.run.remote(mates, itself))))).to.be.instanceOf(DeadlockError);
     await kill(wide);
+  });
+
+  it("are all found, and nothing else is, whatever calls what", async () => {
+    const next = random(7);
+    let circles = 0;
+    for (let n = 0; n < 15;) {
+      const steps = randomSteps(next, 3);
+      const expected = outcome(steps, [0]);
+      if (expected !== undefined && expected < 2) continue; // nothing to be seen
+      n++;
+      const result = await run(steps).catch(rootOf);
+      if (expected !== undefined) expect(result, JSON.stringify(steps)).to.equal(expected);
+      else expect(result, JSON.stringify(steps)).to.be.instanceOf(DeadlockError);
+      if (expected === undefined) circles++;
+    }
+    expect(circles).to.be.within(3, 12);
+  });
+
+  it("do not fail calls that all go the same way, however many wait for one another", async () => {
+    const next = random(11);
+    const runs = Array.from({ length: 60 }, () => run(randomSteps(next, 2, 1)));
+    for (const count of await Promise.all(runs)) expect(count).to.be.a("number");
+  });
+
+  it("are resolved where many cross one another: every call ends", async () => {
+    const next = random(13);
+    const ends = await Promise.allSettled(
+      Array.from({ length: 30 }, (_, n) => run(randomSteps(next, 2), n % 3)),
+    );
+    for (const end of ends)
+      if (end.status === "rejected") expect(rootOf(end.reason)).to.be.instanceOf(DeadlockError);
   });
 
   it("do not fail what is not awaited, has a turn of its own, or ends by its own limit", async () => {

@@ -12,7 +12,7 @@ import { cycleThrough, stuckIn, victimWith, type WaitGraph } from "./wait-graph.
 /** Pauses between looks: the first is soon, since a circle never opens by itself. Milliseconds. */
 const FIRST_MS = 10;
 const LONGEST_MS = 500;
-/** Pauses are at least so many times as long as the last look took. */
+/** Pauses are so many times as long as the last look took, if that is not above the longest. */
 const SHARE = 10;
 
 export class Deadlocks {
@@ -78,10 +78,9 @@ export class Deadlocks {
       this.resolve(graph);
     } finally {
       this.looking = false;
-      this.least = Math.max(FIRST_MS, SHARE * (performance.now() - began));
+      this.least = Math.min(Math.max(FIRST_MS, SHARE * (performance.now() - began)), LONGEST_MS);
     }
-    const grown = this.missed ? this.least : Math.max(this.least, this.pauseMs * 2);
-    this.pauseMs = Math.min(grown, Math.max(LONGEST_MS, this.least));
+    this.pauseMs = this.missed ? this.least : Math.min(Math.max(this.least, this.pauseMs * 2), LONGEST_MS);
     this.again();
   }
 

@@ -136,6 +136,7 @@ function describeActor(actor: ActorWhy): string {
     places = describePlaces(wait, placement);
   } else if (state === "ALIVE")
     head = `${who} is alive in process ${process ?? "?"} on node ${node ?? "?"}: it waits for nothing`;
+  else if (state === "PASSIVE") head = `${who} sleeps, since it had nothing to do: the next call wakes it`;
   else if (state === "DEAD") head = `${who} is dead: ${cause ?? "no reason is known"}`;
   else if (hosted?.process !== undefined)
     head = `${who} is ${state}: its class is being loaded and its constructor run, in process ${hosted.process} on node ${hosted.node}`;

@@ -27,9 +27,8 @@ export class ActorWatchers {
     private readonly known: KnownHere = {},
   ) {
     book.onChange((actor, now) => {
-      if (now === undefined || now.value.state === "ALIVE" || now.value.state === "DEAD") {
-        this.waiting.delete(actor);
-      }
+      const state = now?.value.state ?? "DEAD";
+      if (state === "ALIVE" || state === "PASSIVE" || state === "DEAD") this.waiting.delete(actor);
       this.tell(actor, now);
     });
   }
