@@ -90,6 +90,8 @@ export interface ActorRow {
   moving?: boolean | undefined;
   /** DEAD: why. RESTARTING, PENDING: what it waits for, if known. */
   cause?: WireError | undefined;
+  /** DEAD: when that was written down, in milliseconds since 1970 by the writer's clock; for people. */
+  diedAt?: number | undefined;
 }
 
 /** A name taken by an actor or a placement group. Key: {@link nameKey} or {@link groupNameKey}. */
@@ -243,6 +245,7 @@ export const ROW_CHECKS: { readonly [K in TableName]: Check<Rows[K]> } = {
     restarts: uint,
     moving: optional(bool),
     cause: optional(wireErrorCheck()),
+    diedAt: optional(uint),
   }),
   names: record<NameRow>({ actor: optional(actorId), group: optional(groupId), job: jobId }),
   groups: record<GroupRow>({

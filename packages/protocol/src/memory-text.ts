@@ -8,7 +8,7 @@ export function describeMemoryEnd(end: MemoryEnd): string {
   switch (kind) {
     case "heap":
       return (
-        `its JavaScript heap reached its limit (${mib(used)} of ${mib(limit ?? 0)} used): keep less in it, or give it ` +
+        `it ran into the limit of its JavaScript heap (${mib(limit ?? 0)}, ${mib(used)} of it in use at the end): keep less in it, or give it ` +
         `more with runtimeEnv: { execArgv: ["--max-old-space-size=<MiB>"] }`
       );
     case "declared":

@@ -3,6 +3,7 @@
  * package take these, so that both ends are checked against the same line.
  */
 import { bool, bytes, list, mapOf, number, oneOf, optional, record, text, tuple, uint } from "./check.js";
+import { actorListing, type ActorListing } from "./messages/actor-listing.js";
 import { actorView, type ActorView } from "./messages/actors.js";
 import {
   bundleReservation,
@@ -88,6 +89,12 @@ export const Agent = {
     "actor.list",
     record({ namespace: optional(text) }),
     record({ actors: list(record<{ namespace: string; name: string }>({ namespace: text, name: text })) }),
+  ),
+  /** Actors in these states (none: all but the dead), at most `limit`, the newest change first; and how many there are. */
+  actorTable: method<{ states: string[]; limit: number }, ActorListing>(
+    "actor.table",
+    record({ states: list(text, 100), limit: uint }),
+    actorListing,
   ),
   /** Ends an actor wherever it is. `restart`: lets maxRestarts bring it back. Unknown actors are no error. */
   actorKill: method<{ actor: string; restart: boolean; reason: string }, object>(

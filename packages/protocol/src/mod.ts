@@ -244,6 +244,8 @@ export type {
 } from "./messages/groups.js";
 export { bidSpec, leaseAsk, leaseAnswer, roomNews } from "./messages/bids.js";
 export type { BidSpec, LeaseAsk, LeaseAnswer, PassedOn, RoomNews } from "./messages/bids.js";
+export { actorListing } from "./messages/actor-listing.js";
+export type { ActorLine, ActorListing } from "./messages/actor-listing.js";
 export { MEMORY_ENDS, exitReport, memoryEnd } from "./messages/exits.js";
 export type { ExitReport, MemoryEnd, MemoryEndKind } from "./messages/exits.js";
 export { actorTrouble, nodeVitals, processNews, workerVitals } from "./messages/vitals.js";

@@ -180,7 +180,7 @@ export function provideActors(provide: t.Provide, get: t.Get): void {
 /** The process of an incarnation is gone: RESTARTING and on to a new place, or DEAD and its name free. */
 async function lost(get: t.Get, actor: string, epoch: number, cause: WireError): Promise<void> {
   const { agent } = get(t.CONFIG);
-  const entry = await get(t.ACTOR_BOOK).apply(actor, { kind: "lost", epoch, agent, cause });
+  const entry = await get(t.ACTOR_BOOK).apply(actor, { kind: "lost", epoch, agent, cause, at: Date.now() });
   if (entry === undefined) return;
   if (entry.value.state === "RESTARTING") get(t.ACTOR_PLACER).placeAgain(entry);
   else await ended(get, entry.value.spec);

@@ -26,6 +26,7 @@ import {
   type ProcessId,
 } from "@stingray/protocol";
 import { serveSleep } from "./sleep-parts.js";
+import { listActors } from "../controller/actor-listing.js";
 import { serveGroups } from "./group-parts.js";
 import { setResource } from "./resources.js";
 import { checkMayDrain } from "./drain/parts.js";
@@ -183,6 +184,9 @@ function serveActors(get: t.Get): void {
   inbox.serve(AgentMethods.actorWatch, ({ actor }, channel) => get(t.ACTOR_WATCHERS).watch(actor, channel));
   inbox.serve(AgentMethods.actorGet, ({ namespace, name }) => names.get(namespace, name));
   inbox.serve(AgentMethods.actorList, async ({ namespace }) => ({ actors: await names.list(namespace) }));
+  inbox.serve(AgentMethods.actorTable, ({ states, limit }) =>
+    listActors(get(t.ACTOR_BOOK), states, limit, (actor) => get(t.ACTOR_WATCHERS).reasonOf(actor)),
+  );
   inbox.serve(AgentMethods.actorKill, async ({ actor, restart, reason }) => {
     await directory.kill(actor, restart, reason);
     return {};

@@ -14,6 +14,7 @@ import {
   type AgentWaits,
   type AgentWhy,
   type DemandWhy,
+  type ActorTrouble,
   type GroupView,
   type NodeFit,
   type NodeId,
@@ -48,6 +49,7 @@ export interface WhyParts {
   actor(id: string): Promise<ActorEntry | undefined>;
   hosted(actor: string): Pick<Incarnation, "state" | "worker"> | undefined;
   group(id: string): Promise<GroupView | undefined>;
+  trouble(actor: string, process: string | undefined): ActorTrouble | undefined;
   readonly node: NodeId;
   /** As `LeaseEffects.now`. */
   now(): number;
@@ -83,6 +85,7 @@ function partsOf(get: t.Get): WhyParts {
     actor: async (id) => get(t.ACTOR_BOOK).get(id) ?? (await get(t.ACTOR_BOOK).fetch(id)),
     hosted: (actor) => get(t.ACTOR_HOST).find(actor) ?? get(t.SHARED_ACTORS).hosted(actor),
     group: async (id) => (await get(t.GROUP_DIRECTORY).state(id, -1, 0)).view,
+    trouble: (actor, process) => get(t.TROUBLES).of(actor, process),
     node: get(t.CONFIG).node,
     now: () => performance.now(),
   };
@@ -183,6 +186,8 @@ async function actorWhy(parts: WhyParts, { value }: ActorEntry): Promise<ActorWh
   if (node !== undefined) why.node = node;
   if (process !== undefined) why.process = process;
   if (cause !== undefined) why.cause = cause.message;
+  const trouble = state === "DEAD" ? undefined : parts.trouble(spec.actor, process);
+  if (trouble !== undefined) why.trouble = trouble;
   const here = parts.hosted(spec.actor);
   if (here !== undefined && here.state !== "over") {
     const process = here.worker === undefined ? {} : { process: here.worker };

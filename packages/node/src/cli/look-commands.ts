@@ -2,6 +2,7 @@
 import { Option, type Command } from "commander";
 import { runtimeRoot } from "../runtime-files.js";
 import { addClusterOptions, addConnectionOptions } from "./connection-options.js";
+import type { ActorsFlags } from "./actors.js";
 import type { MemoryFlags } from "./memory.js";
 import type { Output } from "./output.js";
 import type { StatusFlags } from "./status.js";
@@ -20,6 +21,26 @@ export function addStatus(command: Command, out: Output, done: (code: number) =>
     .action(async (flags: StatusFlags) => {
       const { showStatus } = await import("./status.js");
       done(await showStatus(flags, runtimeRoot(), out));
+    });
+}
+
+export function addActors(command: Command, out: Output, done: (code: number) => void): Command {
+  return addClusterOptions(addConnectionOptions(command))
+    .description(
+      "Shows actors: where they live, how often they were restarted, calls that run and wait in their process, its memory. " +
+        "Without an address: what runs on this machine.",
+    )
+    .option("--all", "those that died lately, too")
+    .option("--state <state...>", "only those in these states: ALIVE, PENDING, RESTARTING, PASSIVE, DEAD")
+    .addOption(
+      new Option("--limit <n>", "actors to show, those that changed last")
+        .argParser(parseWhole(0, MAX_LISTED))
+        .default(50),
+    )
+    .option("--json", "as JSON; bytes and milliseconds")
+    .action(async (flags: ActorsFlags) => {
+      const { showActors } = await import("./actors.js");
+      done(await showActors(flags, runtimeRoot(), out));
     });
 }
 

@@ -5,7 +5,7 @@ import { Command, CommanderError, Option } from "commander";
 import { runtimeRoot } from "../runtime-files.js";
 import type { ClusterFlags } from "./cluster-state.js";
 import { addClusterOptions, addConnectionOptions } from "./connection-options.js";
-import { addMemory, addStatus, addWhy } from "./look-commands.js";
+import { addActors, addMemory, addStatus, addWhy } from "./look-commands.js";
 import type { DrainFlags } from "./drain.js";
 import { terminal, type Output } from "./output.js";
 import type { StartFlags } from "./start-plan.js";
@@ -55,6 +55,7 @@ function build(out: Output, done: (code: number) => void): Command {
   inherit(addStop(program.command("stop"), out, done), program);
   inherit(addDrain(program.command("drain"), out, done), program);
   inherit(addStatus(program.command("status"), out, done), program);
+  inherit(addActors(program.command("actors"), out, done), program);
   inherit(addMemory(program.command("memory"), out, done), program);
   inherit(addResources(program.command("resources"), out, done), program);
   inherit(addWhy(program.command("why"), out, done), program);
@@ -67,6 +68,7 @@ Examples:
   stingray start --detach --cpus 8 --labels zone=b
   stingray status
   stingray memory --group-by origin                what is in the object stores, and where it was made
+  stingray actors --all                            those that died lately, too, and why
   stingray why                                     what waits, and for what
   stingray why d3k1x9q0f7za.17                     why that task has not ended
   stingray drain n4k2m9x0w1ab                      has that node leave; what is on it ends or moves

@@ -3,6 +3,7 @@ import {
   describeResources,
   describeShape,
   describeTask,
+  describeTrouble,
   startOptions,
   type ActorWhy,
   type DemandWhy,
@@ -121,8 +122,20 @@ function describeUnknown({ about, owner }: WhyStep): string {
 }
 
 function describeActor(actor: ActorWhy): string {
-  const { className, name, state, wait, placement, hosted, node, process, cause, restarts, maxRestarts } =
-    actor;
+  const {
+    className,
+    name,
+    state,
+    trouble,
+    wait,
+    placement,
+    hosted,
+    node,
+    process,
+    cause,
+    restarts,
+    maxRestarts,
+  } = actor;
   const who = `Actor ${actor.actor} (${className}${name === undefined ? "" : ` "${name}"`})`;
   const facts: [string, string][] = [["creator", actor.creator]];
   if (maxRestarts !== 0)
@@ -134,7 +147,8 @@ function describeActor(actor: ActorWhy): string {
     head = `${who} is ${state}: it waits for a place with ${describeShape(placement)}: ${why}`;
     facts.push(["waits", `for ${showAge(wait.waitingMs)}`]);
     places = describePlaces(wait, placement);
-  } else if (state === "ALIVE")
+  } else if (trouble !== undefined) head = `${who} is ${state}, and ${describeTrouble(trouble)}`;
+  else if (state === "ALIVE")
     head = `${who} is alive in process ${process ?? "?"} on node ${node ?? "?"}: it waits for nothing`;
   else if (state === "PASSIVE") head = `${who} sleeps, since it had nothing to do: the next call wakes it`;
   else if (state === "DEAD") head = `${who} is dead: ${cause ?? "no reason is known"}`;

@@ -134,7 +134,7 @@ export class ActorDirectory {
   /** The actor ends for good. Its host sees the row and ends the process. */
   async end(actor: string, cause: StingrayError | WireError): Promise<void> {
     const wire = cause instanceof Error ? encodeError(cause) : cause;
-    const entry = await this.book.apply(actor, { kind: "ended", cause: wire });
+    const entry = await this.book.apply(actor, { kind: "ended", cause: wire, at: Date.now() });
     if (entry !== undefined) await this.hooks.ended(entry.value.spec);
   }
 

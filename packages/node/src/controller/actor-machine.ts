@@ -9,6 +9,7 @@
 import type { ActorRow } from "@stingray/gcs-kv";
 import type { ActorView, WireError } from "@stingray/protocol";
 
+/** `at`: when it died, in milliseconds since 1970. */
 export type ActorEvent =
   /** An agent takes it on itself to find a place (again). */
   | { kind: "claimed"; agent: string }
@@ -25,7 +26,7 @@ export type ActorEvent =
       host?: string | undefined;
     }
   /** Its process is gone. `agent` finds a place for the next incarnation, if there is to be one. */
-  | { kind: "lost"; epoch: number; agent: string; cause: WireError }
+  | { kind: "lost"; epoch: number; agent: string; cause: WireError; at?: number }
   /** Its node is being drained, and has ended the incarnation in order. `agent` finds a place for the next. */
   | { kind: "moved"; epoch: number; agent: string; cause: WireError }
   /** It had no calls for a while, was saved and ended in order. What comes for it wakes it. */
@@ -33,7 +34,7 @@ export type ActorEvent =
   /** There is something for one that sleeps: an agent takes it on itself to find a place. */
   | { kind: "woken"; agent: string }
   /** It ends for good. */
-  | { kind: "ended"; cause: WireError };
+  | { kind: "ended"; cause: WireError; at?: number };
 
 /** The row after the event, or undefined where the event is stale or changes nothing. */
 export function nextActorRow(row: ActorRow, event: ActorEvent): ActorRow | undefined {
@@ -60,7 +61,7 @@ export function nextActorRow(row: ActorRow, event: ActorEvent): ActorRow | undef
     case "lost": {
       if (row.epoch > event.epoch || row.state === "PASSIVE") return undefined;
       const again = row.spec.maxRestarts < 0 || row.restarts < row.spec.maxRestarts;
-      if (!again) return { ...rest, state: "DEAD", cause: event.cause };
+      if (!again) return dead(rest, event);
       return {
         ...rest,
         state: "RESTARTING",
@@ -78,13 +79,20 @@ export function nextActorRow(row: ActorRow, event: ActorEvent): ActorRow | undef
     case "woken":
       return row.state === "PASSIVE" ? { ...rest, state: "RESTARTING", agent: event.agent } : undefined;
     case "ended":
-      return { ...rest, state: "DEAD", cause: event.cause };
+      return dead(rest, event);
   }
 }
 
 /** Whether an agent finds, or has found, a place for it. */
 function isClaim({ state }: ActorRow): boolean {
   return state === "PENDING" || state === "RESTARTING";
+}
+
+function dead(
+  row: Omit<ActorRow, "state" | "cause">,
+  { cause, at }: { cause: WireError; at?: number },
+): ActorRow {
+  return { ...row, state: "DEAD", cause, ...(at === undefined ? {} : { diedAt: at }) };
 }
 
 /** What watchers are told of a row. */

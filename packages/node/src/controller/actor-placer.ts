@@ -12,6 +12,7 @@ import {
   type Reservation,
 } from "@stingray/scheduler";
 import {
+  OutOfMemoryError,
   UnschedulableError,
   toError,
   type ActorSpec,
@@ -73,7 +74,8 @@ export class ActorPlacer {
 
   /** As `place`, for the next incarnation of one that has ended: after a pause, if that happened again and again. */
   placeAgain(entry: ActorEntry): void {
-    this.place(entry, this.pauses.next(entry.key, performance.now()));
+    const forMemory = entry.value.cause?.code === OutOfMemoryError.code;
+    this.place(entry, this.pauses.next(entry.key, performance.now(), forMemory));
   }
 
   /** Begins to look for a place, in the background. A later claim of the same actor replaces an earlier one. */
@@ -127,7 +129,9 @@ export class ActorPlacer {
   private async pause(pause: RestartPause | undefined, { wait, abort }: Search): Promise<void> {
     if (pause === undefined || pause.ms === 0) return;
     wait.because(
-      `its process ended ${pause.inARow} times in a row soon after its start; next in ${pause.ms} ms`,
+      pause.inARow === 1
+        ? `its process ended for want of memory; the next one is started in ${pause.ms} ms`
+        : `its process ended ${pause.inARow} times in a row soon after its start; next in ${pause.ms} ms`,
     );
     await new Promise<void>((over) => {
       const timer = setTimeout(over, pause.ms).unref();

@@ -52,6 +52,11 @@ export class ActorWatchers {
     }
   }
 
+  /** What an actor without a process waits for, where this agent looks for a place for it. */
+  reasonOf(actor: string): string | undefined {
+    return this.waiting.get(actor)?.reason;
+  }
+
   /** Says what a PENDING or RESTARTING actor waits for. */
   waitsFor(actor: string, why: ReasonToWait | undefined): void {
     if (why !== undefined) this.waiting.set(actor, why);
@@ -92,7 +97,12 @@ export class ActorWatchers {
     if (trouble !== undefined) view.trouble = trouble;
     const why = this.waiting.get(actor);
     if (why !== undefined && view.state !== "ALIVE" && view.state !== "DEAD") {
-      view.cause = { code: "UNSCHEDULABLE", message: why.reason };
+      const lost = entry.value.cause;
+      view.cause = {
+        code: "UNSCHEDULABLE",
+        message: why.reason,
+        ...(lost === undefined ? {} : { cause: lost }),
+      };
       if (why.infeasible) view.infeasible = true;
     }
     return view;

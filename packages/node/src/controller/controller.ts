@@ -17,6 +17,7 @@ import {
 import type { Round } from "../groups/group-mender.js";
 import type { ActorBook, ActorEntry } from "./actor-book.js";
 import { describe } from "./actor-directory.js";
+import { overdue } from "./dead-rows.js";
 import type { Liveness } from "./liveness.js";
 
 export interface ControllerHooks {
@@ -49,8 +50,18 @@ export interface ControllerTimes {
   orphanMs: number;
   /** How long rows of dead nodes and actors are kept for those who ask why. */
   keepDeadMs: number;
+  /** Rows of more dead actors than these are not kept. */
+  mostDead: number;
 }
-export const CONTROLLER_TIMES: ControllerTimes = { lookMs: 250, orphanMs: 10_000, keepDeadMs: 300_000 };
+export const CONTROLLER_TIMES: ControllerTimes = {
+  lookMs: 250,
+  orphanMs: 10_000,
+  keepDeadMs: 300_000,
+  mostDead: 10_000,
+};
+
+/** Rows that are removed at the same time. */
+const REMOVED_AT_ONCE = 100;
 
 export class Controller {
   /** When this controller first saw a condition that must last before it acts, by a name of the condition. */
@@ -88,9 +99,16 @@ export class Controller {
       return performance.now() - first >= ms;
     };
     const living = await this.judgeNodes(lasts, signal);
+    const dead: ActorEntry[] = [];
     for (const entry of this.actors.entries()) {
       if (signal.aborted) return;
-      if (!this.isWell(entry, living)) await this.mendActor(entry, living, lasts);
+      if (entry.value.state === "DEAD") dead.push(entry);
+      else if (!this.isWell(entry, living)) await this.mendActor(entry, living, lasts);
+    }
+    const { keepDeadMs: keepMs, mostDead: most } = this.times;
+    const gone = overdue(dead, lasts, { keepMs, most });
+    for (let i = 0; i < gone.length && !signal.aborted; i += REMOVED_AT_ONCE) {
+      await Promise.all(gone.slice(i, i + REMOVED_AT_ONCE).map((entry) => this.forgetActor(entry)));
     }
     await this.hooks.wakeSleepers();
     await this.hooks.mendGroups({ living, lasts, signal });
@@ -133,13 +151,20 @@ export class Controller {
 
   /** Nearly all are: there may be very many, so nothing is awaited to see it. */
   private isWell({ value }: ActorEntry, living: ReadonlySet<string>): boolean {
-    if (value.state === "DEAD" || this.diedWithCreator(value.spec)) return false;
+    if (this.diedWithCreator(value.spec)) return false;
     return value.state === "PASSIVE" || (value.agent !== undefined && living.has(value.agent));
   }
 
   /** A driver does not die with the agent of its machine; the end of its job tells of it. */
   private diedWithCreator({ detached, creator, creatorNode }: ActorSpec): boolean {
     return !detached && creatorNode !== undefined && !isDriverId(creator) && this.isDeadNode(creatorNode);
+  }
+
+  private async forgetActor(entry: ActorEntry): Promise<void> {
+    const { spec } = entry.value;
+    // Whoever wrote that it is dead may have ended before the rest was done.
+    if (keepsState(spec)) await this.hooks.ended(spec);
+    await this.actors.remove(entry);
   }
 
   private async mendActor(
@@ -149,13 +174,6 @@ export class Controller {
   ): Promise<void> {
     const row = entry.value;
     const { actor } = row.spec;
-    if (row.state === "DEAD") {
-      if (!lasts(`dead ${actor}`, this.times.keepDeadMs)) return;
-      // Whoever wrote that it is dead may have ended before the rest was done.
-      if (keepsState(row.spec)) await this.hooks.ended(row.spec);
-      await this.actors.remove(entry);
-      return;
-    }
     if (this.diedWithCreator(row.spec)) {
       const why = `node ${row.spec.creatorNode} died, and with it the process that created ${describe(row.spec)}`;
       await this.hooks.endActor(

@@ -66,6 +66,7 @@ export interface WorkerVitals {
   /** Actors that live in it; the first of them. */
   actors: number;
   actor?: string | undefined;
+  className?: string | undefined;
   trouble?: ActorTrouble | undefined;
 }
 export const workerVitals = record<WorkerVitals>({
@@ -80,6 +81,7 @@ export const workerVitals = record<WorkerVitals>({
   queued: optional(uint),
   actors: uint,
   actor: optional(actorId),
+  className: optional(text),
   trouble: optional(actorTrouble),
 });
 

@@ -2,6 +2,7 @@
 import { bool, list, number, oneOf, optional, record, text, uint } from "../check.js";
 import { groupView, type GroupView } from "./groups.js";
 import { actorId, jobId, nodeId, processId } from "./id-checks.js";
+import { actorTrouble, type ActorTrouble } from "./vitals.js";
 import { shapeSpec, type Shape } from "./leases.js";
 import {
   runningWhy,
@@ -68,6 +69,8 @@ export interface ActorWhy {
   process?: string | undefined;
   /** Of its death, or of the last loss of its process. */
   cause?: string | undefined;
+  /** Why it does not answer, or what its constructor is at. */
+  trouble?: ActorTrouble | undefined;
   /** At the agent that looks for a place for it. */
   wait?: DemandWhy | undefined;
   /** At the agent that has a place for it: waits for a process, or its constructor runs. */
@@ -88,6 +91,7 @@ export const actorWhy = record<ActorWhy>({
   node: optional(nodeId),
   process: optional(processId),
   cause: optional(text),
+  trouble: optional(actorTrouble),
   wait: optional(demandWhy),
   hosted: optional(
     record<NonNullable<ActorWhy["hosted"]>>({

@@ -1,12 +1,23 @@
 /** When to run something again, and how long to wait before. */
-import { TaskError, toError, type RetryOn } from "@stingray/protocol";
+import { OutOfMemoryError, TaskError, toError, type RetryOn } from "@stingray/protocol";
 
 const FIRST_BACKOFF_MS = 20;
 const MAX_BACKOFF_MS = 10_000;
 
-/** Milliseconds before attempt number `attempt` (from 1): doubling, with jitter so that many do not come at once. */
-export function backoffMs(attempt: number): number {
-  return Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (attempt - 1)) * (0.5 + Math.random() / 2);
+/** The same where memory was short: what took it needs time to end. */
+const FIRST_MEMORY_BACKOFF_MS = 1_000;
+const MAX_MEMORY_BACKOFF_MS = 60_000;
+
+/**
+ * Milliseconds before attempt number `attempt` (from 1): doubling, with jitter so that many do not come at once.
+ * @param after what ended the attempt before
+ */
+export function backoffMs(attempt: number, after?: Error): number {
+  const [first, most] =
+    after instanceof OutOfMemoryError
+      ? [FIRST_MEMORY_BACKOFF_MS, MAX_MEMORY_BACKOFF_MS]
+      : [FIRST_BACKOFF_MS, MAX_BACKOFF_MS];
+  return Math.min(most, first * 2 ** (attempt - 1)) * (0.5 + Math.random() / 2);
 }
 
 /** Whether an error of user code is one to try again after. A rule that throws says no. */

@@ -271,7 +271,7 @@ export class Submitter implements LeasePoolHost {
     task.failed(error.message);
     task.attempt++;
     if (!task.to("backoff")) return;
-    const wait = backoffMs(task.attempt);
+    const wait = backoffMs(task.attempt, error);
     task.nextAt = performance.now() + wait;
     task.timer = setTimeout(() => this.enqueue(task), wait);
   }

@@ -28,6 +28,7 @@ export interface WatchedWorker {
   readonly declared: number | undefined;
   /** The actors that live in it: the first of them, and how many. */
   readonly actor: string | undefined;
+  readonly className: string | undefined;
   readonly actors: number;
   /** Those that are being made in it, and what of that goes on since when (monotonic). */
   readonly constructing: readonly { actor: string; what: string; since: number }[];
@@ -144,7 +145,7 @@ export class WorkerWatch {
       return { kind: "blocked", ms: blocked.ms, what: blocked.what, ...about, ...others };
     }
     if (first === undefined || now - first.since < CONSTRUCTING_AFTER_MS) return undefined;
-    return { kind: "constructing", ms: now - first.since, what: first.what, ...about };
+    return { kind: "constructing", ms: now - first.since, what: page?.last ?? first.what, ...about };
   }
 
   private over(seen: Seen): void {
@@ -175,13 +176,14 @@ export class WorkerWatch {
   }
 
   private vitalsOf(worker: WatchedWorker): WorkerVitals {
-    const { id, pid, job, declared, actor, actors } = worker;
+    const { id, pid, job, declared, actor, className, actors } = worker;
     const seen = this.seen.get(id);
     const page = pageOf(this.storeDir, id);
     const vitals: WorkerVitals = { process: id, pid, memory: privateMemory(pid) ?? 0, actors };
     if (job !== undefined) vitals.job = job;
     if (declared !== undefined) vitals.declared = declared;
     if (actor !== undefined) vitals.actor = actor;
+    if (className !== undefined) vitals.className = className;
     if (page !== undefined) {
       const { heapUsed, heapLimit, open: running, queued } = page;
       Object.assign(vitals, { heapUsed, heapLimit, running, queued });

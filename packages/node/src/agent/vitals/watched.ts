@@ -42,6 +42,7 @@ export function watchedWorkers(get: t.Get): UsedWorker[] {
         job: worker.env?.job.job,
         declared: held.get(worker.id)?.declared,
         actor: first?.spec.actor,
+        className: first?.spec.className,
         actors: living.length,
         constructing: living.flatMap(constructingOf),
         kind: !worker.taken ? "idle" : final ? "final" : "retriable",
