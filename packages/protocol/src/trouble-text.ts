@@ -5,11 +5,10 @@ import type { ActorTrouble } from "./messages/vitals.js";
 export function describeTrouble({ kind, ms, what, pid, node, others }: ActorTrouble): string {
   const where = `pid ${pid} on node ${node}`;
   if (kind === "constructing") return `has been at ${what} for ${seconds(ms)} (${where})`;
-  const shared =
-    others === undefined || others === 0
-      ? ""
-      : `; ${others} other actor${others === 1 ? "" : "s"} in the same process can't run either`;
-  return `has blocked its event loop for ${seconds(ms)}, ${what} (${where})${shared}`;
+  const stands = `${seconds(ms)}, ${what} (${where})`;
+  if (others === undefined || others === 0) return `has blocked its event loop for ${stands}`;
+  // Which of them does it, `what` says.
+  return `shares a process with ${others} other${others === 1 ? "" : "s"}, whose event loop has been blocked for ${stands}`;
 }
 
 const seconds = (ms: number): string =>

@@ -27,18 +27,25 @@ export function crashError(
   if (report === undefined) {
     return new WorkerCrashedError(`${who} ended before it was used${budget}`, { detail: detailOf(report) });
   }
-  const { pid, memory, error } = report;
-  const named = `${who} (pid ${pid})`;
+  return endError(`${who} (pid ${report.pid})`, report, budget);
+}
+
+/**
+ * What is said of a process that hosted actors and ended.
+ * @param who `the process … (pid 12)`
+ * @param after goes on after what happened
+ */
+export function endError(who: string, report: ExitReport, after: string): WorkerCrashedError {
+  const { memory, error } = report;
   if (memory !== undefined) {
     return new OutOfMemoryError(
-      `${named} ended for want of memory${whileIn(report)}: ${describeMemoryEnd(memory)}${budget}`,
+      `${who} ended for want of memory${whileIn(report)}: ${describeMemoryEnd(memory)}${after}`,
       { detail: { ...detailOf(report), ...memoryDetail(memory) } },
     );
   }
-  const cause = error === undefined ? undefined : decodeCause(error);
-  return new WorkerCrashedError(`${named} ended${whyOf(report)}${budget}`, {
+  return new WorkerCrashedError(`${who} ended${whyOf(report)}${after}`, {
     detail: detailOf(report),
-    ...(cause === undefined ? {} : { cause }),
+    ...(error === undefined ? {} : { cause: decodeCause(error) }),
   });
 }
 

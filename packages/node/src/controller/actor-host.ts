@@ -84,11 +84,6 @@ export class ActorHost {
   on(worker: ProcessId): Incarnation | undefined {
     return this.byWorker.get(worker);
   }
-  /** All that live, or are being made, in this process. */
-  livingOn(worker: ProcessId): readonly Incarnation[] {
-    const inc = this.byWorker.get(worker);
-    return inc === undefined ? [] : [inc];
-  }
 
   /** Another agent offers an actor. Taken if there is room now and the claim is the newest. */
   async accept(spec: ActorSpec, epoch: number): Promise<{ accepted: boolean; reason?: string }> {

@@ -32,7 +32,10 @@ export class MemoryFiles {
   private groups: { max: string; current: string; stat: string }[] | undefined;
   private killFiles: string[] = [];
 
-  constructor(private readonly read: ReadText = readText) {}
+  constructor(
+    private readonly read: ReadText = readText,
+    private readonly meminfoPath = "/proc/meminfo",
+  ) {}
 
   /** Undefined where nothing says so. */
   machine(): MachineMemory | undefined {
@@ -50,7 +53,7 @@ export class MemoryFiles {
   }
 
   private meminfo(): MachineMemory | undefined {
-    const text = this.read("/proc/meminfo") ?? "";
+    const text = this.read(this.meminfoPath) ?? "";
     const [total, available] = ["MemTotal", "MemAvailable"].map((name) =>
       Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(text)?.[1] ?? Number.NaN),
     );

@@ -10,11 +10,12 @@ import { publishProcessNews, subscribeProcessNews } from "../../feed/mod.js";
 import { feedHooks } from "../malformed.js";
 import { systemTimers } from "../timers.js";
 import * as t from "../tokens.js";
+import { MemoryFiles } from "./memory-files.js";
 import { MemoryGuard } from "./memory-guard.js";
 import { vitalsSettings } from "./settings.js";
 import { Troubles } from "./troubles.js";
 import { watchedWorkers } from "./watched.js";
-import { WorkerWatch } from "./watch.js";
+import { WorkerWatch, type WatchHooks } from "./watch.js";
 
 /** Registers them. @param storeDir where workers keep how they do */
 export function provideVitals(provide: t.Provide, get: t.Get, storeDir: string): void {
@@ -40,7 +41,8 @@ export function provideVitals(provide: t.Provide, get: t.Get, storeDir: string):
   });
   provide(t.WORKER_WATCH, (of) => {
     const { node, subjects } = of(t.CONFIG);
-    return new WorkerWatch(node, storeDir, settings.everyMs, {
+    const files = new MemoryFiles(undefined, settings.meminfo);
+    const hooks: WatchHooks = {
       workers: () => watchedWorkers(get),
       tell: (news) => {
         get(t.TROUBLES).told(news);
@@ -48,7 +50,8 @@ export function provideVitals(provide: t.Provide, get: t.Get, storeDir: string):
       },
       say,
       looked: (machine) => get(t.MEMORY_GUARD).looked(machine),
-    });
+    };
+    return new WorkerWatch(node, storeDir, settings.everyMs, hooks, files);
   });
 }
 

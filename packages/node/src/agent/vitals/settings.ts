@@ -8,6 +8,8 @@ export interface VitalsSettings {
   readonly enforce: boolean;
   /** Between looks, in milliseconds. @defaultValue 1000 */
   readonly everyMs: number;
+  /** What stands for /proc/meminfo, so that tests can make memory short without taking it. */
+  readonly meminfo: string | undefined;
 }
 
 /** @throws InvalidOptionError */
@@ -22,6 +24,7 @@ export function vitalsSettings(env: NodeJS.ProcessEnv = process.env): VitalsSett
     threshold: numberIn(env, "STINGRAY_MEMORY_THRESHOLD", 0.95, 0.01, 1),
     enforce: limits === "enforce",
     everyMs: numberIn(env, "STINGRAY_VITALS_MS", 1_000, 50, 60_000),
+    meminfo: env["STINGRAY_MEMINFO"],
   };
 }
 

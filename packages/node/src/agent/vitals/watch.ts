@@ -64,7 +64,7 @@ export class WorkerWatch {
     private readonly storeDir: string,
     private readonly everyMs: number,
     private readonly hooks: WatchHooks,
-    private readonly memory: MemoryFiles = new MemoryFiles(),
+    private readonly memory: MemoryFiles,
   ) {}
 
   start(): void {

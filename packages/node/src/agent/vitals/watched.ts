@@ -4,6 +4,9 @@ import * as t from "../tokens.js";
 import type { MemoryUser } from "./victim.js";
 import type { WatchedWorker } from "./watch.js";
 
+/** Of the actors that share a process, so many are looked at to see whether it may be ended. */
+const MOST_LOOKED_AT = 100;
+
 /** With what it would cost to end it. */
 export type UsedWorker = WatchedWorker & Pick<MemoryUser, "kind" | "since">;
 
@@ -24,31 +27,41 @@ export function watchedWorkers(get: t.Get): UsedWorker[] {
     held.set(worker, { declared, since });
   }
   const host = get(t.ACTOR_HOST);
+  const shares = get(t.SHARED_HOSTS);
   const book = get(t.ACTOR_BOOK);
   return get(t.POOL)
     .all()
     .filter(({ usable, pid }) => usable && pid > 0)
     .map((worker): UsedWorker => {
-      const living = host.livingOn(worker.id);
-      const [first] = living;
-      const final = living.some(({ spec }) => {
-        const restarts = book.get(spec.actor)?.value.restarts ?? 0;
-        return spec.maxRestarts >= 0 && restarts >= spec.maxRestarts;
-      });
+      const inc = host.on(worker.id);
+      const own = inc === undefined ? [] : [inc.spec.actor];
+      const shared = shares.on(worker.id)?.actors;
+      const living = shared === undefined ? own : firstOf(shared, MOST_LOOKED_AT);
+      const rows = living.map((actor) => book.get(actor)?.value);
+      const first = rows[0]?.spec;
+      const final = rows.some(
+        (row) => row !== undefined && row.spec.maxRestarts >= 0 && row.restarts >= row.spec.maxRestarts,
+      );
       return {
         id: worker.id,
         pid: worker.pid,
         taken: worker.taken,
         job: worker.env?.job.job,
         declared: held.get(worker.id)?.declared,
-        actor: first?.spec.actor,
-        className: first?.spec.className,
-        actors: living.length,
-        constructing: living.flatMap(constructingOf),
+        actor: living[0],
+        className: first?.className,
+        actors: shared?.size ?? own.length,
+        constructing: inc === undefined ? [] : constructingOf(inc),
         kind: !worker.taken ? "idle" : final ? "final" : "retriable",
         since: held.get(worker.id)?.since ?? 0,
       };
     });
+}
+
+function firstOf(actors: Iterable<string>, most: number): string[] {
+  const first: string[] = [];
+  for (const actor of actors) if (first.push(actor) >= most) break;
+  return first;
 }
 
 function constructingOf({ spec, state, startedAt }: Incarnation): WatchedWorker["constructing"] {
