@@ -16,11 +16,6 @@ import {
   put,
   ready,
 } from "stingray";
-<<<<<<< HEAD
-import { RemoteApi, RemoteGrown, createMany, holdFor, valueWhen } from "./fixtures/actors-api.js";
-import { RemoteCounter, RemoteDiarist, RemoteStreamer, valueAfter, type Counter } from "./fixtures/actors.js";
-=======
->>>>>>> 9b66656 (Tests of the whole use stingray/testing)
 import {
   collectGarbage,
   eventually,
@@ -29,8 +24,8 @@ import {
   testCluster,
   type TestCluster,
 } from "stingray/testing";
-import { RemoteApi, RemoteGrown, holdFor } from "./fixtures/actors-api.js";
-import { RemoteCounter, RemoteStreamer, valueAfter, type Counter } from "./fixtures/actors.js";
+import { RemoteApi, RemoteGrown, createMany, holdFor, valueWhen } from "./fixtures/actors-api.js";
+import { RemoteCounter, RemoteDiarist, RemoteStreamer, valueAfter, type Counter } from "./fixtures/actors.js";
 import { linesOf } from "./support/lines.js";
 
 describe("the API of actors", function () {
