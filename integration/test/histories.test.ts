@@ -2,8 +2,14 @@
 import { join } from "node:path";
 import { expect } from "chai";
 import { get, kill } from "stingray";
-import { isRunning, testCluster, type TestCluster } from "stingray/testing";
-import { HistoryFile, checkHistory, type HistoryEvent } from "stingray/testing";
+import {
+  HistoryFile,
+  checkHistory,
+  isRunning,
+  testCluster,
+  type HistoryEvent,
+  type TestCluster,
+} from "stingray/testing";
 import {
   Relay,
   Scribe,
