@@ -39,7 +39,8 @@ export function isClass(value: unknown): boolean {
   return typeof value === "function" && /^class\b/.test(Function.prototype.toString.call(value));
 }
 
-function handleParts(handle: unknown, where: string): HandleParts {
+/** @throws InvalidArgumentError for anything that is no handle of this process's cluster */
+export function handleParts(handle: unknown, where: string): HandleParts {
   const parts = partsOf(handle);
   if (parts === undefined)
     throw new InvalidArgumentError(`${where} takes the handle of an actor, got ${describe(handle)}`);

@@ -97,7 +97,7 @@ export class ActorClients {
 
   /** Ends an actor at once, wherever it is; once its creation was answered. A dead one is no error. */
   async end(client: ActorClient, restart: boolean): Promise<void> {
-    await this.runtime.during(settledClaim(client));
+    await this.claimAnswered(client);
     if (client.state.kind === "dead") return;
     await this.runtime.home.request(Agent.actorKill, {
       actor: client.id,
@@ -112,6 +112,11 @@ export class ActorClients {
     this.runtime.home.request(Sleep.wake, { actor: id }, { timeoutMs: 30_000 }).catch((thrown: unknown) => {
       this.runtime.warn(`actor ${client.className} (${id}) could not be woken: ${toError(thrown).message}`);
     });
+  }
+
+  /** Until it is known which actor it is, or that there is none. */
+  claimAnswered(client: ActorClient): Promise<void> {
+    return this.runtime.during(settledClaim(client));
   }
 
   get processRuntime(): Runtime {

@@ -1,6 +1,7 @@
 /** Actors: decorators, handles, finding and ending them. */
 export { actor, method } from "./metadata.js";
 export { getActor, isClass, kill, listNamedActors, ready, remoteClass } from "./api.js";
+export { cancelReminder, listReminders, setReminder } from "./reminders.js";
 export { isActorHandle } from "./handle.js";
 export type { ActorHandle, ActorMethod, OverloadedActorMethod } from "./handle-types.js";
 export type { AnyClass, MethodDecorator } from "./metadata.js";

@@ -1,6 +1,7 @@
 /** An actor as code inside it sees it, through `context()`. */
 import { ActorDiedError, taskIdOf, type ActorId, type ActorSpec } from "@stingray/protocol";
-import type { ActorExecution, Execution, Runtime } from "@stingray/task/internal";
+import type { ActorExecution, ActorReminders, Execution, Runtime } from "@stingray/task/internal";
+import { ownReminders } from "./reminders.js";
 import { StateSaver } from "./state-saver.js";
 import type { LentPlace } from "./lent-place.js";
 
@@ -56,6 +57,11 @@ export class ActorSelf implements ActorExecution {
 
   saveSnapshot(): Promise<void> {
     return this.saver.saveNow();
+  }
+
+  get reminders(): ActorReminders {
+    const { actor: id, className, methods } = this.spec;
+    return ownReminders(this.runtime, { id, className, methods: Object.keys(methods) });
   }
 
   /** For the constructor, `onActivate` and `onDeactivate`, which nobody calls and nobody can cancel. */

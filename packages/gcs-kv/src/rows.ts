@@ -16,6 +16,7 @@ import {
   isNodeId,
   isProcessId,
   jobSpec,
+  keptCall,
   list,
   mapOf,
   oneOf,
@@ -31,6 +32,7 @@ import {
   type GroupSpec,
   type GroupStateName,
   type JobSpec,
+  type KeptCall,
   type TableName,
   type WireError,
 } from "@stingray/protocol";
@@ -173,8 +175,11 @@ export interface ReminderRow {
   name: string;
   /** Of this setting of the reminder; another one when it is set again. */
   id: string;
-  method: string;
-  args: Uint8Array;
+  /** Of a delayed call: the process that hears how it ended, and its node. Else empty. */
+  producer: string;
+  node?: string | undefined;
+  /** What the mailbox gets. Without an id of its own it gets one that names the reminder and the occurrence. */
+  call: KeptCall;
   /** Absent: once. */
   schedule?: ReminderSchedule | undefined;
   /** Milliseconds since 1970 of the next occurrence. */
@@ -270,8 +275,9 @@ export const ROW_CHECKS: { readonly [K in TableName]: Check<Rows[K]> } = {
     job: jobId,
     name: text,
     id: text,
-    method: text,
-    args: bytes,
+    producer: text,
+    node: optional(nodeId),
+    call: keptCall,
     schedule: optional(
       record<ReminderSchedule>({ everyMs: optional(finite), cron: optional(text), timeZone: optional(text) }),
     ),

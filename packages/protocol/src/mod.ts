@@ -263,6 +263,17 @@ export { SharedActors, SharedHosts } from "./shared-methods.js";
 export { Sleep } from "./sleep-methods.js";
 export { SpecTemplates, ownSpec } from "./spec-templates.js";
 export type { OwnSpec } from "./spec-templates.js";
+export { Clock, Reminders } from "./methods-reminder.js";
+export type { ReminderTiming } from "./methods-reminder.js";
+export { REMINDER_RULES } from "./reminders.js";
+export type {
+  AnyActor,
+  LooseReminder,
+  Reminder,
+  ReminderCall,
+  ReminderTime,
+  ReminderView,
+} from "./reminders.js";
 export { MAX_STATE } from "./state-methods.js";
 export type { Method } from "./method.js";
 export { encodeError, decodeError, decodeCause, decodeWireError } from "./wire-errors.js";

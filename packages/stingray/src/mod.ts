@@ -1,7 +1,18 @@
 /** Tasks, actors and objects for TypeScript on NATS. */
 export { init, isInitialized, shutdown } from "./init.js";
 export { remote } from "./remote.js";
-export { actor, method, getActor, kill, listNamedActors, ready, isActorHandle } from "@stingray/actor";
+export {
+  actor,
+  cancelReminder,
+  getActor,
+  isActorHandle,
+  kill,
+  listNamedActors,
+  listReminders,
+  method,
+  ready,
+  setReminder,
+} from "@stingray/actor";
 export {
   put,
   get,
@@ -42,6 +53,7 @@ export {
   OutOfMemoryError,
   ActorDiedError,
   ActorUnavailableError,
+  StaleEpochError,
   PendingCallsLimitError,
   DeadlockError,
   ObjectLostError,
@@ -81,6 +93,10 @@ export type {
   PendingDemand,
   PlacementGroupHandle,
   PlacementGroupOptions,
+  Reminder,
+  ReminderCall,
+  ReminderTime,
+  ReminderView,
   Resources,
   RetryOn,
   RuntimeEnv,

@@ -1,6 +1,16 @@
 /** What code inside a task or actor can ask about itself, and the bookkeeping of tasks that wait. */
 import { AsyncLocalStorage } from "node:async_hooks";
-import type { ActorId, JobId, NodeId, ProcessId, TaskId } from "@stingray/protocol";
+import type {
+  ActorId,
+  AnyActor,
+  JobId,
+  LooseReminder,
+  NodeId,
+  ProcessId,
+  Reminder,
+  ReminderView,
+  TaskId,
+} from "@stingray/protocol";
 import type { DependencyContainer } from "tsyringe";
 import { runtimeFor } from "./process-state.js";
 
@@ -41,6 +51,15 @@ export interface ActorExecution {
   readonly exitError: Error | undefined;
   exit(): never;
   saveSnapshot(): Promise<void>;
+  /** Those of the actor. */
+  readonly reminders: ActorReminders;
+}
+
+/** Reminders of the actor that asks. */
+export interface ActorReminders {
+  set(reminder: LooseReminder): Promise<void>;
+  cancel(name: string): Promise<boolean>;
+  list(): Promise<ReminderView[]>;
 }
 
 const current = new AsyncLocalStorage<Execution>();
@@ -96,6 +115,15 @@ export interface Context {
    * durable, or the state is larger than 64 MiB; TaskError with what `snapshot` threw; SerializationError; StaleEpochError
    */
   saveSnapshot(): Promise<void>;
+  /**
+   * As `setReminder`, for the actor that runs this; with its class as type argument, method and arguments are checked.
+   * @throws as that; TypeError outside of actors
+   */
+  setReminder<T = AnyActor>(reminder: Reminder<T>): Promise<void>;
+  /** As `cancelReminder`. @throws TypeError outside of actors */
+  cancelReminder(name: string): Promise<boolean>;
+  /** As `listReminders`. @throws TypeError outside of actors */
+  listReminders(): Promise<ReminderView[]>;
   /** The worker's container, filled by the job's setup module. */
   readonly container: DependencyContainer;
 }
@@ -127,6 +155,9 @@ export function context(): Context {
     signal: execution?.abort.signal ?? never,
     isCancelled: () => execution?.isCancelled() ?? false,
     exitActor: () => needActor("exitActor()").exit(),
+    setReminder: (reminder) => needActor("setReminder()").reminders.set(reminder as LooseReminder),
+    cancelReminder: (name) => needActor("cancelReminder()").reminders.cancel(name),
+    listReminders: () => needActor("listReminders()").reminders.list(),
     saveSnapshot: () => needActor("saveSnapshot()").saveSnapshot(),
     get container() {
       return runtime.container();

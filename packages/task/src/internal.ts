@@ -44,7 +44,7 @@ export { openLocalStore } from "./local-store.js";
 export type { RuntimeOptions } from "./runtime.js";
 export type { Answers, CallHost } from "./execute/call.js";
 export type { Body } from "./execute/runner.js";
-export type { ActorExecution, Execution } from "./context.js";
+export type { ActorExecution, ActorReminders, Execution } from "./context.js";
 export type { RemoteDefinition, Constructor, DefinitionKey } from "./registry.js";
 export type { ObjectEntry } from "./objects/entry.js";
 export type { ObjectTable } from "./objects/table.js";

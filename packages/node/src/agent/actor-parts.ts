@@ -17,6 +17,7 @@ import { ActorWatchers } from "../controller/actor-watchers.js";
 import { Controller } from "../controller/controller.js";
 import { publishDeath } from "../feed/mod.js";
 import { isPlaceFor, provideShared } from "./shared-parts.js";
+import { dropReminders } from "./reminder-parts.js";
 import * as t from "./tokens.js";
 
 /** A constructor may take as long as it likes (it loads a model, say); a day is only to have an end. */
@@ -190,4 +191,5 @@ async function lost(get: t.Get, actor: string, epoch: number, cause: WireError):
 async function ended(get: t.Get, spec: ActorSpec): Promise<void> {
   await get(t.ACTOR_NAMES).release(spec);
   await get(t.ACTOR_STATES).drop(spec);
+  await dropReminders(get, spec);
 }

@@ -21,6 +21,7 @@ import { Jobs } from "./jobs.js";
 import { leaseEffects } from "./lease-effects.js";
 import { Malformed, feedHooks } from "./malformed.js";
 import { nodeState } from "./node-state.js";
+import { provideReminders } from "./reminder-parts.js";
 import { Outputs } from "./outputs.js";
 import { Peers } from "./peers.js";
 import { provideStore } from "./store/parts.js";
@@ -202,6 +203,7 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
   provideStore(provide, get);
   provideActors(provide, get);
   provideSleep(provide, get);
+  provideReminders(provide);
   provideGroups(provide, get);
   provideDrain(provide, get);
   return c;

@@ -27,6 +27,7 @@ import type { AgentConfig } from "./options.js";
 import { Pulse } from "./pulse.js";
 import { serveAgent, serveWorkers } from "./serve.js";
 import { listenForData } from "./store/data-port.js";
+import { runReminders } from "./reminder-parts.js";
 import * as t from "./tokens.js";
 import { startVitals } from "./vitals/parts.js";
 
@@ -279,7 +280,8 @@ export class AgentLife {
     if (standing.isLarge) this.c.resolve(t.LIVENESS).distrust();
     standing.followAll(true);
     try {
-      await this.c.resolve(t.CONTROLLER).reign(signal);
+      const get: t.Get = (token) => this.c.resolve(token);
+      await Promise.all([get(t.CONTROLLER).reign(signal), runReminders(get, signal)]);
     } finally {
       standing.followAll(false);
     }

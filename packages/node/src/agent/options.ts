@@ -85,6 +85,11 @@ export interface AgentOptions {
   drainMs?: number | undefined;
   /** The cluster's nats-server ends with this node. @defaultValue false */
   runsBroker?: boolean | undefined;
+  /**
+   * For tests: the clock of reminders stands still at this time, in milliseconds since 1970, until it is told to go on.
+   * @defaultValue STINGRAY_TEST_CLOCK, else the machine's clock
+   */
+  clock?: number | undefined;
   /** The node whose agent was seen to end on this machine, and in whose place this one is: nobody need wait for its heartbeat. */
   replaces?: NodeId | undefined;
 }
@@ -131,6 +136,8 @@ export interface AgentConfig {
   readonly log: (line: string) => void;
   readonly replaces: NodeId | undefined;
   readonly runsBroker: boolean;
+  /** Where the clock of reminders begins, and stands still until it is told to go on; undefined: the machine's. */
+  readonly clock: number | undefined;
 }
 
 /** Makes the spill directory if it is missing. @throws InvalidOptionError naming the option that makes no sense */
@@ -182,9 +189,15 @@ export function resolveAgentOptions(o: AgentOptions): AgentConfig {
     log: o.log ?? (() => undefined),
     replaces: o.replaces,
     runsBroker: o.runsBroker ?? false,
+    clock: o.clock ?? clockSetting(),
   };
 }
 
+/** For tests: STINGRAY_TEST_CLOCK, in milliseconds since 1970. */
+function clockSetting(): number | undefined {
+  const given = process.env["STINGRAY_TEST_CLOCK"];
+  return given === undefined || given === "" ? undefined : amount("STINGRAY_TEST_CLOCK", Number(given));
+}
 function amount(name: string, value: number): number {
   if (Number.isFinite(value) && value >= 0) return value;
   throw new InvalidOptionError(`${name}: ${value} must be a number from 0`);

@@ -28,6 +28,7 @@ import {
 import { serveSleep } from "./sleep-parts.js";
 import { listActors } from "../controller/actor-listing.js";
 import { serveGroups } from "./group-parts.js";
+import { serveReminders } from "./reminder-parts.js";
 import { setResource } from "./resources.js";
 import { checkMayDrain } from "./drain/parts.js";
 import { replicaHooks, listingParts } from "./store/parts.js";
@@ -60,6 +61,7 @@ export function serveAgent(get: t.Get): void {
   serveLeases(get);
   serveActors(get);
   serveSleep(get);
+  serveReminders(get);
   serveGroups(get);
   serveStore(get);
   serveWhy(get);

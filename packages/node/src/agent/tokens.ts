@@ -2,7 +2,9 @@
 import type { NatsConnection } from "@nats-io/nats-core";
 import type { Transport } from "@stingray/broker";
 import type { JobRow, NodeRow, Table, TableCache, Tables, NameRow } from "@stingray/gcs-kv";
+import type { ReminderClock } from "@stingray/mailbox";
 import type { NodeStore, Puller } from "@stingray/objectstore";
+import type { KeptCall } from "@stingray/protocol";
 import type { BundleBook, ClusterView, LeaseScheduler, ResourceAccount } from "@stingray/scheduler";
 import type { InjectionToken } from "tsyringe";
 import type { ActorBook } from "../controller/actor-book.js";
@@ -67,6 +69,14 @@ export interface ConnectionState {
   up: boolean;
 }
 
+/** Puts a call into a durable mailbox; resolves once it is kept. `producer`: who hears how it ended, or nobody. */
+export type DeliverCall = (
+  actor: string,
+  producer: { id: string; node: string | undefined },
+  call: KeptCall,
+  wanted: () => boolean,
+) => Promise<void>;
+
 /** Says that something went wrong which nobody waits for. */
 export type Failed = (what: string, error: unknown) => void;
 
@@ -105,6 +115,8 @@ export const TROUBLES = token<Troubles>("Troubles");
 export const WORKER_WATCH = token<WorkerWatch>("WorkerWatch");
 export const MEMORY_GUARD = token<MemoryGuard>("MemoryGuard");
 export const ACTOR_NAMES = token<ActorNames>("ActorNames");
+export const CLOCK = token<ReminderClock>("ReminderClock");
+export const DELIVER_CALL = token<DeliverCall>("DeliverCall");
 export const ACTOR_STATES = token<SavedStates>("SavedStates");
 export const ACTOR_SLEEP = token<ActorSleep>("ActorSleep");
 export const ACTOR_WATCHERS = token<ActorWatchers>("ActorWatchers");
