@@ -38,7 +38,7 @@ interface Reminded {
  */
 export async function setReminder<T>(handle: ActorHandle<T>, reminder: Reminder<T>): Promise<void> {
   const { runtime, actor } = await remindedBy(handle, "setReminder()");
-  await set(runtime, actor, reminder as LooseReminder, `setReminder(${actor.className})`);
+  await set(runtime, actor, reminder, `setReminder(${actor.className})`);
 }
 
 /**

@@ -56,7 +56,7 @@ export class VirtualClock implements ReminderClock {
     const entry: Waiting = { time, due };
     this.waiting.add(entry);
     // What is due already comes in a later turn, as with any clock.
-    if (time <= this.time) setImmediate(() => this.call(entry));
+    if (time <= this.time) setImmediate(() => void this.call(entry));
     return () => this.waiting.delete(entry);
   }
 

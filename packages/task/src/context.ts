@@ -155,7 +155,7 @@ export function context(): Context {
     signal: execution?.abort.signal ?? never,
     isCancelled: () => execution?.isCancelled() ?? false,
     exitActor: () => needActor("exitActor()").exit(),
-    setReminder: (reminder) => needActor("setReminder()").reminders.set(reminder as LooseReminder),
+    setReminder: (reminder) => needActor("setReminder()").reminders.set(reminder),
     cancelReminder: (name) => needActor("cancelReminder()").reminders.cancel(name),
     listReminders: () => needActor("listReminders()").reminders.list(),
     saveSnapshot: () => needActor("saveSnapshot()").saveSnapshot(),
