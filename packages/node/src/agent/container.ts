@@ -203,7 +203,7 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
   provideStore(provide, get);
   provideActors(provide, get);
   provideSleep(provide, get);
-  provideReminders(provide);
+  provideReminders(provide, get);
   provideGroups(provide, get);
   provideDrain(provide, get);
   return c;

@@ -1,6 +1,9 @@
 /** How reminders are put together: set and listed at any agent, delivered by the one that has the controller role. */
+import { ControlStore } from "@stingray/gcs-kv";
 import {
   MachineClock,
+  MailboxAppender,
+  MailboxLog,
   ReminderBook,
   ReminderRunner,
   VirtualClock,
@@ -11,10 +14,13 @@ import {
   Clock,
   InvalidArgumentError,
   InvalidOptionError,
+  ProtocolError,
   Reminders,
   StingrayError,
   decodeError,
+  type ActorId,
   type ActorSpec,
+  type NodeId,
   type ProcessId,
 } from "@stingray/protocol";
 import { describe } from "../controller/actor-directory.js";
@@ -30,8 +36,22 @@ export function reminderClock(startsAt: number | undefined): ReminderClock {
   return startsAt === undefined ? new MachineClock() : new VirtualClock(startsAt);
 }
 
-export function provideReminders(provide: t.Provide): void {
+export function provideReminders(provide: t.Provide, get: t.Get): void {
   provide(t.CLOCK, (of) => reminderClock(of(t.CONFIG).clock));
+  provide(t.DELIVER_CALL, (of): t.DeliverCall => {
+    const { storage, replicas, subjects } = of(t.CONFIG);
+    const { store } = of(t.TABLES);
+    if (!(store instanceof ControlStore)) throw new ProtocolError("durable mailboxes need a broker");
+    const log = new MailboxLog({ link: store.link, subjects, storage, replicas });
+    const appender = new MailboxAppender(log);
+    return async (actor, { id, node }, call, wanted) => {
+      const producer = { id, node: node as NodeId | undefined, wanted };
+      const [refused] = await appender.append(actor as ActorId, producer, [call]);
+      if (refused !== undefined) throw decodeError(refused[1]);
+      const entry = await get(t.ACTOR_BOOK).fetch(actor);
+      if (entry !== undefined) get(t.ACTOR_SLEEP).arrived(entry);
+    };
+  });
 }
 
 async function openBook(get: t.Get): Promise<ReminderBook> {
