@@ -10,6 +10,7 @@ import type { InitOptions, NodeOptions } from "../init-options.js";
 import { jobOf } from "../job.js";
 import { placeOf } from "./ask.js";
 import { membershipOf } from "./driver.js";
+import { TestClock } from "./clock.js";
 import { eventually, type EventuallyOptions } from "./eventually.js";
 import { collectGarbage } from "./garbage.js";
 import { heldByNodes, rowsOfDeadJobs } from "./leaks.js";
@@ -73,6 +74,9 @@ export class TestCluster implements AsyncDisposable {
       throw new InvalidArgumentError(`node(${index}): the cluster has ${this.nodes.length} nodes, from 0`);
     return found;
   }
+
+  /** Of reminders and delayed calls; see option `clock`. */
+  readonly clock = new TestClock();
 
   get broker(): TestBroker {
     return this.members.broker;

@@ -146,6 +146,7 @@ export class Members {
           drainMs: DRAIN_MS,
           heartbeatMs: options.heartbeatMs,
           deadAfterMs: options.deadAfterMs,
+          ...(options.clock === undefined ? {} : { clock: Number(options.clock) }),
           ...options.agent,
         },
       },

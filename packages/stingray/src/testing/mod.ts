@@ -1,5 +1,6 @@
 /** A cluster in one line inside a test: `import { testCluster, eventually } from "stingray/testing"`. */
 export { testCluster, TestCluster } from "./cluster.js";
+export { TestClock } from "./clock.js";
 export { eventually, rejection } from "./eventually.js";
 export { collectGarbage } from "./garbage.js";
 export { TestBroker } from "./broker.js";

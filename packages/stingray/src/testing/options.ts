@@ -50,6 +50,11 @@ export interface TestClusterOptions extends Pick<
   heartbeatMs?: number | undefined;
   /** A node that was silent for so long is declared dead, in milliseconds. @defaultValue 5000 */
   deadAfterMs?: number | undefined;
+  /**
+   * Reminders and delayed calls go by a clock that stands at this time, in milliseconds since 1970 or as a Date, until
+   * `cluster.clock.advance()`. @defaultValue the machine's clock
+   */
+  clock?: number | Date | undefined;
   /** Further options of every agent, for tests of Stingray itself. @defaultValue none */
   agent?: Partial<AgentOptions> | undefined;
   /** Told what agents say of themselves, line by line. @defaultValue dropped, but shown where a node does not start */
@@ -66,6 +71,10 @@ const OWN_RULES: OptionRules = {
   broker: anything,
   heartbeatMs: amount,
   deadAfterMs: amount,
+  clock: (v) =>
+    Number.isFinite(typeof v === "number" ? v : v instanceof Date ? v.getTime() : undefined)
+      ? undefined
+      : "milliseconds since 1970 or a Date",
   agent: anything,
   log: anything,
 };

@@ -1,0 +1,134 @@
+/** Reminders and delayed calls: at their time, once, whoever ends meanwhile. */
+import { expect } from "chai";
+import {
+  ActorDiedError,
+  InvalidArgumentError,
+  InvalidOptionError,
+  cancelReminder,
+  get,
+  kill,
+  listReminders,
+  put,
+  setReminder,
+  type ActorHandle,
+} from "stingray";
+import { eventually, rejection, testCluster, type TestCluster } from "stingray/testing";
+import { RemoteForgetful, RemoteSleeper, type Sleeper } from "./fixtures/reminder-actors.js";
+
+const MINUTE = 60_000;
+const DAY = 86_400_000;
+const START = Date.parse("2026-03-28T10:00:00Z");
+
+describe("reminders", function () {
+  this.timeout(60_000);
+  let cluster: TestCluster;
+  let files = 0;
+  before(async () => {
+    cluster = await testCluster({ nodes: 2, clock: START, driver: "remote", storage: "file" });
+  });
+  after(() => cluster.end());
+
+  const sleeper = (): ActorHandle<Sleeper> => RemoteSleeper.remote(cluster.file(`heard-${files++}`));
+  const hears = (actor: ActorHandle<Sleeper>, wanted: string[]): Promise<unknown> =>
+    eventually(
+      async () => {
+        const { heard } = await get(actor.all.remote());
+        if (heard.join() !== wanted.join()) throw new Error(`it heard ${heard.join()}`);
+        return true;
+      },
+      { message: `it hears ${wanted.join()}` },
+    );
+
+  it("come at their time, once or again and again, with arguments as they were", async () => {
+    const actor = sleeper();
+    const three = await put({ n: 3 });
+    await setReminder(actor, {
+      name: "once",
+      method: "hear",
+      args: ["once"],
+      at: new Date(START + 5 * MINUTE),
+    });
+    await setReminder(actor, {
+      name: "often",
+      method: "hear",
+      args: ["often", await get(three)],
+      everyMs: 2 * MINUTE,
+    });
+    await setReminder(actor, {
+      name: "noon",
+      method: "hear",
+      args: ["noon"],
+      cron: "0 12 * * *",
+      timeZone: "Europe/Paris",
+    });
+    expect((await listReminders(actor)).map(({ name, nextAt }) => [name, nextAt - START])).to.deep.equal([
+      ["often", 2 * MINUTE],
+      ["once", 5 * MINUTE],
+      ["noon", 60 * MINUTE],
+    ]);
+    await cluster.clock.advance(5 * MINUTE);
+    await hears(actor, ["often 3", "often 3", "once"]);
+    expect(await cancelReminder(actor, "often")).to.equal(true);
+    expect(await cancelReminder(actor, "once")).to.equal(false);
+    await cluster.clock.advance(DAY);
+    await hears(actor, ["often 3", "often 3", "once", "noon"]);
+    // Summer time has begun: noon is earlier.
+    const [noon] = await listReminders(actor);
+    expect(new Date(noon?.nextAt ?? 0).toISOString()).to.equal(
+      "2026-03-29T10:00:00.000Z".replace("29T", "30T"),
+    );
+    await kill(actor);
+  });
+
+  it("can be set by the actor itself", async () => {
+    const actor = sleeper();
+    expect(await get(actor.remindMyself.remote("me", MINUTE))).to.deep.equal(["me"]);
+    expect((await listReminders(actor)).map(({ name }) => name)).to.deep.equal(["me"]);
+    await cluster.clock.advance(MINUTE);
+    await hears(actor, ["me"]);
+    expect(await listReminders(actor)).to.deep.equal([]);
+    await kill(actor);
+  });
+
+  it("outlive the actor's process and its agent, and come once", async () => {
+    const actor = sleeper();
+    await setReminder(actor, { name: "often", method: "hear", args: ["often"], everyMs: MINUTE });
+    await cluster.clock.advance(MINUTE);
+    await hears(actor, ["often"]);
+    const node = await cluster.nodeOf(actor);
+    await node.kill();
+    await hears(actor, ["often"]);
+    await cluster.clock.advance(MINUTE);
+    await hears(actor, ["often", "often"]);
+    await kill(actor);
+  });
+
+  it("are refused where they make no sense, with what to do", async () => {
+    const actor = sleeper();
+    const forgetful = RemoteForgetful.remote(cluster.file("forgetful"));
+    const wrong: [Promise<unknown>, typeof InvalidOptionError, string][] = [
+      [
+        setReminder(forgetful, { name: "a", method: "all", delayMs: 1 }),
+        InvalidOptionError,
+        'mailbox: "durable"',
+      ],
+      [setReminder(actor, { name: "a", method: "all" }), InvalidOptionError, "give one of delayMs"],
+      [setReminder(actor, { name: "a", method: "all", cron: "x y z" }), InvalidOptionError, "cron"],
+      [setReminder(actor, { name: "", method: "all", delayMs: 1 }), InvalidOptionError, "name"],
+      [
+        setReminder(actor, { name: "a", method: "al" as "all", delayMs: 1 }),
+        InvalidArgumentError,
+        'did you mean "all"',
+      ],
+    ];
+    for (const [promise, cls, text] of wrong) {
+      const error = await rejection(promise);
+      expect(error).to.be.instanceOf(cls);
+      expect(error.message).to.contain(text);
+    }
+    await kill(actor);
+    expect(await rejection(setReminder(actor, { name: "a", method: "all", delayMs: 1 }))).to.be.instanceOf(
+      ActorDiedError,
+    );
+  });
+});

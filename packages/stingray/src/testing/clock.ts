@@ -1,0 +1,28 @@
+/** The virtual clock of a test cluster, by which reminders and delayed calls go. */
+import { Clock } from "@stingray/protocol";
+import { runtimeFor } from "@stingray/task/internal";
+
+/** All agents may take so long to deliver what is due on the way. Milliseconds. */
+const ADVANCE_MS = 60_000;
+
+/** Stands still until it is told to go on. The cluster must have been started with option `clock`. */
+export class TestClock {
+  /** Milliseconds since 1970. */
+  async now(): Promise<number> {
+    return (await runtimeFor("clock.now()").home.request(Clock.read, {})).now;
+  }
+
+  /**
+   * Goes on by so many milliseconds, stopping wherever a reminder is due on the way. Resolves, with the new time, when all
+   * those lie in the mailboxes of their actors; their calls may still have to run.
+   * @throws InvalidArgumentError where the clock is that of the machine
+   */
+  async advance(ms: number): Promise<number> {
+    const asked = runtimeFor("clock.advance()").home.request(
+      Clock.advance,
+      { ms },
+      { timeoutMs: ADVANCE_MS },
+    );
+    return (await asked).now;
+  }
+}
