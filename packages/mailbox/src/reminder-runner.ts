@@ -24,6 +24,8 @@ export class ReminderRunner {
   private readonly rows = new Map<string, Row<ReminderRow>>();
   private readonly underWay = new Set<string>();
   private forget: Forget | undefined;
+  /** When the timer comes; it may come for a row that is gone. */
+  private armedFor = Infinity;
   private again: NodeJS.Timeout | undefined;
   private ended = false;
 
@@ -59,8 +61,10 @@ export class ReminderRunner {
     for (const row of this.cache.entries()) this.rows.set(row.key, row);
     this.cache.onChange(({ key, row }) => {
       if (row === undefined) this.rows.delete(key);
-      else this.learn(row);
-      this.arm();
+      else {
+        this.learn(row);
+        if (row.value.nextAt < this.armedFor && !this.underWay.has(key)) this.armFor(row.value.nextAt);
+      }
     });
     this.arm();
   }
@@ -84,13 +88,17 @@ export class ReminderRunner {
 
   /** Waits for the next one. */
   private arm(): void {
-    this.forget?.();
-    this.forget = undefined;
-    if (this.ended) return;
     let earliest = Infinity;
     for (const [key, { value }] of this.rows)
       if (!this.underWay.has(key)) earliest = Math.min(earliest, value.nextAt);
-    if (earliest < Infinity) this.forget = this.clock.at(earliest, () => this.fireDue());
+    this.armFor(earliest);
+  }
+
+  private armFor(time: number): void {
+    this.forget?.();
+    this.forget = undefined;
+    this.armedFor = time;
+    if (time < Infinity && !this.ended) this.forget = this.clock.at(time, () => this.fireDue());
   }
 
   private async fireDue(): Promise<void> {

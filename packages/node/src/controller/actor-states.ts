@@ -39,7 +39,6 @@ const LONGEST_PAUSE_MS = 2_000;
 
 /** The saves of one incarnation: one is written at a time, those that wait become one. */
 interface Saver {
-  readonly epoch: number;
   readonly writer: StateWriter;
   /** Nothing of the actor was ever saved. */
   fresh: boolean;
@@ -53,7 +52,8 @@ interface Waiting {
 }
 
 export class SavedStates {
-  private readonly savers = new Map<string, Saver>();
+  /** They go with their incarnations. */
+  private readonly savers = new WeakMap<Incarnation, Saver>();
   private opened: Promise<ActorStates> | undefined;
 
   constructor(private readonly hooks: ActorStateHooks) {}
@@ -65,11 +65,10 @@ export class SavedStates {
    */
   async begin(inc: Incarnation): Promise<SavedState> {
     const { spec, epoch, fresh } = inc;
-    this.savers.delete(spec.actor);
     if (!keepsState(spec)) return {};
-    const states = await this.states();
+    const states = await this.untilStored(inc, "open the table of saved states", () => this.states());
     if (fresh) {
-      this.keep(spec.actor, epoch, states.first(spec.actor, spec.job, epoch), true);
+      this.keep(inc, states.first(spec.actor, spec.job, epoch));
       return {};
     }
     const { writer, ...saved } = await this.untilStored(
@@ -77,7 +76,7 @@ export class SavedStates {
       `take over the saved state of ${describe(spec)}`,
       () => states.take(spec.actor, spec.job, epoch),
     );
-    this.keep(spec.actor, epoch, writer, false);
+    this.keep(inc, writer);
     return saved;
   }
 
@@ -87,9 +86,9 @@ export class SavedStates {
    */
   async save(worker: ProcessId, { actor, epoch, ...save }: SaveAsk): Promise<void> {
     const inc = this.hooks.find(actor);
-    const saver = this.savers.get(actor);
-    if (inc?.epoch !== epoch || inc.worker !== worker || saver?.epoch !== epoch || inc.state === "over")
-      throw replaced(actor, epoch);
+    if (inc?.epoch !== epoch || inc.worker !== worker || inc.state === "over") throw replaced(actor, epoch);
+    const saver = this.savers.get(inc);
+    if (saver === undefined) throw replaced(actor, epoch);
     const given = present(save);
     return new Promise<void>((resolve, reject) => {
       const { waiting } = saver;
@@ -108,8 +107,8 @@ export class SavedStates {
     if (keepsState(spec)) await (await this.states()).drop(spec.actor);
   }
 
-  private keep(actor: string, epoch: number, writer: StateWriter, fresh: boolean): void {
-    this.savers.set(actor, { epoch, writer, fresh, waiting: undefined, busy: false });
+  private keep(inc: Incarnation, writer: StateWriter): void {
+    this.savers.set(inc, { writer, fresh: inc.fresh, waiting: undefined, busy: false });
   }
 
   private async write(inc: Incarnation, saver: Saver): Promise<void> {
@@ -127,7 +126,6 @@ export class SavedStates {
       }
     }
     saver.busy = false;
-    if (this.savers.get(inc.spec.actor) === saver && inc.state === "over") this.savers.delete(inc.spec.actor);
   }
 
   /** The first save makes the row, also where the actor was ended in this moment and its rows were removed. */
