@@ -5,6 +5,7 @@ import {
   InvalidArgumentError,
   InvalidOptionError,
   cancelReminder,
+  context,
   get,
   kill,
   listReminders,
@@ -130,3 +131,18 @@ describe("reminders", function () {
     );
   });
 });
+
+/** Never called: what must not compile. */
+export async function typesOfReminders(actor: ActorHandle<Sleeper>): Promise<void> {
+  await setReminder(actor, { name: "a", method: "hear", args: ["x", { n: 1 }], delayMs: 1 });
+  await setReminder(actor, { name: "a", method: "all", everyMs: 1 });
+  // @ts-expect-error no such method
+  await setReminder(actor, { name: "a", method: "nothing", delayMs: 1 });
+  // @ts-expect-error it needs an argument
+  await setReminder(actor, { name: "a", method: "hear", delayMs: 1 });
+  // @ts-expect-error an argument of another type
+  await setReminder(actor, { name: "a", method: "hear", args: [5], delayMs: 1 });
+  // @ts-expect-error not of the class
+  await context().setReminder<Sleeper>({ name: "a", method: "heard", delayMs: 1 });
+  await context().setReminder({ name: "a", method: "whatever", args: [1], cron: "* * * * *" });
+}
