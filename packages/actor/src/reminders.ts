@@ -16,7 +16,7 @@ import {
 import { get, isObjectRef } from "@stingray/task";
 import type { ActorReminders, Runtime } from "@stingray/task/internal";
 import { handleParts } from "./api.js";
-import type { ActorHandle } from "./handle.js";
+import type { ActorHandle } from "./handle-types.js";
 import { otherMethods } from "./metadata.js";
 
 /** Time for a reminder to be stored, also while the broker is away for a moment. Milliseconds. */
