@@ -3,7 +3,6 @@ import {
   Process,
   ownerOf,
   taskIdOf,
-  toError,
   type NodeId,
   type ProcessId,
   type TaskId,
@@ -75,8 +74,7 @@ export class WaitStates {
         states.push(...answer.states);
       }
       return states;
-    } catch (thrown) {
-      toError(thrown);
+    } catch {
       return tasks.map((task) => ({ task, state: "moves" }));
     }
   }
