@@ -111,7 +111,9 @@ describe("waiting for objects", function () {
 
     it("end after timeoutMs, and may be called again", async () => {
       const { ref, end } = hold();
-      const error = await rejection(get([tasks.add.remote(1, 1), ref], { timeoutMs: 40 }));
+      const done = tasks.add.remote(1, 1);
+      await get(done);
+      const error = await rejection(get([done, ref], { timeoutMs: 40 }));
       expect(error).to.be.instanceOf(GetTimeoutError).and.instanceOf(TimeoutError);
       expect(error.message).to.contain(ref.id);
       expect(await rejection(get(ref, { timeoutMs: 0 }))).to.be.instanceOf(GetTimeoutError);

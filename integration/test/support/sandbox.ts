@@ -1,17 +1,14 @@
 /** A place of its own for the programs of a test, and the proof that nothing of them stays. */
 import { spawn, type ChildProcess } from "node:child_process";
-import { randomUUID } from "node:crypto";
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync } from "node:fs";
 import { createConnection, createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { EmbeddedBroker } from "@stingray/broker/server";
-import { eventually, isRunning } from "stingray/testing";
+import { MarkedProcesses, eventually } from "stingray/testing";
 import { Program } from "./program.js";
 
-/** Every process that a test starts inherits it, so that none can hide. */
-const MARK = "STINGRAY_LIFE_TEST";
 const COMMAND = fileURLToPath(new URL("../../../../packages/stingray/bin/stingray.js", import.meta.url));
 const FIXTURES = fileURLToPath(new URL("../fixtures/", import.meta.url));
 /** What is not the user's business when a test sets the scene. */
@@ -24,7 +21,8 @@ export class Sandbox {
   readonly directory = mkdtempSync(join(tmpdir(), "st-life-"));
   readonly runtimeDir = join(this.directory, "run");
   readonly temporary = join(this.directory, "tmp");
-  private readonly mark = randomUUID();
+  /** Every process that a test starts, so that none can hide. */
+  private readonly marked = new MarkedProcesses();
   private readonly programs: Program[] = [];
   private readonly brokers: EmbeddedBroker[] = [];
   private readonly ports = new Set<number>();
@@ -43,7 +41,7 @@ export class Sandbox {
       ...Object.fromEntries(inherited),
       STINGRAY_RUNTIME_DIR: this.runtimeDir,
       TMPDIR: this.temporary,
-      [MARK]: this.mark,
+      ...this.marked.environment,
       ...more,
     };
   }
@@ -52,7 +50,7 @@ export class Sandbox {
   enter(settings: Record<string, string>): () => void {
     const given: Record<string, string> = {
       STINGRAY_RUNTIME_DIR: this.runtimeDir,
-      [MARK]: this.mark,
+      ...this.marked.environment,
       ...settings,
     };
     const before = Object.fromEntries(Object.keys(given).map((name) => [name, process.env[name]]));
@@ -109,19 +107,7 @@ export class Sandbox {
 
   /** The processes that run here, but this one. */
   processes(): { pid: number; command: string }[] {
-    const found: { pid: number; command: string }[] = [];
-    for (const name of readdirSync("/proc")) {
-      const pid = Number(name);
-      if (!Number.isInteger(pid) || pid === process.pid || !isRunning(pid)) continue;
-      try {
-        if (!readFileSync(`/proc/${pid}/environ`, "latin1").includes(`${MARK}=${this.mark}`)) continue;
-        const command = readFileSync(`/proc/${pid}/cmdline`, "latin1").replaceAll("\0", " ");
-        found.push({ pid, command });
-      } catch {
-        // It ended meanwhile.
-      }
-    }
-    return found;
+    return this.marked.running();
   }
 
   /** The parent's pid; 0 where there is no such process. */
@@ -176,17 +162,9 @@ export class Sandbox {
   /** Ends what a failed test has left running; removes the directory. Never hides that something remained. */
   async end(): Promise<void> {
     for (const broker of this.brokers) await broker.stop();
-    for (const { pid } of this.processes()) kill(pid);
+    this.marked.killAll();
     await Promise.all(this.programs.map((program) => program.ended()));
     rmSync(this.directory, { recursive: true, force: true });
-  }
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch {
-    // It ended meanwhile.
   }
 }
 

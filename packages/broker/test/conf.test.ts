@@ -5,6 +5,7 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { AuthError, ConnectionError } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import {
   connectBroker,
   isAtLeast,
@@ -14,7 +15,7 @@ import {
 } from "../src/connect/mod.js";
 import { startServer, type RunningServer } from "../src/server/mod.js";
 import { makeCertificates, type Certificates } from "./server-certificates.js";
-import { Cleanup, ROOT, eventually, failureOf, freePorts } from "./server-tools.js";
+import { Cleanup, ROOT, failureOf, freePorts } from "./server-tools.js";
 
 type Role = "node" | "driver" | "observer";
 const PASSWORDS: Record<Role, string> = { node: "n-secret", driver: "d-secret", observer: "o-secret" };
@@ -68,7 +69,7 @@ describe("nats-server.conf", function () {
     for (const subject of what.subscribe ?? []) nc.subscribe(subject, { callback: () => undefined });
     // Refusals come in order, before the answer to the ping of a flush.
     await nc.flush();
-    await eventually("the events are told", () => nc.getServer() !== "");
+    await eventually(() => nc.getServer() !== "", "the events are told");
     await nc.flush();
     return denied.sort();
   }
@@ -160,7 +161,7 @@ describe("nats-server.conf", function () {
     nc.subscribe("st.v1.*.feed.>", { callback: (_error, message) => void seen.push(message.subject) });
     await nc.flush();
     node.publish("st.v1.default.feed.event.x");
-    await eventually("the event is seen", () => seen.length === 1);
+    await eventually(() => seen.length === 1, "the event is seen");
     expect(denied).to.deep.equal([]);
     expect(
       await refused("observer", {
@@ -240,7 +241,7 @@ describe("conf/cluster.conf", function () {
         return false;
       }
     };
-    await eventually("a stream with three replicas", create, 15_000);
+    await eventually(create, { message: "a stream with three replicas", timeoutMs: 15_000 });
     const manager = await jetstreamManager(nc);
     const info = await manager.streams.info("KV_st_v1_default_nodes");
     expect(info.cluster?.replicas).to.have.length(2);

@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { AuthError, ConnectionError, InvalidOptionError } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import {
   connectBroker,
   isAtLeast,
@@ -11,7 +12,7 @@ import {
   type BrokerEvent,
 } from "../src/connect/mod.js";
 import { EmbeddedBroker } from "../src/server/mod.js";
-import { Cleanup, eventually, failureOf } from "./server-tools.js";
+import { Cleanup, failureOf } from "./server-tools.js";
 
 describe("connecting to the broker", function () {
   this.timeout(20_000);
@@ -119,11 +120,11 @@ describe("connecting to the broker", function () {
     let received = 0;
     nc.subscribe("greeting", { callback: () => void received++ });
     await own.restart();
-    await eventually("the connection is back", () => events.includes("reconnected"));
+    await eventually(() => events.includes("reconnected"), "the connection is back");
     nc.publish("greeting");
-    await eventually("the subscription is back", () => received === 1);
+    await eventually(() => received === 1, "the subscription is back");
     await nc.close();
-    await eventually("the end is told", () => events.includes("closed"));
+    await eventually(() => events.includes("closed"), "the end is told");
     expect(events).to.deep.equal(["disconnected", "reconnected", "closed"]);
   });
 
@@ -135,9 +136,12 @@ describe("connecting to the broker", function () {
     await own.kill("SIGSTOP");
     const chunk = new Uint8Array(1 << 20);
     for (let i = 0; i < 32; i++) nc.publish("bulk", chunk);
-    await eventually("the silence is noticed", () => events.includes("disconnected"), 3000);
+    await eventually(() => events.includes("disconnected"), {
+      message: "the silence is noticed",
+      timeoutMs: 3000,
+    });
     await own.kill("SIGCONT");
-    await eventually("the connection is back", () => events.includes("reconnected"));
+    await eventually(() => events.includes("reconnected"), "the connection is back");
   });
 
   it("keeps trying when the credentials are refused for a while", async () => {
@@ -148,12 +152,12 @@ describe("connecting to the broker", function () {
     const port = Number(new URL(own.url).port);
     await own.stop();
     const stranger = await EmbeddedBroker.start({ port });
-    await eventually("the refusal", () => events.includes("refused"));
+    await eventually(() => events.includes("refused"), "the refusal");
     await stranger.stop();
     const { auth } = own.options;
     const token = auth && "token" in auth ? auth.token : "";
     cleanup.use(await EmbeddedBroker.start({ port, token }));
-    await eventually("the connection is back", () => events.includes("reconnected"));
+    await eventually(() => events.includes("reconnected"), "the connection is back");
   });
 });
 

@@ -9,6 +9,7 @@ import {
   TimeoutError,
 } from "@stingray/protocol";
 import type { StingrayError } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import { expect } from "chai";
 import type { Channel } from "../src/mod.js";
 import {
@@ -18,7 +19,6 @@ import {
   failure,
   pause,
   TestBroker,
-  until,
   World,
   type Links,
 } from "./fixtures/rpc-world.js";
@@ -57,7 +57,7 @@ describe("RPC channels", function () {
         for (let i = 0; i < 100; i++) channel.send([COUNT, i]);
         await Promise.resolve().then(() => channel.send([COUNT, 100]));
         for (let i = 101; i < 1000; i++) queueMicrotask(() => channel.send([COUNT, i]));
-        await until("all came", () => got.length >= 1000);
+        await eventually(() => got.length >= 1000, "all came");
         expect(got).deep.equals(Array.from({ length: 1000 }, (_, i) => i));
         expect(a.stats()[link].framesOut - before).equals(1);
         expect(a.stats().resent + b.stats().duplicates + b.stats().malformed).equals(0);
@@ -116,7 +116,7 @@ describe("RPC channels", function () {
         });
         const sizes = [1, 5 << 20, 3, 300_000, 262_144, (1 << 20) - 100, (1 << 20) + 5, 2, 9 << 20, 4];
         for (const size of sizes) channel.send([COUNT, new Uint8Array(size).fill(size & 0xff)]);
-        await until("all came", () => got.length >= sizes.length);
+        await eventually(() => got.length >= sizes.length, "all came");
         expect(got).deep.equals(sizes);
         const big = new Uint8Array(3 << 20).fill(3);
         expect(Buffer.compare((await channel.request(echo, big)) as Uint8Array, big)).equals(0);
@@ -130,8 +130,8 @@ describe("RPC channels", function () {
         const chunk = new Uint8Array(10_000);
         for (let i = 0; i < 2000; i++) channel.send([COUNT, chunk]);
         expect(channel.backlog).greaterThan(19_000_000);
-        await until("all came", () => got === 2000);
-        await until("nothing is left", () => channel.backlog === 0);
+        await eventually(() => got === 2000, "all came");
+        await eventually(() => channel.backlog === 0, "nothing is left");
         expect(a.stats().resent).equals(0);
       });
 
@@ -144,7 +144,7 @@ describe("RPC channels", function () {
         const waiting = failure(channel.request({ name: "never", ask: anything, answer: anything }, 1));
         channel.close(new ConnectionError("enough of this", { detail: { why: "test" } }));
         expect(await waiting).equals(channel.closed);
-        await until("the peer knows", () => seen.length === 1);
+        await eventually(() => seen.length === 1, "the peer knows");
         expect(seen[0]![0].peer.endpoint).equals(a.process);
         expect(seen[0]![1]).instanceOf(ConnectionError);
         expect(seen[0]![1].detail).deep.equals({ why: "test" });
@@ -172,7 +172,7 @@ describe("RPC channels", function () {
         expect(live.closed).equals(undefined);
         const next = b.openEndpoint(actor, 6);
         next.serve(echo, () => "next");
-        await until("the old one is closed", () => live.closed !== undefined);
+        await eventually(() => live.closed !== undefined, "the old one is closed");
         expect(await a.inbox.channel({ ...peer, epoch: 6 }).request(echo, 1)).equals("next");
         const unknown = a.inbox.channel({ endpoint: newActorId(), process: b.process, node: b.node! });
         expect(await failure(unknown.request(echo, 1))).instanceOf(ConnectionError);
@@ -194,12 +194,12 @@ describe("RPC channels", function () {
         channel.send([COUNT + 1]);
         channel.send([COUNT + 2]);
         expect(await channel.request(echo, "still here")).equals("still here");
-        await until("the sender knows", () => a.stats().refused === 4);
+        await eventually(() => a.stats().refused === 4, "the sender knows");
         expect(b.stats().malformed).equals(4);
         expect(world.malformed.filter(({ ours }) => ours).map(({ error }) => error)).satisfies(
           (errors: unknown[]) => errors.every((error) => error instanceof ProtocolError),
         );
-        await until("bugs are reported", () => world.handlerErrors.length === 2);
+        await eventually(() => world.handlerErrors.length === 2, "bugs are reported");
         expect(() => channel.send([COUNT, () => 1])).throws(SerializationError);
         expect(await channel.request(echo, 1)).equals(1);
       });
@@ -227,7 +227,7 @@ describe("RPC channels", function () {
         expect([ab.closed, ba.closed]).deep.equals([undefined, undefined]);
         expect([a.stats().channels, b.stats().channels]).deep.equals([1, 1]);
         if (links !== "nats")
-          await until("one socket", () => a.stats().sockets === 1 && b.stats().sockets === 1);
+          await eventually(() => a.stats().sockets === 1 && b.stats().sockets === 1, "one socket");
       });
 
       it("closing sends what is queued; then nothing keeps the process alive", async () => {
@@ -237,10 +237,10 @@ describe("RPC channels", function () {
         a.inbox.on(COUNT, anything as () => number[], ([, n]) => got.push(n!));
         const child = await world.child("say and end");
         child.process.send(a.process);
-        await until("it ended by itself", () => child.process.exitCode !== null);
+        await eventually(() => child.process.exitCode !== null, "it ended by itself");
         expect(child.process.exitCode).equals(0);
         expect(got).deep.equals(Array.from({ length: 1000 }, (_, i) => i));
-        await until("the channel is closed here too", () => a.stats().channels === 0);
+        await eventually(() => a.stats().channels === 0, "the channel is closed here too");
         await pause(0);
       });
     });

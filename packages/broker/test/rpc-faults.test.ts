@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { NatsConnection } from "@nats-io/nats-core";
 import { AuthError, ConnectionError, InvalidOptionError, newWorkerId } from "@stingray/protocol";
 import type { StingrayError } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import { expect } from "chai";
 import type { Channel, Transport } from "../src/mod.js";
 import {
@@ -14,7 +15,6 @@ import {
   pause,
   randomFrom,
   TestBroker,
-  until,
   World,
 } from "./fixtures/rpc-world.js";
 
@@ -73,7 +73,10 @@ class Traffic {
 
   async settled(): Promise<void> {
     const all = (): boolean => this.got[0].length >= this.sent[1] && this.got[1].length >= this.sent[0];
-    await until("everything sent has come", () => all() || this.wrong.length > 0, 12_000);
+    await eventually(() => all() || this.wrong.length > 0, {
+      message: "everything sent has come",
+      timeoutMs: 12_000,
+    });
     await pause(30); // what would come twice, would come now
     expect(this.wrong).deep.equals([]);
     expect([this.got[0].length, this.got[1].length]).deep.equals([this.sent[1], this.sent[0]]);
@@ -130,10 +133,10 @@ describe("RPC under faults", function () {
       }
       await traffic.settled();
       await channels[0].request(echo, 1);
-      await until("there is a socket again", () => {
+      await eventually(() => {
         channels[0].send([COUNT + 1]);
         return channels[0].link === "socket" && a.stats().sockets === 1;
-      });
+      }, "there is a socket again");
     });
 
   it("loses and repeats nothing over restarts of the broker, and declares nobody dead while it is away", async () => {
@@ -170,14 +173,14 @@ describe("RPC under faults", function () {
       process.kill("SIGKILL");
       const killed = performance.now();
       if (links === "nats") {
-        await until("it is dead", () => process.signalCode !== null);
+        await eventually(() => process.signalCode !== null, "it is dead");
         channel.send([COUNT]); // over the broker only a message shows that nobody is there
       }
       const error = (await waiting) as StingrayError;
       expect(error).instanceOf(ConnectionError).and.equals(channel.closed);
       expect(error.detail).deep.include({ reason: "gone" });
       expect(performance.now() - killed).lessThan(1_500);
-      await until("nothing is left of it", () => a.stats().channels === 0 && a.stats().sockets === 0);
+      await eventually(() => a.stats().channels === 0 && a.stats().sockets === 0, "nothing is left of it");
     });
 
   it("waits for a peer that is stopped, and delivers when it goes on", async () => {
@@ -195,7 +198,7 @@ describe("RPC under faults", function () {
     }
     expect(channel.closed).equals(undefined);
     process.kill("SIGCONT");
-    await until("all came back", () => back.length >= 500);
+    await eventually(() => back.length >= 500, "all came back");
     expect(back).deep.equals(Array.from({ length: 500 }, (_, i) => i));
   });
 
@@ -273,7 +276,7 @@ describe("RPC under faults", function () {
     connection.publish(subject, Buffer.from("8a02", "hex"));
     await connection.flush();
     listener.unsubscribe();
-    await until("it was counted", () => b.stats().malformed >= 300);
+    await eventually(() => b.stats().malformed >= 300, "it was counted");
     expect(world.handlerErrors).deep.equals([]);
     expect(await channel.request(echo, "well")).equals("well");
   });

@@ -5,9 +5,10 @@ import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { ConnectionError, InvalidOptionError } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import { connectBroker } from "../src/connect/mod.js";
 import { EmbeddedBroker } from "../src/server/mod.js";
-import { Cleanup, eventually, failureOf, isAlive } from "./server-tools.js";
+import { Cleanup, failureOf, isAlive } from "./server-tools.js";
 
 /** The directory of a running broker, read off the command line of its server. */
 function dirOf(pid: number | undefined): string {
@@ -137,14 +138,14 @@ describe("the embedded broker", function () {
       const { child, pid } = await parent("stay");
       const dir = dirOf(pid);
       child.kill("SIGKILL");
-      await eventually("the server ends", () => !isAlive(pid));
-      await eventually("its directory is removed", () => !existsSync(dir));
+      await eventually(() => !isAlive(pid), "the server ends");
+      await eventually(() => !existsSync(dir), "its directory is removed");
     });
 
     it("that simply comes to its end without a stop", async () => {
       const { child, pid } = await parent("leave");
       if (child.exitCode === null) await once(child, "exit");
-      await eventually("the server ends", () => !isAlive(pid));
+      await eventually(() => !isAlive(pid), "the server ends");
     });
 
     it("also when the watchdog is killed first", async () => {
@@ -155,8 +156,8 @@ describe("the embedded broker", function () {
       process.kill(parentOf(parentOf(pid)), "SIGKILL");
       process.kill(parentOf(pid), "SIGKILL");
       await broker.stop();
-      await eventually("the server ends", () => !isAlive(pid));
-      await eventually("its directory is removed", () => !existsSync(dir));
+      await eventually(() => !isAlive(pid), "the server ends");
+      await eventually(() => !existsSync(dir), "its directory is removed");
     });
   });
 });

@@ -8,19 +8,6 @@ import { fileURLToPath } from "node:url";
 /** The root of the repository, seen from `packages/broker/dist/test`. */
 export const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../../../..");
 
-/** Resolves when `condition` is true; throws naming `what` after `timeoutMs`. */
-export async function eventually(
-  what: string,
-  condition: () => boolean | Promise<boolean>,
-  timeoutMs = 5000,
-): Promise<void> {
-  const deadline = Date.now() + timeoutMs;
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
-
 /** What the promise was rejected with; throws where it was not. */
 export async function failureOf(promise: Promise<unknown>): Promise<unknown> {
   let value: unknown;

@@ -3,12 +3,13 @@ import { expect } from "chai";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
 import { newActorId, newJobId, ProtocolError, Subjects } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import { Bucket } from "../src/bucket.js";
 import { newWriteId } from "../src/codec.js";
 import { BrokerLink } from "../src/link.js";
 import { MarkerSweeper } from "../src/markers.js";
 import { ControlStore, nameKey } from "../src/mod.js";
-import { collect, nameRow, nodeRow, until } from "./samples.js";
+import { collect, nameRow, nodeRow } from "./samples.js";
 import { TestBroker } from "./server.js";
 
 const failure = (work: Promise<unknown>): Promise<unknown> =>
@@ -163,7 +164,7 @@ describe("buckets", function () {
     if (row.ok) sweeper.note(row.revision); // a mistaken one: it is a row, and stays
     await bucket.publish("last", data, newWriteId(), undefined);
     const count = async (): Promise<number> => (await link.jsm.streams.info(bucket.stream)).state.messages;
-    await until("the markers to go", async () => (await count()) === 3);
+    await eventually(async () => (await count()) === 3, "the markers to go");
     expect((await bucket.get("k7"))?.revision).to.equal(again.ok && again.revision);
     expect(await bucket.get("k8")).to.equal(undefined);
     expect(await bucket.get("other")).to.not.equal(undefined);

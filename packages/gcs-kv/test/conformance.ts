@@ -11,6 +11,7 @@ import {
   TimeoutError,
   ConnectionError,
 } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import {
   ActorStates,
   lineageKey,
@@ -25,7 +26,7 @@ import {
   type NodeRow,
   type Tables,
 } from "../src/mod.js";
-import { actorRow, collect, groupRow, jobRow, nameRow, nodeRow, reminderRow, until } from "./samples.js";
+import { actorRow, collect, groupRow, jobRow, nameRow, nodeRow, reminderRow } from "./samples.js";
 
 /** `open` gives a store of a cluster that nobody has used; `join` another store of the same cluster. */
 export interface Setup {
@@ -316,7 +317,7 @@ export function conformance(setup: Setup): void {
       const awake = store.lease("controller", "g2", { ttlMs });
       await asleep.acquire();
       const from = performance.now();
-      await until("the take-over", async () => (await awake.acquire()).kind === "held");
+      await eventually(async () => (await awake.acquire()).kind === "held", "the take-over");
       expect(performance.now() - from).to.be.greaterThan(ttlMs);
       expect(awake.epoch).to.be.greaterThan(asleep.epoch);
       expect(asleep.state.kind).to.equal("lost");
@@ -332,7 +333,7 @@ export function conformance(setup: Setup): void {
       const run = (holder: string, ms: number): Promise<void> =>
         store.lease("controller", holder, { ttlMs }).run(abort.signal, async (epoch, held) => {
           const span = { holder, epoch, from: performance.now(), to: 0 };
-          await until(`${holder} to end`, () => held.aborted || performance.now() - span.from > ms);
+          await eventually(() => held.aborted || performance.now() - span.from > ms, `${holder} to end`);
           span.to = performance.now();
           spans.push(span);
         });
@@ -347,11 +348,11 @@ export function conformance(setup: Setup): void {
       let lost = false;
       const robbed = store.lease("other", "g1", { ttlMs });
       const running = robbed.run(abort.signal, async (_epoch, held) => {
-        await until("the loss", () => held.aborted);
+        await eventually(() => held.aborted, "the loss");
         lost = true;
         abort.abort();
       });
-      await until("the claim", () => robbed.state.kind === "held");
+      await eventually(() => robbed.state.kind === "held", "the claim");
       await robbed.release(); // behind the back of run, as if it had been taken
       await running;
       expect(lost).to.equal(true);
@@ -468,9 +469,9 @@ export function conformance(setup: Setup): void {
     const waiting = failure(cache.waitFor("never", () => true));
     const lease = store.lease("l", "g1", { ttlMs: 1000 });
     const running = lease.run(new AbortController().signal, async (_epoch, held) => {
-      await until("the end", () => held.aborted);
+      await eventually(() => held.aborted, "the end");
     });
-    await until("the claim", () => lease.state.kind === "held");
+    await eventually(() => lease.state.kind === "held", "the claim");
     await store.close();
     expect(await waiting).to.be.instanceOf(ConnectionError);
     expect(await failure(nodes.get("a"))).to.be.instanceOf(ConnectionError);

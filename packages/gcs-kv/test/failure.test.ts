@@ -2,8 +2,9 @@
 import { jetstreamManager } from "@nats-io/jetstream";
 import { expect } from "chai";
 import { ConnectionError, Subjects } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import { ControlStore, type Change, type NodeRow } from "../src/mod.js";
-import { collect, nodeRow, until } from "./samples.js";
+import { collect, nodeRow } from "./samples.js";
 import { TestBroker } from "./server.js";
 
 const failure = (work: Promise<unknown>): Promise<unknown> =>
@@ -45,7 +46,7 @@ describe("control store when the broker fails", function () {
       expect(revision).to.be.greaterThan(before);
       for (const cache of caches) {
         await cache.caughtUp(revision);
-        await until("the cache to be live", () => !cache.stale);
+        await eventually(() => !cache.stale, "the cache to be live");
         expect([...cache.entries()].map((row) => row.key).toSorted()).to.deep.equal(["a", "b", "c"]);
         expect(cache.get("c")?.value.pid).to.equal(round);
       }
@@ -78,7 +79,7 @@ describe("control store when the broker fails", function () {
     const workers = [...stores, ...stores].map(work);
     for (let round = 0; round < 4; round++) {
       const so = done;
-      await until("some increments", () => done > so + 50);
+      await eventually(() => done > so + 50, "some increments");
       await broker.server.kill();
       await broker.server.restart();
     }
@@ -98,7 +99,10 @@ describe("control store when the broker fails", function () {
     cache.onChange((change) => seen.push(change));
     await broker.server.kill();
     await broker.server.restart();
-    await until("the loss to be told", () => seen.some(({ key, row }) => key === "a" && row === undefined));
+    await eventually(
+      () => seen.some(({ key, row }) => key === "a" && row === undefined),
+      "the loss to be told",
+    );
     expect((await nodes.create("a", nodeRow({ pid: 2 }))).ok).to.equal(true);
     await cache.waitFor("a", (row) => row.value.pid === 2);
     await store.close();
@@ -134,25 +138,25 @@ describe("control store when the broker fails", function () {
     const lease = far.lease("controller", "g1", { ttlMs: 1500 });
     const running = lease.run(abort.signal, async (epoch, held) => {
       terms.push({ epoch, held });
-      await until("the end of the term", () => held.aborted, 20_000);
+      await eventually(() => held.aborted, { message: "the end of the term", timeoutMs: 20_000 });
     });
-    await until("the claim", () => terms.length === 1);
+    await eventually(() => terms.length === 1, "the claim");
     await broker.server.kill();
     await broker.server.restart();
     const from = performance.now();
-    await until("a renewal", () => performance.now() - from > 1500 || terms[0]?.held.aborted === true);
+    await eventually(() => performance.now() - from > 1500 || terms[0]?.held.aborted === true, "a renewal");
     expect(terms[0]?.held.aborted).to.equal(false);
 
     const rival = near.lease("controller", "g2", { ttlMs: 1500 });
     await rival.acquire();
     proxy.cut();
-    await until("the loss", () => terms[0]?.held.aborted === true);
+    await eventually(() => terms[0]?.held.aborted === true, "the loss");
     expect(rival.state.kind).to.equal("observing"); // the holder stopped before anybody could take over
-    await until("the take-over", async () => (await rival.acquire()).kind === "held");
+    await eventually(async () => (await rival.acquire()).kind === "held", "the take-over");
     expect(rival.epoch).to.be.greaterThan(terms[0]?.epoch ?? Infinity);
     proxy.heal();
     await rival.release();
-    await until("the next term", () => terms.length === 2);
+    await eventually(() => terms.length === 2, "the next term");
     expect(terms[1]?.epoch).to.be.greaterThan(rival.epoch);
     abort.abort();
     await running;

@@ -1,5 +1,4 @@
 /** Rows to write in tests, and a wait without sleeping blindly. */
-import { setTimeout as sleep } from "node:timers/promises";
 import {
   newActorId,
   newAgentId,
@@ -92,19 +91,6 @@ export const groupRow = (job: JobId): GroupRow => ({
 });
 
 export const nameRow = (job: JobId = newJobId()): NameRow => ({ actor: newActorId(), job });
-
-/** Resolves when `condition` holds. @throws after `ms` milliseconds */
-export async function until(
-  what: string,
-  condition: () => boolean | Promise<boolean>,
-  ms = 8000,
-): Promise<void> {
-  const deadline = performance.now() + ms;
-  while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`not within ${ms} ms: ${what}`);
-    await sleep(5);
-  }
-}
 
 export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];

@@ -4,9 +4,9 @@ import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { eventually } from "@stingray/protocol/testing";
 import { listNodeFiles, type NodeFile } from "../src/runtime-files.js";
 import { stingray, stingrayHere, type Finished, type RunningCommand } from "./support/command.js";
-import { eventually } from "./support/eventually.js";
 import { isRunning, nodeDirs } from "./support/leftovers.js";
 
 const SMALL = ["--cpus", "1", "--memory", "1GiB", "--object-store-memory", "64MiB"];

@@ -1,4 +1,5 @@
 import { ConnectionError, InvalidOptionError, ProtocolError } from "@stingray/protocol";
+import { eventually, rejection } from "@stingray/protocol/testing";
 import { expect } from "chai";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -8,7 +9,6 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { startEmbeddedCluster, type EmbeddedOptions } from "../src/embedded/mod.js";
 import { listNodeFiles } from "../src/runtime-files.js";
-import { eventually, rejection } from "./support/eventually.js";
 import { isRunning, nodeDirs } from "./support/leftovers.js";
 
 const fixture = (name: string): string => fileURLToPath(new URL(`./fixtures/${name}.js`, import.meta.url));

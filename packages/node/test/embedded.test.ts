@@ -5,10 +5,10 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { eventually } from "@stingray/protocol/testing";
 import { stateFromBroker, stateFromLocal } from "../src/cli/cluster-state.js";
 import { startEmbeddedCluster } from "../src/embedded/mod.js";
 import { listNodeFiles } from "../src/runtime-files.js";
-import { eventually } from "./support/eventually.js";
 import { isRunning, nodeDirs } from "./support/leftovers.js";
 
 const PROGRAM = fileURLToPath(new URL("./fixtures/embedding-program.js", import.meta.url));
@@ -56,7 +56,7 @@ describe("embedded cluster", function () {
     });
     let output = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text));
-    await eventually(() => output.includes("\n"), "it has started", 15_000);
+    await eventually(() => output.includes("\n"), { message: "it has started", timeoutMs: 15_000 });
     const { broker, nodes } = JSON.parse(output) as {
       broker: number;
       nodes: { pid: number; socketDir: string; storeDir: string }[];
@@ -66,7 +66,7 @@ describe("embedded cluster", function () {
     child.kill("SIGKILL");
     await once(child, "exit");
     const pids = [broker, ...nodes.map(({ pid }) => pid)];
-    await eventually(() => !pids.some(isRunning), "every process has ended", 10_000);
+    await eventually(() => !pids.some(isRunning), { message: "every process has ended", timeoutMs: 10_000 });
     for (const { socketDir, storeDir } of nodes) {
       expect(existsSync(socketDir)).to.equal(false);
       expect(existsSync(storeDir)).to.equal(false);

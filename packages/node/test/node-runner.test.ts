@@ -1,4 +1,5 @@
 import { ConnectionError } from "@stingray/protocol";
+import { eventually, rejection } from "@stingray/protocol/testing";
 import { connectBroker } from "@stingray/broker/connect";
 import { expect } from "chai";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -9,7 +10,6 @@ import { fileURLToPath } from "node:url";
 import { NodeRunner } from "../src/cli/node-runner.js";
 import { planStart, type StartPlan } from "../src/cli/start-plan.js";
 import { listNodeFiles } from "../src/runtime-files.js";
-import { eventually, rejection } from "./support/eventually.js";
 import { isRunning, nodeDirs } from "./support/leftovers.js";
 
 const FAKE = fileURLToPath(new URL("./fixtures/fake-agent.js", import.meta.url));

@@ -165,7 +165,7 @@ async function run(
   const release = endWithProcess(() => {
     // The program ends: what waits in it must not come back with an error first, and be taken for its reason.
     runtime.abandon();
-    return shutdown().then(() => membership.whenProgramEnds?.());
+    return membership.endProgram === undefined ? shutdown() : membership.endProgram();
   });
   const cluster = new Cluster(runtime, membership.servers, shutdown);
   return {

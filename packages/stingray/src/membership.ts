@@ -34,8 +34,8 @@ export interface Membership {
   readonly connection: () => Promise<NatsConnection>;
   /** After the transport is closed: the connection if it is ours, and the cluster if it is. */
   leave(): Promise<void>;
-  /** After that, where a signal ends the program. */
-  whenProgramEnds?: (() => Promise<void>) | undefined;
+  /** What to do in place of `shutdown()` where a signal ends the program; it calls that. */
+  endProgram?: (() => Promise<void>) | undefined;
 }
 
 /** How long to look for another agent after ours is gone, and how often. Milliseconds. */

@@ -1,7 +1,7 @@
 /** What an agent is told of the workers that a queue could use. */
 import { expect } from "chai";
+import { eventually } from "@stingray/protocol/testing";
 import { DemandLevel } from "../src/submit/demand.js";
-import { eventually } from "./support/process.js";
 
 describe("the level of a demand", () => {
   it("is said once more when leases have come, so that their agent does not ask again if their node is lost", async () => {

@@ -8,11 +8,12 @@ import {
   type ObjectId,
   type ValueDesc,
 } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import { encode } from "@stingray/objectstore";
 import { expect } from "chai";
 import { get } from "../src/get.js";
 import { processState } from "../src/process-state.js";
-import { PlayedCluster, eventually } from "./support/process.js";
+import { PlayedCluster } from "./support/process.js";
 
 const small = (value: unknown): ValueDesc => [0, encode(value).bytes()];
 

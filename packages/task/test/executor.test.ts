@@ -1,5 +1,6 @@
 /** The queue of a worker: each task runs once or is sent back, whatever its submitter, its agent and its neighbours do. */
 import { Op, TaskStatus, type JobSpec, type ProcessId } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import type { Channel, Endpoint } from "@stingray/broker";
 import { expect } from "chai";
 import { Executor, type ExecutorLinks } from "../src/execute/executor.js";
@@ -7,7 +8,6 @@ import type { IncomingCall } from "../src/execute/call.js";
 import type { CallRunner, Finished } from "../src/execute/runner.js";
 import type { Home } from "../src/home.js";
 import { define } from "../src/registry.js";
-import { eventually } from "./support/process.js";
 
 const MODULE = import.meta.url;
 const { hash } = define("function", () => 1, MODULE, "queued");
@@ -158,10 +158,13 @@ describe("the queue of a worker", () => {
         else await new Promise((turn) => setImmediate(turn));
       }
       played.assign(late);
-      await eventually(() => {
-        for (const end of played.running.values()) end();
-        return played.sent.filter(([op]) => op === Op.TaskDone).length === sequence || undefined;
-      }, "all are answered");
+      await eventually(
+        () => {
+          for (const end of played.running.values()) end();
+          return played.sent.filter(([op]) => op === Op.TaskDone).length === sequence || undefined;
+        },
+        { message: "all are answered", intervalMs: 2 },
+      );
       expect(new Set(played.ran).size).to.equal(played.ran.length);
       for (let n = 1; n <= sequence; n++) {
         const status = played.ran.includes(n) ? TaskStatus.Ok : TaskStatus.Dropped;

@@ -13,6 +13,7 @@ import {
   type JobSpec,
   type Shape,
 } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import type { Channel, Endpoint } from "@stingray/broker";
 import { expect } from "chai";
 import { get } from "../src/get.js";
@@ -20,7 +21,7 @@ import type { Home } from "../src/home.js";
 import { processState } from "../src/process-state.js";
 import { LeasePool } from "../src/submit/lease-pool.js";
 import { PendingTask, type TaskSettings } from "../src/submit/task.js";
-import { PlayedCluster, eventually } from "./support/process.js";
+import { PlayedCluster } from "./support/process.js";
 
 type Message = readonly unknown[];
 

@@ -1,11 +1,12 @@
 /** What becomes of tasks, arguments and readers while a value that was lost is made again. */
 import { newNodeId, type ValueDesc } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import { encode } from "@stingray/objectstore";
 import { expect } from "chai";
 import { get } from "../src/get.js";
 import { processState } from "../src/process-state.js";
 import { encodeThrown } from "../src/objects/thrown.js";
-import { PlayedCluster, eventually } from "./support/process.js";
+import { PlayedCluster } from "./support/process.js";
 
 const small = (value: unknown): ValueDesc => [0, encode(value).bytes()];
 const failed = (error: Error): ValueDesc => [2, encodeThrown(error)];

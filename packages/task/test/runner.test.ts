@@ -12,13 +12,14 @@ import {
   type StoreRoom,
   type TaskDone,
 } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import { expect } from "chai";
 import { IncomingCall } from "../src/execute/call.js";
 import type { Body } from "../src/execute/runner.js";
 import type { LocalStore } from "../src/objects/local-store.js";
 import type { ObjectEntry } from "../src/objects/entry.js";
 import { decodeThrown } from "../src/objects/thrown.js";
-import { PlayedCluster, eventually, type PlayedWorker } from "./support/process.js";
+import { PlayedCluster, type PlayedWorker } from "./support/process.js";
 
 const LARGE = 200_000;
 const ROOM: StoreRoom = { path: "/nowhere", file: 1, length: LARGE * 2, warm: false };

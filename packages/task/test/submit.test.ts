@@ -1,6 +1,7 @@
 /** Parts of the submitter: phases of a task, run times, retries, and the queue of a shape. */
 import { ProtocolError, TaskError, WorkerCrashedError, type Shape } from "@stingray/protocol";
 import type { NodeId, ProcessId } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import type { Channel } from "@stingray/broker";
 import { expect } from "chai";
 import type { RemoteDefinition } from "../src/registry.js";
@@ -9,7 +10,6 @@ import { Lease } from "../src/submit/lease.js";
 import { backoffMs, shouldRetry } from "../src/submit/retry.js";
 import { RunTime } from "../src/submit/run-time.js";
 import { ShapeQueue } from "../src/submit/shape-queue.js";
-import { eventually } from "./support/process.js";
 import { PendingTask, type TaskPhase, type TaskSettings } from "../src/submit/task.js";
 
 const shape: Shape = { resources: { CPU: 1 } };

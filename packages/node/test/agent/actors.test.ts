@@ -1,10 +1,10 @@
 /** Actors on one node: claims, names, restarts and ends. */
 import { Agent as AgentMethods, ErrorCode } from "@stingray/protocol";
+import { eventually, rejection } from "@stingray/protocol/testing";
 import { expect } from "chai";
 import type { Agent } from "../../src/agent/agent.js";
 import type { FakeDriver } from "../fixtures/fake-driver.js";
 import { TestCluster } from "../fixtures/test-cluster.js";
-import { eventually, rejection } from "../support/eventually.js";
 import { isRunning } from "../support/leftovers.js";
 
 describe("agent: actors", function () {

@@ -14,10 +14,10 @@ import {
   objectIdOf,
   type StoreSpan,
 } from "@stingray/protocol";
+import { eventually, rejection } from "@stingray/protocol/testing";
 import { expect } from "chai";
 import type { Grant } from "../fixtures/fake-driver.js";
 import { TestCluster } from "../fixtures/test-cluster.js";
-import { eventually, rejection } from "../support/eventually.js";
 import { isRunning } from "../support/leftovers.js";
 
 const only = { resources: { special: 1 } };

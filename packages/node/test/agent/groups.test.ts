@@ -7,12 +7,12 @@ import {
   type GroupView,
   type Shape,
 } from "@stingray/protocol";
+import { eventually, rejection } from "@stingray/protocol/testing";
 import { expect } from "chai";
 import type { Agent, AgentIdentity } from "../../src/agent/agent.js";
 import type { AgentOptions } from "../../src/agent/options.js";
 import type { FakeDriver, Grant } from "../fixtures/fake-driver.js";
 import { TestCluster } from "../fixtures/test-cluster.js";
-import { eventually, rejection } from "../support/eventually.js";
 
 type Killable = Awaited<ReturnType<TestCluster["process"]>>;
 

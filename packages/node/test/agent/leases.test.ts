@@ -1,11 +1,11 @@
 /** Leases, workers and jobs on one node, with a driver that speaks the protocol by hand. */
 import { existsSync, readdirSync } from "node:fs";
 import { Agent as AgentMethods, ErrorCode } from "@stingray/protocol";
+import { eventually, rejection } from "@stingray/protocol/testing";
 import { expect } from "chai";
 import type { Agent } from "../../src/agent/agent.js";
 import type { FakeDriver, Grant } from "../fixtures/fake-driver.js";
 import { TestCluster } from "../fixtures/test-cluster.js";
-import { eventually, rejection } from "../support/eventually.js";
 import { isRunning } from "../support/leftovers.js";
 
 describe("agent: leases and workers", function () {

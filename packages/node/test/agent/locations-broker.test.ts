@@ -10,10 +10,10 @@ import {
   Subjects,
   type NodeId,
 } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import { expect } from "chai";
 import { Locations } from "../../src/agent/store/locations.js";
 import { publishObjectNews, subscribeObjectNews } from "../../src/feed/mod.js";
-import { eventually } from "../support/eventually.js";
 
 const MIB = 1 << 20;
 const subjects = new Subjects();

@@ -9,11 +9,11 @@ import {
   type NodeId,
   type ProcessId,
 } from "@stingray/protocol";
+import { rejection } from "@stingray/protocol/testing";
 import { expect } from "chai";
 import { Locations } from "../../src/agent/store/locations.js";
 import type { ObjectNews } from "../../src/feed/mod.js";
 import { Clock, settle } from "../support/clock.js";
-import { rejection } from "../support/eventually.js";
 
 const MIB = 1 << 20;
 const job = newJobId();

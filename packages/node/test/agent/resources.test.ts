@@ -1,9 +1,9 @@
 /** What a node has is changed while it runs: its account, its row, what others see, and an actor that holds some of it. */
 import { ControlStore } from "@stingray/gcs-kv";
 import { Agent as AgentMethods, ErrorCode, Subjects } from "@stingray/protocol";
+import { eventually, rejection } from "@stingray/protocol/testing";
 import { expect } from "chai";
 import { TestCluster } from "../fixtures/test-cluster.js";
-import { eventually, rejection } from "../support/eventually.js";
 
 describe("agent: resources of a running node", function () {
   this.timeout(20_000);

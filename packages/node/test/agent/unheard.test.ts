@@ -1,10 +1,10 @@
 /** Clusters with more nodes than are all heard of: here from the second node on, so that few are needed. */
 import { expect } from "chai";
 import type { Shape } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import type { Agent } from "../../src/agent/agent.js";
 import type { FakeDriver, Grant } from "../fixtures/fake-driver.js";
 import { TestCluster } from "../fixtures/test-cluster.js";
-import { eventually } from "../support/eventually.js";
 
 describe("agent: clusters in which not all nodes are heard", function () {
   this.timeout(30_000);

@@ -12,9 +12,9 @@ import {
   type LeaseAsk,
   type Shape,
 } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import { expect } from "chai";
 import { Bidders, type Granted } from "../support/bidders.js";
-import { eventually } from "../support/eventually.js";
 
 interface Reply {
   answer?: LeaseAnswer;

@@ -2,9 +2,9 @@
 import { EmbeddedBroker } from "@stingray/broker/server";
 import { decodePlain } from "@stingray/broker";
 import { Bids, type LeaseAsk, type Shape } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import { expect } from "chai";
 import { Bidders, type Bidder, type BidderOptions, type Granted } from "../support/bidders.js";
-import { eventually } from "../support/eventually.js";
 import { Tap, type Delivered } from "../support/tap.js";
 
 const NODES: BidderOptions[] = [
@@ -98,8 +98,7 @@ describe("what nodes are asked for", function () {
         if (states.every(({ left }) => left === 0)) return true;
         throw new Error(`left: ${left(states)}`);
       },
-      "all to be granted",
-      45_000,
+      { message: "all to be granted", timeoutMs: 45_000 },
     );
     await eventually(() => bidders.all.every(isWhole), "all resources to be free");
   }

@@ -1,12 +1,12 @@
 /** Putting actors to sleep and waking them: nothing that is in a mailbox is left lying, whatever comes between. */
 import { MemoryControlStore, type ActorRow } from "@stingray/gcs-kv";
 import type { ActorSpec, ProcessId } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import { expect } from "chai";
 import { ActorBook } from "../../src/controller/actor-book.js";
 import type { Incarnation } from "../../src/controller/actor-host.js";
 import { nextActorRow, viewOf } from "../../src/controller/actor-machine.js";
 import { ActorSleep, type SleepHooks } from "../../src/controller/actor-sleep.js";
-import { eventually } from "../support/eventually.js";
 
 const ACTOR = "aaaaaaaaaaaaa";
 const worker = "waaaaaaaaaaaa" as ProcessId;

@@ -1,5 +1,6 @@
 /** What a node waits for before it leaves, and what it tells of it. */
 import { TimeoutError, type ActorSpec } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import type { Bid } from "@stingray/scheduler";
 import { expect } from "chai";
 import { LeavingActors } from "../../src/agent/drain/actors.js";
@@ -8,7 +9,6 @@ import { LeavingObjects, type LeavingObjectHooks } from "../../src/agent/drain/o
 import { nextDrainState, type DrainState } from "../../src/agent/drain/state.js";
 import { describeLeft, describeOutcome } from "../../src/agent/drain/text.js";
 import type { Incarnation } from "../../src/controller/actor-host.js";
-import { eventually } from "../support/eventually.js";
 
 const reason = "new disk";
 const node = "n000000000000";

@@ -1,11 +1,11 @@
 /** What a node keeps of placement groups, by their rows, whatever messages come, do not come, or come late. */
 import { MemoryControlStore, type GroupRow } from "@stingray/gcs-kv";
 import { StingrayError, encodeError, newAgentId, newGroupId, newJobId, newNodeId } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import { BundleBook, ResourceAccount } from "@stingray/scheduler";
 import { expect } from "chai";
 import { BundleHost } from "../../src/groups/bundle-host.js";
 import { GroupBook, type GroupEntry } from "../../src/groups/group-book.js";
-import { eventually } from "../support/eventually.js";
 
 describe("placement groups: bundles of a node", () => {
   const node = newNodeId();

@@ -8,12 +8,12 @@ import {
   newJobId,
   type GroupSpec,
 } from "@stingray/protocol";
+import { eventually, rejection } from "@stingray/protocol/testing";
 import { expect } from "chai";
 import { GroupBook } from "../../src/groups/group-book.js";
 import { GroupDirectory } from "../../src/groups/group-directory.js";
 import { GroupKeeper } from "../../src/groups/group-keeper.js";
 import { GroupNames } from "../../src/groups/group-names.js";
-import { eventually, rejection } from "../support/eventually.js";
 
 /** The table, but `create` fails so many times. */
 function slow<R>(table: Table<R>, failures: { left: number }): Table<R> {

@@ -15,12 +15,12 @@ import {
   type ProcessId,
   type RuntimeEnvSpec,
 } from "@stingray/protocol";
+import { eventually, rejection } from "@stingray/protocol/testing";
 import { expect } from "chai";
 import { fitsUnbound, inheritable, workerEnv } from "../../src/pool/env.js";
 import { WorkerPool, type PoolOptions } from "../../src/pool/pool.js";
 import { StartFailures } from "../../src/pool/start-failures.js";
 import { nextWorkerState, type WorkerState } from "../../src/pool/worker-state.js";
-import { eventually, rejection } from "../support/eventually.js";
 import { jobSpecOf as job } from "../support/job-spec.js";
 import { isRunning } from "../support/leftovers.js";
 

@@ -2,8 +2,8 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
+import { eventually } from "@stingray/protocol/testing";
 import { runCommand } from "../../src/cli/main.js";
-import { eventually } from "./eventually.js";
 
 const BIN = fileURLToPath(new URL("../../../../stingray/bin/stingray.js", import.meta.url));
 
@@ -37,8 +37,7 @@ export class RunningCommand {
         if (this.child.exitCode !== null) throw new Error(`it ended: ${this.stderr}`);
         return this.stdout.includes("To end it");
       },
-      `the node is up (${this.stderr})`,
-      15_000,
+      { message: `the node is up (${this.stderr})`, timeoutMs: 15_000 },
     );
     return /Node (\w+) is up/.exec(this.stdout)?.[1] ?? "";
   }

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { ObjectStoreFullError, type StoreSpan } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import { StoreClient, encode } from "../../src/mod.js";
 import { NodeStore } from "../../src/node/node-store.js";
 import type { NodeStoreOptions } from "../../src/node/options.js";
@@ -14,7 +15,6 @@ import { readAt } from "../../src/shm/files.js";
 import { HEADER_BYTES, readHeader } from "../../src/shm/header.js";
 import { hostLabel } from "../../src/shm/owner.js";
 import { place, type Place } from "./place.js";
-import { until } from "./until.js";
 import type { StoreOrder } from "./store-child.js";
 
 export const KiB = 1024;
@@ -102,9 +102,9 @@ export class Node {
   /** The figures say what is there. Large files are removed in the background. */
   async agrees(): Promise<void> {
     const { store } = this;
-    await until(
-      "the files are those of the figures",
+    await eventually(
       () => this.inMemory === store.used + store.figures().warm,
+      "the files are those of the figures",
     );
   }
 

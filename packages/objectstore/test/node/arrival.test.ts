@@ -2,10 +2,10 @@ import { readdirSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import { expect } from "chai";
 import { InvalidArgumentError } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import { encode, type Arrival } from "../../src/mod.js";
 import { Ranges } from "../../src/node/ranges.js";
 import { MiB, Node, taken } from "../helpers/node.js";
-import { until } from "../helpers/until.js";
 
 describe("a node's store: objects that this process fills", function () {
   this.timeout(20_000);
@@ -72,8 +72,8 @@ describe("a node's store: objects that this process fills", function () {
     expect(() => third?.write(0, value)).to.throw(InvalidArgumentError);
     third?.close();
     expect(store.arrival("obj.9.0")).to.equal(undefined);
-    await until("all is given back", () => store.used === 0 && store.count === 0);
-    await until("the files are gone", () => node.inMemory === store.figures().warm);
+    await eventually(() => store.used === 0 && store.count === 0, "all is given back");
+    await eventually(() => node.inMemory === store.figures().warm, "the files are gone");
   });
 
   for (const end of ["close", "finish"] as const) {
@@ -102,7 +102,7 @@ describe("a node's store: objects that this process fills", function () {
       store.free(["next.0"]);
       store.abandon("b.0", "a");
       arrival.release();
-      await until("nobody makes pages", () => store.figures().lingering === 0);
+      await eventually(() => store.figures().lingering === 0, "nobody makes pages");
       expect(store.used).to.equal(0);
       await node.agrees();
     });
@@ -133,7 +133,7 @@ describe("a node's store: objects that this process fills", function () {
     }
     expect(whole).to.deep.equal([false, false, false, true]);
     store.free(["obj.1.0"]);
-    await until("all is given back", () => store.used === 0);
+    await eventually(() => store.used === 0, "all is given back");
     await store.create({ object: "empty.0", size: 0, client: "agent", role: "copy" });
     expect(store.arrival("empty.0")?.finish()).to.equal(true);
   });

@@ -2,9 +2,9 @@ import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { InvalidArgumentError } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import { encode } from "../../src/mod.js";
 import { KiB, MiB, Node, refused, taken } from "../helpers/node.js";
-import { until } from "../helpers/until.js";
 
 describe("a node's store: memory", function () {
   this.timeout(20_000);
@@ -189,7 +189,7 @@ describe("a node's store: memory", function () {
     );
     expect(rooms.map(({ file }) => file > 0)).to.deep.equal([true, true]);
     expect(store.used).to.equal(store.capacity);
-    await until("no more is in memory", () => node.inMemory <= store.capacity);
+    await eventually(() => node.inMemory <= store.capacity, "no more is in memory");
   });
 
   it("a writer killed in the middle of a write: its file is nobody's, and its bytes are given back", async () => {
@@ -200,7 +200,7 @@ describe("a node's store: memory", function () {
     await other.kill();
     store.clientDied("a");
     expect(store.used).to.equal(0);
-    await until("the file is gone", () => node.inMemory === 0);
+    await eventually(() => node.inMemory === 0, "the file is gone");
   });
 
   it("leases are counted, have all their pages, and come back warm", async () => {
@@ -229,7 +229,10 @@ describe("a node's store: memory", function () {
       expect(await other.tell({ type: "check" })).to.equal(7);
       store.free(["next.0"]);
       await other.kill();
-      await until("its bytes are given back", () => store.figures().lingering === 0, 3000);
+      await eventually(() => store.figures().lingering === 0, {
+        message: "its bytes are given back",
+        timeoutMs: 3000,
+      });
       expect(store.used).to.equal(0);
     }
   });

@@ -1,9 +1,9 @@
 /** Random orders of everything that can happen: figures, files and what can be read agree at each step. */
 import { expect } from "chai";
 import { ObjectStoreFullError, type StoreRoom } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import { encode } from "../../src/mod.js";
 import { KiB, MiB, Node } from "../helpers/node.js";
-import { until } from "../helpers/until.js";
 
 const CLIENTS = 3;
 
@@ -134,7 +134,7 @@ class Model {
     await Promise.all(this.pending);
     for (const client of [...this.clients]) this.died(client);
     store.free(store.list(10_000).objects.map(({ object }) => object));
-    await until("all is given back", () => store.used === 0 && this.node.onDisk.length === 0);
+    await eventually(() => store.used === 0 && this.node.onDisk.length === 0, "all is given back");
     const { onDisk, objects, leased, lingering, waiting } = store.figures();
     expect([onDisk, objects, leased, lingering, waiting]).to.deep.equal([0, 0, 0, 0, 0]);
     await this.node.agrees();

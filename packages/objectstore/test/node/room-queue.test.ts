@@ -1,7 +1,7 @@
 import { expect } from "chai";
+import { eventually } from "@stingray/protocol/testing";
 import { RoomQueue, type Request } from "../../src/node/room-queue.js";
 import { KiB, MiB, Node, refused } from "../helpers/node.js";
-import { until } from "../helpers/until.js";
 
 describe("creations that wait for room", function () {
   this.timeout(20_000);
@@ -44,7 +44,7 @@ describe("creations that wait for room", function () {
         queue.moved();
       }, 60);
       try {
-        await until("it has got its room", () => settled.length > 0);
+        await eventually(() => settled.length > 0, "it has got its room");
       } finally {
         clearInterval(falling);
       }
@@ -63,7 +63,7 @@ describe("creations that wait for room", function () {
     void node.put("obj.1.0", 5 * MiB, { fill: 4 }).then((file) => files.push(file));
     const giving = setInterval(() => store.giveBack("a", leases.splice(0, 1)), 30);
     try {
-      await until("it is made", () => files.length > 0);
+      await eventually(() => files.length > 0, "it is made");
     } finally {
       clearInterval(giving);
     }

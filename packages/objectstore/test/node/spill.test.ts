@@ -10,9 +10,9 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
+import { eventually } from "@stingray/protocol/testing";
 import { KiB, MiB, Node, refused, taken } from "../helpers/node.js";
 import { place } from "../helpers/place.js";
-import { until } from "../helpers/until.js";
 
 const ids = (count: number): string[] => Array.from({ length: count }, (_, i) => `obj.${i}.0`);
 
@@ -44,7 +44,7 @@ describe("a node's store: disk", function () {
     const { onDisk, spilledTotal, objects: count } = store.figures();
     expect([count, onDisk > 170 * MiB, spilledTotal >= onDisk]).to.deep.equal([100, true, true]);
     store.free(objects);
-    await until("nothing is on disk", () => node.onDisk.length === 0);
+    await eventually(() => node.onDisk.length === 0, "nothing is on disk");
     expect([store.used, store.figures().onDisk, store.count]).to.deep.equal([0, 0, 0]);
   });
 
@@ -61,7 +61,7 @@ describe("a node's store: disk", function () {
     store.hold("big.0", "a");
     store.hold("obj.2.0", "a");
     await node.put("next.0", 2 * MiB);
-    await until("the spill has ended", () => store.stat("obj.1.0")?.state === "spilled");
+    await eventually(() => store.stat("obj.1.0")?.state === "spilled", "the spill has ended");
     expect(store.stat("big.0")?.state).to.equal("memory");
     expect(store.stat("obj.2.0")?.state).to.equal("memory");
     expect(await node.get("obj.1.0")).to.equal(1);
@@ -136,7 +136,7 @@ describe("a node's store: disk", function () {
     store.clientDied("a");
     store.free(["obj.1.0"]);
     expect([store.used, store.figures().onDisk]).to.deep.equal([0, 0]);
-    await until("the disk is empty", () => node.onDisk.length === 0);
+    await eventually(() => node.onDisk.length === 0, "the disk is empty");
   });
 
   it("two that make the same object on disk at a time do not harm each other", async () => {
@@ -216,7 +216,7 @@ describe("a node's store: disk", function () {
       create("c.0", "c"),
       create("d.0", "d"),
     ];
-    await until("they wait", () => store.figures().waiting === 4);
+    await eventually(() => store.figures().waiting === 4, "they wait");
     stop.abort();
     store.clientDied("b");
     store.abandon("c.0", "c");
@@ -265,9 +265,9 @@ describe("a node's store: disk", function () {
       await begin({ capacity: 3 * MiB });
       for (const [i, object] of ids(6).entries()) await node.put(object, MiB, { fill: i });
       // No room to restore: what is read is read on disk.
-      await until(
-        "some are spilled",
+      await eventually(
         () => ids(6).filter((id) => node.store.stat(id)?.state === "spilled").length >= 4,
+        "some are spilled",
       );
       await node.put("pin.0", 2 * MiB);
       node.store.hold("pin.0", "a");
@@ -317,7 +317,7 @@ describe("a node's store: disk", function () {
 
     it("freed: a file goes with its last object", async () => {
       node.store.free(ids(6));
-      await until("the disk is empty", () => node.onDisk.length === 0);
+      await eventually(() => node.onDisk.length === 0, "the disk is empty");
       expect(node.store.figures().onDisk).to.equal(0);
     });
 
@@ -348,9 +348,9 @@ describe("a node's store: disk", function () {
       await put;
     }
     store.free(objects);
-    await until("the disk is empty", () => node.onDisk.length === 0);
+    await eventually(() => node.onDisk.length === 0, "the disk is empty");
     expect([store.used, store.figures().onDisk, store.count]).to.deep.equal([0, 0, 0]);
-    await until("memory agrees", () => node.inMemory === store.figures().warm);
+    await eventually(() => node.inMemory === store.figures().warm, "memory agrees");
   });
 
   it("a spill file that is gone when it is to be written anew leaves no other file behind", async () => {
@@ -359,11 +359,14 @@ describe("a node's store: disk", function () {
     const objects = ids(12);
     for (const [i, object] of objects.entries()) await node.put(object, 8 * MiB, { fill: i });
     await node.put("big.0", 95 * MiB);
-    await until("all are spilled", () => objects.every((object) => store.stat(object)?.state === "spilled"));
+    await eventually(
+      () => objects.every((object) => store.stat(object)?.state === "spilled"),
+      "all are spilled",
+    );
     const fused = (): string[] => node.onDisk.filter((name) => name.startsWith("fused-"));
     for (const name of fused()) rmSync(join(node.spillDir, name));
     store.free(objects.slice(0, 11));
-    await until("it was tried", () => node.log.some((line) => line.includes("can't be spilled")));
+    await eventually(() => node.log.some((line) => line.includes("can't be spilled")), "it was tried");
     expect(fused()).to.deep.equal([]);
     store.free(objects);
   });
@@ -374,7 +377,10 @@ describe("a node's store: disk", function () {
     const objects = ids(12);
     for (const [i, object] of objects.entries()) await node.put(object, 8 * MiB, { fill: i });
     await node.put("big.0", 95 * MiB);
-    await until("all are spilled", () => objects.every((object) => store.stat(object)?.state === "spilled"));
+    await eventually(
+      () => objects.every((object) => store.stat(object)?.state === "spilled"),
+      "all are spilled",
+    );
     const size = (): number =>
       node.onDisk.reduce(
         (sum, name) => sum + (statSync(join(node.spillDir, name), { throwIfNoEntry: false })?.size ?? 0),
@@ -382,7 +388,7 @@ describe("a node's store: disk", function () {
       );
     expect(size()).to.be.greaterThan(96 * MiB);
     store.free(objects.slice(0, 11));
-    await until("the disk is given back", () => size() < 20 * MiB);
+    await eventually(() => size() < 20 * MiB, "the disk is given back");
     expect(await node.get("obj.11.0")).to.equal(11);
   });
 });

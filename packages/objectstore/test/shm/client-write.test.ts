@@ -2,12 +2,12 @@ import { readFileSync, readdirSync, statSync, unlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect } from "chai";
 import { InvalidArgumentError, ObjectLostError, type StoreRoom } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import { StoreClient, decode, encode, type Encoded, type StoredBytes } from "../../src/mod.js";
 import { HEADER_BYTES, readHeader } from "../../src/shm/header.js";
 import { gc } from "../helpers/gc.js";
 import { place, type Place } from "../helpers/place.js";
 import { Rooms } from "../helpers/rooms.js";
-import { until } from "../helpers/until.js";
 
 const MiB = 1 << 20;
 const mapped = process.platform === "linux" ? it : it.skip;
@@ -127,7 +127,7 @@ describe("a writer of the store", function () {
       );
     few.close();
     expect(few.writeMapCount).to.equal(0);
-    await until("the mappings of the reader are undone", () => (gc(), few.maps === 0));
+    await eventually(() => (gc(), few.maps === 0), "the mappings of the reader are undone");
   });
 
   it("an object on disk is written beside its room, and read there", () => {

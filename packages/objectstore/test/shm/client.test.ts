@@ -12,6 +12,7 @@ import {
 import { join } from "node:path";
 import { expect } from "chai";
 import { InvalidArgumentError, ObjectLostError } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import { StoreClient, decode, encode, type StoredBytes } from "../../src/mod.js";
 import { HEADER_BYTES } from "../../src/shm/header.js";
 import { mappedFiles } from "../../src/shm/native.js";
@@ -19,7 +20,6 @@ import { gc } from "../helpers/gc.js";
 import { place, type Place } from "../helpers/place.js";
 import { Reader } from "../helpers/reader.js";
 import { Rooms } from "../helpers/rooms.js";
-import { until } from "../helpers/until.js";
 
 const MiB = 1 << 20;
 const mapped = process.platform === "linux" ? it : it.skip;
@@ -219,7 +219,7 @@ describe("a reader of the store", function () {
       expect(client.maps, "one of two buffers is left").to.equal(1);
       expect(whole.every((byte) => byte === 3)).to.equal(true);
       whole = undefined;
-      await until("the mapping is undone", () => (gc(), client.maps === 0));
+      await eventually(() => (gc(), client.maps === 0), "the mapping is undone");
       mkdirSync(rooms.dir);
     },
   );
@@ -241,13 +241,13 @@ describe("a reader of the store", function () {
       expect(() => sub!(offset, length)).to.throw(RangeError);
     }
     sub = undefined;
-    await until("the mapping is undone", () => (gc(), client.maps === 0));
+    await eventually(() => (gc(), client.maps === 0), "the mapping is undone");
   });
 
   mapped("many objects: mappings come and go, none is lost", async () => {
     put("obj.1.0", new Uint8Array(MiB).fill(3));
     for (let i = 0; i < 500; i++) expect(client.read("obj.1.0")?.bytes[MiB - 1]).to.equal(3);
-    await until("all mappings are undone", () => (gc(), client.maps === 0));
+    await eventually(() => (gc(), client.maps === 0), "all mappings are undone");
     expect(rooms.reuse("obj.1.0", "obj.2.0")).not.to.equal(undefined);
   });
 
@@ -271,7 +271,7 @@ describe("a reader of the store", function () {
       });
       expect(rooms.reuse("obj.1.0", "obj.3.0")).to.equal(undefined);
       kept.splice(0, 11);
-      await until("all but one are undone", () => (gc(), client.maps === 1));
+      await eventually(() => (gc(), client.maps === 1), "all but one are undone");
       expect(rooms.reuse("obj.1.0", "obj.3.0")).not.to.equal(undefined);
       expect(rooms.reuse("obj.2.0", "obj.4.0"), "the one that is kept").to.equal(undefined);
       expect(kept[0]?.[SIZE - 1]).to.equal(2);

@@ -3,18 +3,12 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { InvalidArgumentError, InvalidOptionError } from "@stingray/protocol";
+import { rejection } from "@stingray/protocol/testing";
 import { NodeStore, defaultStoreDir, storeRoot, sweepDeadStores } from "../../src/mod.js";
 import { Beside, SPILL_NAME } from "../helpers/node.js";
 import { place, type Place } from "../helpers/place.js";
 
 const MiB = 1024 * 1024;
-
-async function rejection(promise: Promise<unknown>): Promise<unknown> {
-  return promise.then(
-    () => expect.fail("it succeeded"),
-    (thrown: unknown) => thrown,
-  );
-}
 
 describe("the directories of a node's store", function () {
   this.timeout(20_000);

@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import { expect } from "chai";
 import { InvalidArgumentError, ObjectStoreFullError, type StoreRoom } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import { Slab, decode, encode, type SlabBlock } from "../../src/mod.js";
 import { place, type Place } from "../helpers/place.js";
 import { Rooms } from "../helpers/rooms.js";
-import { until } from "../helpers/until.js";
 
 const SLAB = 64 * 1024;
 
@@ -31,7 +31,7 @@ const SLAB = 64 * 1024;
   });
   afterEach(async () => {
     slab.close();
-    await until("all leases are given back", () => rooms.leased.size === 0);
+    await eventually(() => rooms.leased.size === 0, "all leases are given back");
     expect(rooms.names).to.deep.equal([]);
     rooms.close();
     at.leave();
@@ -86,7 +86,7 @@ const SLAB = 64 * 1024;
     expect(slab.live).to.equal(live.size);
     for (const block of live.keys()) slab.free(block);
     expect(slab.live).to.equal(0);
-    await until("what was asked for ahead is here", () => rooms.leased.size <= 2);
+    await eventually(() => rooms.leased.size <= 2, "what was asked for ahead is here");
     expect(slab.capacity).to.be.at.most(2 * SLAB);
   });
 
@@ -105,7 +105,7 @@ const SLAB = 64 * 1024;
     for (let i = 0; i < 60; i++) blocks.push(await allocate(SLAB / 4));
     expect(slab.capacity).to.be.within(15 * SLAB, 16 * SLAB);
     for (const block of blocks) slab.free(block);
-    await until("the rest is given back", () => rooms.leased.size <= 2);
+    await eventually(() => rooms.leased.size <= 2, "the rest is given back");
     expect(slab.capacity).to.be.at.most(2 * SLAB);
   });
 
@@ -114,9 +114,9 @@ const SLAB = 64 * 1024;
     for (let i = 0; i < 40; i++) {
       expect(slab.allocate(SLAB / 16 - 64), `block ${i}`).not.to.equal(undefined);
       const before = leases;
-      await until("the next one is there", () => before === leases || slab.capacity > before * SLAB);
+      await eventually(() => before === leases || slab.capacity > before * SLAB, "the next one is there");
       await new Promise((resolve) => setImmediate(resolve));
-      if (i % 16 > 8) await until("the next one is there", () => slab.capacity === leases * SLAB);
+      if (i % 16 > 8) await eventually(() => slab.capacity === leases * SLAB, "the next one is there");
     }
   });
 

@@ -1,9 +1,9 @@
 import { expect } from "chai";
 import { ConnectionError, newSecret, ObjectLostError } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import { Kind } from "../../src/transfer/frame.js";
 import { chunkSum } from "../../src/transfer/sum.js";
 import type { Source } from "../../src/transfer/types.js";
-import { until } from "../helpers/until.js";
 import { caught } from "./helpers/caught.js";
 import { Cluster, noRpc, sourceOf, type TestNode } from "./helpers/cluster.js";
 import { hereIs, Liar, type Answers } from "./helpers/liar.js";
@@ -197,7 +197,7 @@ describe("pulling an object over a bad network or from bad sources", () => {
     const { node, origin, pull } = await scene();
     const [stalled, proxy] = await through(origin, () => ({ stallAt: 2 * MIB }));
     const underWay = pull([stalled]);
-    await until("it is under way", () => proxy.connections > 0 && origin.sent > 0);
+    await eventually(() => proxy.connections > 0 && origin.sent > 0, "it is under way");
     node.puller.close();
     expect(await caught(underWay)).to.be.instanceOf(ConnectionError);
     expect(node.puller.inFlight).to.equal(0);

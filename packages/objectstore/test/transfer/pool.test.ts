@@ -1,9 +1,9 @@
 import { createServer, type AddressInfo } from "node:net";
 import { expect } from "chai";
 import { newSecret, ObjectLostError } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import { PULL_LIMITS } from "../../src/transfer/limits.js";
 import { Pool } from "../../src/transfer/pool.js";
-import { until } from "../helpers/until.js";
 import { caught } from "./helpers/caught.js";
 import { Cluster } from "./helpers/cluster.js";
 import { newObject } from "./helpers/memory.js";
@@ -47,7 +47,7 @@ describe("connections to data ports", () => {
     open(first);
     // Its channel is busy, so that a second connection is tried, and refused.
     expect(await pool.link(address)).to.equal(first);
-    await until("a second one was refused", () => node.problems.length > 0);
+    await eventually(() => node.problems.length > 0, "a second one was refused");
     for (let i = 0; i < 5; i++) {
       await new Promise((resolve) => setImmediate(resolve));
       expect(await pool.link(address)).to.equal(first);
@@ -68,7 +68,7 @@ describe("connections to data ports", () => {
     expect(await caught(pool.link(address))).to.equal(error);
     expect(error).to.be.instanceOf(Error).and.not.instanceOf(ObjectLostError);
     expect(pool.known).to.equal(1);
-    await until("it is forgotten", () => pool.known === 0);
+    await eventually(() => pool.known === 0, "it is forgotten");
     expect(await caught(pool.link(address))).to.not.equal(error);
   });
 });

@@ -2,10 +2,10 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { expect } from "chai";
 import { AuthError, newSecret, ProtocolError } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import { dial } from "../../src/transfer/dial.js";
 import { encodeHeader, Kind } from "../../src/transfer/frame.js";
 import { Link, type LinkChannel } from "../../src/transfer/link.js";
-import { until } from "../helpers/until.js";
 import { caught } from "./helpers/caught.js";
 import { Cluster, sourceOf, type TestNode } from "./helpers/cluster.js";
 import { newObject } from "./helpers/memory.js";
@@ -33,9 +33,9 @@ describe("a data port", () => {
     return socket;
   }
   /** However it ends. */
-  function closed(socket: Socket): Promise<void> {
+  async function closed(socket: Socket): Promise<void> {
     socket.resume();
-    return until("the port hung up", () => socket.closed);
+    await eventually(() => socket.closed, "the port hung up");
   }
   const options = { name: "peer", serves: undefined, timeoutMs: 2000 };
   async function link(node: TestNode, address = node.port.address): Promise<Link> {
@@ -78,11 +78,11 @@ describe("a data port", () => {
     socket.on("data", (chunk) => (heard += chunk.toString("latin1")));
     const { PROTOCOL_VERSION: version } = await import("@stingray/protocol");
     say(Kind.Hello, { version, name: "thief", nonce: Buffer.alloc(16).toString("base64") });
-    await until("it answers", () => heard.length > 0);
+    await eventually(() => heard.length > 0, "it answers");
     say(Kind.Proven, { proof: Buffer.alloc(32).toString("base64") });
     await closed(socket);
     expect(heard).to.include("AUTH");
-    await until("it was reported", () => node.problems.length > 0);
+    await eventually(() => node.problems.length > 0, "it was reported");
     expect(node.problems.map((error) => error instanceof AuthError)).to.deep.equal([true]);
     await works(node);
   });
@@ -96,7 +96,7 @@ describe("a data port", () => {
     socket.write(Buffer.concat([encodeHeader(Kind.Hello, 0, 0, text.length), text]));
     const [answer] = (await once(socket, "data")) as [Buffer];
     expect(answer.toString("latin1")).to.include("PROTOCOL");
-    await until("it was reported", () => node.problems.length > 0);
+    await eventually(() => node.problems.length > 0, "it was reported");
     expect(node.problems[0]).to.be.instanceOf(ProtocolError);
   });
 
@@ -114,8 +114,8 @@ describe("a data port", () => {
       socket.write(bytes);
       await closed(socket);
     }
-    await until("each was reported", () => node.problems.length === garbage.length);
-    await until("all are gone", () => node.port.connections === 0);
+    await eventually(() => node.problems.length === garbage.length, "each was reported");
+    await eventually(() => node.port.connections === 0, "all are gone");
     await works(node);
   });
 
@@ -131,15 +131,15 @@ describe("a data port", () => {
     const taker = await link(node, deaf.address);
     const channel = taker.open(object, noting([]));
     for (let i = 0; i < 64; i++) taker.want(channel, i, false);
-    await until("all are gone", () => node.port.connections === 0);
-    await until("nothing is open any more", () => node.opened.count === 0);
+    await eventually(() => node.port.connections === 0, "all are gone");
+    await eventually(() => node.opened.count === 0, "nothing is open any more");
     await deaf.close();
     await works(node);
   });
   it("has room for a bounded number of strangers and of connections", async () => {
     const node = await cluster.node({ port: { unproven: 3 } });
     for (let i = 0; i < 3; i++) await raw(node);
-    await until("they are there", () => node.port.connections === 3);
+    await eventually(() => node.port.connections === 3, "they are there");
     const fourth = await raw(node);
     await closed(fourth);
     expect(node.port.connections).to.equal(3);
@@ -151,13 +151,13 @@ describe("a data port", () => {
       const one = await link(node);
       const said: string[] = [];
       one.open(forged, noting(said));
-      await until("it hung up", () => said.includes("cut"));
+      await eventually(() => said.includes("cut"), "it hung up");
     }
     const other = await cluster.node();
     const two = await link(other);
     const said: string[] = [];
     two.open(newObject(), noting(said));
-    await until("it answered", () => said.length > 0);
+    await eventually(() => said.length > 0, "it answered");
     expect(said).to.deep.equal(["gone it has no copy"]);
   });
 
@@ -169,7 +169,7 @@ describe("a data port", () => {
       const one = await link(node);
       const said: string[] = [];
       work(one, one.open(object, noting(said)));
-      await until("it hung up", () => said.includes("cut"));
+      await eventually(() => said.includes("cut"), "it hung up");
     };
     await asked((one, channel) => one.want(channel, 20, false));
     await asked((one, channel) => {
@@ -178,7 +178,7 @@ describe("a data port", () => {
     await asked((one) => {
       for (let i = 0; i < 2; i++) one.open(object, noting([]));
     });
-    await until("all is closed", () => node.opened.count === 0);
+    await eventually(() => node.opened.count === 0, "all is closed");
     await works(node);
   });
 
@@ -187,7 +187,7 @@ describe("a data port", () => {
     const one = await link(node);
     const said: string[] = [];
     one.open(newObject(), noting(said));
-    await until("it answered", () => said.length > 0);
+    await eventually(() => said.length > 0, "it answered");
     expect(said).to.deep.equal(["gone the disk is on fire"]);
     expect(node.port.connections).to.equal(1);
     one.destroy(new Error("the test is over"));

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { ObjectLostError } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import { CHUNK_BYTES, ChunkMap } from "../../src/transfer/chunks.js";
-import { until } from "../helpers/until.js";
 import { caught } from "./helpers/caught.js";
 import { Cluster, sourceOf } from "./helpers/cluster.js";
 import { newObject, Target } from "./helpers/memory.js";
@@ -88,7 +88,7 @@ describe("pulling an object", () => {
     expect(most).to.be.at.most(4 * MIB);
     expect(a.port.connections).to.be.at.most(2);
     expect(b.puller.inFlight).to.equal(0);
-    await until("idle connections are closed", () => a.port.connections === 0);
+    await eventually(() => a.port.connections === 0, "idle connections are closed");
   });
 
   it("serves on what has arrived while the rest is still coming", async () => {
@@ -103,7 +103,7 @@ describe("pulling an object", () => {
     for (let i = 0; i < 4; i++) give(i);
     const into = cluster.target(c, object, 8 * MIB);
     const pull = c.puller.pull({ object, into, chunks: into.chunks, sources: [sourceOf(b)] });
-    await until("what is there came", () => into.chunks.left === 4);
+    await eventually(() => into.chunks.left === 4, "what is there came");
     for (let i = 4; i < 8; i++) give(i);
     await pull;
     expect(Buffer.compare(into.bytes, bytes)).to.equal(0);
@@ -130,7 +130,7 @@ describe("pulling an object", () => {
     const left = into.chunks.left;
     const missing = Array.from({ length: into.chunks.count }, (_, i) => i).filter((i) => !into.chunks.has(i));
     for (const index of missing) into.bytes.fill(7, index * MIB, (index + 1) * MIB);
-    await until("the port let go", () => a.opened.count === 0);
+    await eventually(() => a.opened.count === 0, "the port let go");
     for (const index of missing)
       expect(into.bytes.subarray(index * MIB, (index + 1) * MIB).every((byte) => byte === 7)).to.equal(true);
     const before = a.sent;

@@ -1,10 +1,10 @@
 import { expect } from "chai";
 import { ObjectLostError, ProtocolError } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import { dial } from "../../src/transfer/dial.js";
 import { Kind } from "../../src/transfer/frame.js";
 import { Link } from "../../src/transfer/link.js";
 import { chunkSum } from "../../src/transfer/sum.js";
-import { until } from "../helpers/until.js";
 import { caught } from "./helpers/caught.js";
 import { Cluster, sourceOf, type TestNode } from "./helpers/cluster.js";
 import { fill, newObject, Target } from "./helpers/memory.js";
@@ -88,7 +88,7 @@ describe("uploading an object", () => {
     const driver = await cluster.node({ silentMs: 200, failures: 2 });
     const through = await proxy(node, () => ({ stallAt: MIB / 2 }));
     await caught(driver.puller.push({ object, from, to: sourceOf(node, through.address) }));
-    await until("it is closed as incomplete", () => into.ended === false);
+    await eventually(() => into.ended === false, "it is closed as incomplete");
     expect(into.chunks.size).to.equal(SIZE);
   });
 
@@ -96,7 +96,7 @@ describe("uploading an object", () => {
     const { node, driver, object, from, into } = await scene();
     const through = await proxy(node, () => ({ trickle: 100_000 }));
     const push = caught(driver.puller.push({ object, from, to: sourceOf(node, through.address) }));
-    await until("a chunk has come", () => into.arrivals.length > 0);
+    await eventually(() => into.arrivals.length > 0, "a chunk has come");
     node.uploads.clear();
     into.end();
     const then = into.bytes.slice();
@@ -121,13 +121,13 @@ describe("uploading an object", () => {
       stored() {},
       cut: () => void said.push("cut"),
     });
-    await until("it is expected", () => said.length > 0);
+    await eventually(() => said.length > 0, "it is expected");
     into.end();
     const chunk = from.subarray(0, MIB);
     await new Promise<void>((resolve) =>
       dialled.wire.sendChunk(Kind.Put, channel, 0, chunk, chunkSum(chunk), () => resolve()),
     );
-    await until("it is told", () => said.length > 1);
+    await eventually(() => said.length > 1, "it is told");
     expect([said, node.port.connections]).to.deep.equal([["here", "gone"], 1]);
     expect(into.bytes.every((byte) => byte === 0)).to.equal(true);
     link.destroy(new Error("the test is over"));
@@ -143,7 +143,7 @@ describe("uploading an object", () => {
       to: sourceOf(node, through.address),
       signal: abort.signal,
     });
-    await until("it is under way", () => through.connections === 1 && node.port.connections === 1);
+    await eventually(() => through.connections === 1 && node.port.connections === 1, "it is under way");
     const reason = new Error("enough");
     abort.abort(reason);
     expect(await caught(push)).to.equal(reason);
@@ -181,7 +181,7 @@ describe("uploading an object", () => {
         stored() {},
         cut: (error) => void (cut = error),
       });
-      await until("it is cut", () => cut !== undefined);
+      await eventually(() => cut !== undefined, "it is cut");
     }
     expect(into.arrivals).to.deep.equal([]);
     expect(into.bytes.every((byte) => byte === 0)).to.equal(true);

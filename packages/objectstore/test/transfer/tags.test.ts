@@ -1,10 +1,10 @@
 import { crc32 } from "node:zlib";
 import { expect } from "chai";
 import { ObjectLostError } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import { ChunkMap } from "../../src/transfer/chunks.js";
 import { decodeHere, encodeHere } from "../../src/transfer/here.js";
 import type { Source } from "../../src/transfer/types.js";
-import { until } from "../helpers/until.js";
 import { caught } from "./helpers/caught.js";
 import { Cluster, sourceOf } from "./helpers/cluster.js";
 import { fill, newObject, Target } from "./helpers/memory.js";
@@ -63,7 +63,7 @@ describe("an object that was made again under the same id", () => {
     const into = cluster.target(node, object, SIZE);
     expect(into.chunks.takes(NEW)).to.equal(true);
     const pull = caught(node.puller.pull({ object, into, chunks: into.chunks, sources: [sourceOf(half)] }));
-    await until("it is asked", () => half.port.connections > 0);
+    await eventually(() => half.port.connections > 0, "it is asked");
     part.chunks.takes(OLD);
     for (let i = 0; i < part.chunks.count; i++) part.chunks.add(i);
     expect(await pull).to.be.instanceOf(ObjectLostError);
@@ -80,7 +80,7 @@ describe("an object that was made again under the same id", () => {
     const into = cluster.target(a, object, SIZE);
     const sources = [sourceOf(origin, slow.address)];
     const first = caught(a.puller.pull({ object, into, chunks: into.chunks, sources, signal: stop.signal }));
-    await until("it has begun", () => origin.sent > 0);
+    await eventually(() => origin.sent > 0, "it has begun");
     const bytes = cluster.put(origin, object, SIZE, 2, NEW);
     const anew = cluster.target(b, object, SIZE);
     await b.puller.pull({ object, into: anew, chunks: anew.chunks, sources: [sourceOf(origin)] });

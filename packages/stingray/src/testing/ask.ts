@@ -10,7 +10,8 @@ import {
 import { partsOf } from "@stingray/actor/internal";
 import { runtimeFor } from "@stingray/task/internal";
 import { nodes } from "../cluster.js";
-import { eventually } from "./eventually.js";
+import { eventually } from "@stingray/protocol/testing";
+import { isRunning } from "./processes.js";
 
 const ASK_MS = 10_000;
 
@@ -41,6 +42,8 @@ export async function placeOf(handle: unknown): Promise<ActorPlace> {
       if (state !== "ALIVE" || node === undefined || process === undefined)
         throw new Error(state === undefined ? "nobody knows it" : `it is ${state}`);
       const pid = await pidOf(process as ProcessId, node as NodeId);
+      // Its end is told a moment after it.
+      if (!isRunning(pid)) throw new Error(`its process ${pid} has ended`);
       return { actor: id, process: process as ProcessId, node: node as NodeId, pid, name };
     },
     { message: `a process that hosts ${name}` },

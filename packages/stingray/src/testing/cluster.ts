@@ -11,8 +11,9 @@ import { jobOf } from "../job.js";
 import { placeOf } from "./ask.js";
 import { membershipOf } from "./driver.js";
 import { TestClock } from "./clock.js";
-import { eventually, type EventuallyOptions } from "./eventually.js";
+import { eventually, type EventuallyOptions } from "@stingray/protocol/testing";
 import { collectGarbage } from "./garbage.js";
+import { keepAlive } from "./keep-alive.js";
 import { heldByNodes, rowsOfDeadJobs } from "./leaks.js";
 import { Members } from "./members.js";
 import type { LineFaults } from "./network/line.js";
@@ -38,6 +39,7 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
 export class TestCluster implements AsyncDisposable {
   private joined: Cluster | undefined;
   private ending: Promise<void> | undefined;
+  private readonly letGo = keepAlive();
 
   private constructor(
     private readonly options: TestClusterOptions,
@@ -148,6 +150,10 @@ export class TestCluster implements AsyncDisposable {
       async () => {
         const alive = (await nodeViews()).filter(({ state }) => state === "ALIVE");
         if (alive.length !== count) throw new Error(`${alive.length} nodes live`);
+        // Others may see a node before it has told us what it is called now.
+        const known = new Set<string>(this.nodes.map(({ id }) => id));
+        const isNew = alive.some(({ node }) => !known.has(node));
+        if (isNew && this.nodes.some(({ isStarting }) => isStarting)) throw new Error("one is just starting");
         return alive;
       },
       { message: `${count} nodes live`, ...o },
@@ -204,7 +210,7 @@ export class TestCluster implements AsyncDisposable {
     );
   }
 
-  /** Processes of the cluster that run, this one and the broker apart. Empty where the system has no /proc. */
+  /** MarkedProcesses of the cluster that run, this one and the broker apart. Empty where the system has no /proc. */
   processes(): { pid: number; command: string }[] {
     return this.members.processes.running();
   }
@@ -229,7 +235,7 @@ export class TestCluster implements AsyncDisposable {
       const job = jobOf(initOptions, driver, undefined);
       if (first) await members.start(job);
       const membership = membershipOf(members.driverPlace, job);
-      return { ...membership, whenProgramEnds: () => this.end() };
+      return { ...membership, endProgram: () => this.end() };
     }, given);
     await this.seesAll();
     return this.joined;
@@ -252,6 +258,7 @@ export class TestCluster implements AsyncDisposable {
     await attempt(() => this.members.heal());
     if (this.joined !== undefined) await attempt(() => shutdown());
     await attempt(() => this.members.end());
+    this.letGo();
     if (errors.length === 1) throw errors[0];
     if (errors.length > 1) throw new AggregateError(errors, errors.map(String).join("; "));
   }

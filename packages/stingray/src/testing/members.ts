@@ -1,17 +1,17 @@
 /** What a test's cluster consists of: directory, broker, gates, nodes; how they start together and end. */
-import { existsSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { planNodes, type NodePlan } from "@stingray/node/embedded";
 import { DEFAULT_CLUSTER, DEFAULT_SUBJECT_ROOT, Subjects, type JobSpec } from "@stingray/protocol";
 import type { NodeOptions } from "../init-options.js";
 import { TestBroker } from "./broker.js";
 import type { DriverPlace } from "./driver.js";
-import { eventually } from "./eventually.js";
+import { eventually } from "@stingray/protocol/testing";
 import { Gates } from "./network/gates.js";
 import { DirectLine, type Line } from "./network/line.js";
 import { TestNode } from "./node.js";
 import { initOptionsOf, type TestClusterOptions } from "./options.js";
-import { Processes } from "./processes.js";
+import { MarkedProcesses } from "./processes.js";
 import { makeScratch, removeScratch } from "./scratch.js";
 
 /** A driver whose channel broke has so long to attach again. Milliseconds. */
@@ -22,7 +22,7 @@ const REMAINS_MS = 5_000;
 
 export class Members {
   readonly nodes: TestNode[] = [];
-  readonly processes = new Processes();
+  readonly processes = new MarkedProcesses();
   readonly subjects: Subjects;
   readonly storage: "memory" | "file";
   private brokerNow: TestBroker | undefined;
@@ -69,7 +69,7 @@ export class Members {
 
   /** Everything at once. `job`: workers are prepared for it. On failure what there is waits for {@link end}. */
   async start(job: JobSpec | undefined): Promise<void> {
-    this.directoryNow = makeScratch();
+    this.directoryNow = makeScratch(() => this.killAll());
     const { nodes = 1 } = this.options;
     for (const plan of this.plan({ nodes, job })) this.nodes.push(this.makeNode(plan));
     this.brokerNow = this.options.broker ?? (await TestBroker.start());
@@ -100,9 +100,16 @@ export class Members {
     try {
       await this.nothingRuns();
     } finally {
-      this.processes.killAll();
+      this.killAll();
       if (this.directoryNow !== undefined) removeScratch(this.directoryNow);
     }
+  }
+
+  /** At once, and by force. */
+  private killAll(): void {
+    this.processes.killAll();
+    for (const path of this.nodes.flatMap((node) => node.directories))
+      rmSync(path, { recursive: true, force: true });
   }
 
   private get directory(): string {

@@ -1,12 +1,12 @@
 /** A cluster in one line inside a test: `import { testCluster, eventually } from "stingray/testing"`. */
 export { testCluster, TestCluster } from "./cluster.js";
 export { TestClock } from "./clock.js";
-export { eventually, rejection } from "./eventually.js";
+export { eventually, rejection } from "@stingray/protocol/testing";
 export { collectGarbage } from "./garbage.js";
 export { TestBroker } from "./broker.js";
 export { TestNode } from "./node.js";
-export { TestProcess, isRunning } from "./processes.js";
-export type { EventuallyOptions, Truthy } from "./eventually.js";
+export { MarkedProcesses, TestProcess, isRunning } from "./processes.js";
+export type { EventuallyOptions, Truthy } from "@stingray/protocol/testing";
 export type { LineFaults } from "./network/line.js";
 export type { TestClusterOptions } from "./options.js";
 export type { TestNodeState } from "./node.js";

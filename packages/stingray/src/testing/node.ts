@@ -3,7 +3,7 @@ import type { BrokerOptions } from "@stingray/broker/connect";
 import { AgentProcess, announceNode, type AgentReady, type NodePlan } from "@stingray/node/embedded";
 import { ConnectionError, newNodeId, toError, type NodeId } from "@stingray/protocol";
 import type { DirectLine, Line, LineFaults } from "./network/line.js";
-import type { Processes, TestProcess } from "./processes.js";
+import type { MarkedProcesses, TestProcess } from "./processes.js";
 
 const START_MS = 30_000;
 const END_MS = 5_000;
@@ -12,7 +12,7 @@ const AGAIN_MS = 250;
 
 /** What a node needs of its cluster. */
 export interface NodePlace {
-  readonly processes: Processes;
+  readonly processes: MarkedProcesses;
   readonly cluster: string;
   readonly subjectRoot: string;
   readonly runtimeDir: string;
@@ -74,6 +74,11 @@ export class TestNode implements LineFaults {
 
   get state(): TestNodeState {
     return this.stateNow;
+  }
+
+  /** @internal A new life of it begins. */
+  get isStarting(): boolean {
+    return this.starting !== undefined;
   }
 
   /** Its agent as a process. */

@@ -1,9 +1,9 @@
-/** Processes of a test's cluster: found by a mark that they inherit, killed, paused and let go on. */
+/** MarkedProcesses of a test's cluster: found by a mark that they inherit, killed, paused and let go on. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
 import { InvalidArgumentError } from "@stingray/protocol";
-import { eventually } from "./eventually.js";
+import { eventually } from "@stingray/protocol/testing";
 
 /** Every process that a cluster starts inherits it, so that none can hide. */
 const MARK = "STINGRAY_TEST_MARK";
@@ -112,8 +112,8 @@ export class TestProcess {
   }
 }
 
-/** The processes that one cluster started, directly or not. */
-export class Processes {
+/** MarkedProcesses that were started with a mark in their environment, and all that these have started. */
+export class MarkedProcesses {
   private readonly mark = randomUUID();
   private readonly known = new Map<number, TestProcess>();
 

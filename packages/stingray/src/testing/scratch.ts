@@ -8,17 +8,20 @@ const NAME = /^st-test-(\d+)-(\d*)-/;
 /** Sockets have long names, and their paths a limit of 103 bytes: so much is left for the directory. */
 const MAX_PATH = 50;
 
-const inUse = new Set<string>();
+const inUse = new Map<string, () => void>();
 
-/** Makes one, and removes those of test runs that were killed. */
-export function makeScratch(): string {
+/**
+ * Makes one, and removes those of test runs that were killed.
+ * @param atExit called before it goes with the process: whoever could write there must end first
+ */
+export function makeScratch(atExit: () => void): string {
   const own = tmpdir();
   const root = own.length <= MAX_PATH ? own : "/tmp";
   sweep(root);
   const directory = mkdtempSync(join(root, `st-test-${process.pid}-${processStartTime(process.pid) ?? ""}-`));
   mkdirSync(join(directory, "files"));
   if (inUse.size === 0) process.on("exit", removeAll);
-  inUse.add(directory);
+  inUse.set(directory, atExit);
   return directory;
 }
 
@@ -29,7 +32,10 @@ export function removeScratch(directory: string): void {
 }
 
 function removeAll(): void {
-  for (const directory of inUse) rmSync(directory, { recursive: true, force: true });
+  for (const [directory, atExit] of inUse) {
+    atExit();
+    rmSync(directory, { recursive: true, force: true });
+  }
 }
 
 function sweep(root: string): void {

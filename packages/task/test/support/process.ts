@@ -30,21 +30,11 @@ import {
   type TaskRun,
   type ValueDesc,
 } from "@stingray/protocol";
+import { eventually } from "@stingray/protocol/testing";
 import type { LocalStore } from "../../src/objects/local-store.js";
 import type { ObjectRef } from "../../src/objects/object-ref.js";
 import { Runtime } from "../../src/runtime.js";
 import type { PendingTask, TaskSettings } from "../../src/submit/task.js";
-
-/** Resolves when `check` gives something; fails after `timeoutMs`. */
-export async function eventually<T>(check: () => T | undefined, what: string, timeoutMs = 5_000): Promise<T> {
-  const deadline = performance.now() + timeoutMs;
-  for (;;) {
-    const value = check();
-    if (value !== undefined) return value;
-    if (performance.now() > deadline) throw new Error(`${what}: not within ${timeoutMs} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-}
 
 const shape: Shape = { resources: { CPU: 1 } };
 const settings: TaskSettings = {

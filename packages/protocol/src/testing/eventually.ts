@@ -7,7 +7,7 @@ export interface EventuallyOptions {
   message?: string | undefined;
   /** Milliseconds. @defaultValue 15000 */
   timeoutMs?: number | undefined;
-  /** Milliseconds between the end of one look and the next. @defaultValue 20 */
+  /** Milliseconds between the end of one look and the next; the first pauses are shorter. @defaultValue 20 */
   intervalMs?: number | undefined;
   /** Ends the wait with its reason. @defaultValue none */
   signal?: AbortSignal | undefined;
@@ -34,7 +34,7 @@ export async function eventually<T>(
   const { message = "what was waited for", timeoutMs = TIMEOUT_MS, intervalMs = INTERVAL_MS, signal } = o;
   const deadline = performance.now() + timeoutMs;
   let reason: unknown;
-  for (;;) {
+  for (let pauseMs = 1; ; pauseMs = Math.min(2 * pauseMs, intervalMs)) {
     signal?.throwIfAborted();
     try {
       const value = await check();
@@ -45,7 +45,7 @@ export async function eventually<T>(
     }
     if (performance.now() > deadline)
       throw new Error(`${message}: not within ${timeoutMs} ms (${shown(reason)})`, { cause: reason });
-    await new Promise((resolve) => setTimeout(resolve, intervalMs));
+    await new Promise((resolve) => setTimeout(resolve, Math.min(pauseMs, intervalMs)));
   }
 }
 
