@@ -16,8 +16,8 @@ import {
   kill,
   ready,
 } from "stingray";
+import { eventually, rejection, testCluster, type TestCluster } from "stingray/testing";
 import { RemoteEndless, RemoteLeaving, RemoteSubject, RemoteThrowing, hungry } from "./fixtures/hosting.js";
-import { TestCluster, eventually, rejection } from "./support/actor-cluster.js";
 
 const MIB = 2 ** 20;
 /** What the agent takes for the memory of its machine. */
@@ -44,7 +44,7 @@ describe("actors and their processes", function () {
       before_[name] = process.env[name];
       process.env[name] = value;
     }
-    test = await TestCluster.start({ cpus: 4 });
+    test = await testCluster({ cpus: 4 });
   });
   after(async () => {
     await test.end();
