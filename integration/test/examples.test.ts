@@ -133,6 +133,10 @@ describe("the examples, each on a cluster of its own", function () {
     expect(figure(lines, "accuracy after:")).to.be.greaterThan(0.9);
   });
 
+  example("bank.mjs", "keeps the sum", (lines) => {
+    expect(lines.at(-1)).to.equal("alice has -110, bob has 310, together 200");
+  });
+
   example("pipeline.mjs", "passes its pages on", (lines) => {
     expect(lines).to.deep.equal(["24 pages parsed by 2 tasks, 140 words scored by 2 actors"]);
   });

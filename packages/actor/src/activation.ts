@@ -81,6 +81,8 @@ export class Activation implements CallHost {
   /** Since a call had to read its arguments first. */
   private starts: Starts | undefined;
   private observers: CallObserver[] | undefined;
+  /** Whether a call may begin now; default: always. Where it said no, `goOn` is to follow. */
+  gate: (() => boolean) | undefined;
   private pumpDue = false;
   private ending = false;
   private deactivated: Promise<unknown> | undefined;
@@ -190,6 +192,7 @@ export class Activation implements CallHost {
 
   private pump(): void {
     const started = performance.now();
+    if (this.gate?.() === false) return;
     for (let next = this.mailbox.next(); next !== undefined; next = this.mailbox.next()) {
       this.run(next.entry, next.finished);
       if (performance.now() - started > TURN_MS) {
@@ -197,7 +200,18 @@ export class Activation implements CallHost {
         this.pumpLater();
         return;
       }
+      if (this.gate?.() === false) return;
     }
+  }
+
+  /** Calls may begin that the gate has kept from it. */
+  goOn(): void {
+    if (this.mail !== undefined && this.mail.queued > 0) this.pump();
+  }
+
+  /** Whether a method of its class is declared async, and so may wait for something. */
+  get hasAsyncMethods(): boolean {
+    return this.cls.hasAsyncMethods;
   }
 
   private pumpLater(): void {

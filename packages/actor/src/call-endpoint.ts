@@ -14,6 +14,7 @@ import type { Channel, Endpoint } from "@stingray/broker";
 import { findCall, progressOf, type Runtime } from "@stingray/task/internal";
 import type { ActivationCall, CallOrigin } from "./activation-call.js";
 import type { Activation } from "./activation.js";
+import { KeptMailboxes } from "./durable/kept-mailboxes.js";
 import { callState } from "./cycles/call-state.js";
 
 /** One caller's channel, with its calls that have not ended. */
@@ -50,6 +51,7 @@ export class CallEndpoint {
     const endpoint = runtime.transport.openEndpoint(id, epoch);
     this.endpoint = endpoint;
     runtime.runner.serve(endpoint);
+    KeptMailboxes.of(runtime).serve(endpoint);
     endpoint.on(Op.ActorCall, actorCall, (message, channel) => this.accept(message, channel));
     endpoint.on(Op.TaskCancel, taskCancel, ([, sequence, recursive], channel) => {
       const call = this.lines.get(channel)?.calls.get(sequence);

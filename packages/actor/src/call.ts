@@ -32,6 +32,8 @@ export class ActorCallState {
   again = false;
   /** Items of the stream that were taken; -1: no more are wanted. */
   consumed = 0;
+  /** Its number in a durable mailbox, once it is on its way there. */
+  kept: number | undefined;
   /** Called once when the call is over. */
   onEnd: (() => void) | undefined;
 
@@ -47,6 +49,8 @@ export class ActorCallState {
     readonly options: TaskRunOptions | undefined,
     /** Kept until the call is over: the handle that it was made with, which keeps the actor alive. */
     public holder: object | undefined,
+    /** In a durable mailbox: of the calls with this id one runs. */
+    readonly callId?: string,
   ) {}
 
   /** Another attempt is to follow this one. */

@@ -4,6 +4,8 @@
  */
 import {
   ActorUnavailableError,
+  InvalidArgumentError,
+  InvalidOptionError,
   Op,
   PendingCallsLimitError,
   TaskCancelledError,
@@ -27,6 +29,7 @@ import {
   type Runtime,
 } from "@stingray/task/internal";
 import type { ActorCallState } from "./call.js";
+import { DurableSender } from "./durable/sender.js";
 
 /** The incarnation that a call is for. */
 export interface HostTarget {
@@ -50,6 +53,8 @@ export interface CalledActor {
   /** What it waits for while it is not alive, where that is known. */
   readonly waitReason: string | undefined;
   readonly waitCause: Error | undefined;
+  /** Its calls are kept by agents; undefined as long as that is not known. */
+  readonly durable?: boolean | undefined;
   /** No call is pending any more. */
   idle(): void;
 }
@@ -58,6 +63,7 @@ export class ActorCalls {
   private readonly queue = new Fifo<ActorCallState>();
   private readonly sent = new Map<number, ActorCallState>();
   private waitsForArguments: ActorCallState | undefined;
+  private sender: DurableSender | undefined;
 
   constructor(
     private readonly runtime: Runtime,
@@ -101,8 +107,8 @@ export class ActorCalls {
   /** Sends what can be sent; a call whose arguments are not there yet holds up those behind it, to keep the order. */
   pump(): void {
     for (;;) {
-      const { channel } = this.actor;
-      if (channel === undefined || !this.actor.takesCalls) return;
+      const { channel, durable } = this.actor;
+      if (durable !== true && (channel === undefined || !this.actor.takesCalls)) return;
       const call = this.queue.peek();
       if (call === undefined) return;
       if (!call.argumentsReady) {
@@ -112,8 +118,48 @@ export class ActorCalls {
       this.queue.shift();
       const error = call.argumentError;
       if (error !== undefined) this.endWithError(call, error);
-      else this.send(call, channel);
+      else if (durable === true) this.keep(call);
+      else if (call.callId !== undefined) this.fail(call, noIds(this.actor.className));
+      else if (channel !== undefined) this.send(call, channel);
     }
+  }
+
+  /** Gives it to the agents, which keep it until it has run. */
+  private keep(call: ActorCallState): void {
+    if (call.stream !== undefined) {
+      const what = `${this.actor.className}.${call.method} gives a stream`;
+      const instead = "let the method return its items, or call it on an actor without a durable mailbox";
+      this.fail(
+        call,
+        new InvalidArgumentError(`${what}, which an actor with a durable mailbox can't: ${instead}`),
+      );
+      return;
+    }
+    call.phase = "sent";
+    call.since = performance.now();
+    this.sent.set(call.sequence, call);
+    this.keeper.send(call);
+  }
+
+  /** For an actor with a durable mailbox. */
+  get keeper(): DurableSender {
+    const { actor, runtime } = this;
+    return (this.sender ??= new DurableSender(runtime, {
+      get id() {
+        return actor.id;
+      },
+      className: actor.className,
+      get channel() {
+        return actor.takesCalls ? actor.channel : undefined;
+      },
+      failed: (call, error) => this.fail(call, error),
+    }));
+  }
+
+  /** An answer out of a durable mailbox. */
+  answered(number: number, message: TaskDone, channel: Channel): void {
+    const call = this.sender?.take(number);
+    if (call !== undefined) this.over(call, message, channel);
   }
 
   private pumpWhenReady(call: ActorCallState): void {
@@ -170,7 +216,7 @@ export class ActorCalls {
   }
 
   private done(call: ActorCallState, message: TaskDone): void {
-    const [, , status, results] = message;
+    const [, , status] = message;
     const { channel } = this.actor;
     if (call.phase !== "sent" || channel === undefined) return;
     if (status === TaskStatus.Dropped && !call.cancelled) {
@@ -178,6 +224,11 @@ export class ActorCalls {
       call.returned = true;
       return;
     }
+    this.over(call, message, channel);
+  }
+
+  private over(call: ActorCallState, message: TaskDone, channel: Channel): void {
+    const [, , status, results] = message;
     this.sent.delete(call.sequence);
     if (status === TaskStatus.Ok) {
       this.runtime.calls.settle(call.results, message, channel);
@@ -248,7 +299,9 @@ export class ActorCalls {
     } else {
       const { channel } = this.actor;
       const { markDir, node, process } = this.runtime;
-      channel?.send([Op.TaskCancel, call.sequence, true]);
+      if (call.kept !== undefined) {
+        if (this.keeper.cancel(call)) this.fail(call, this.cancelledError(call));
+      } else channel?.send([Op.TaskCancel, call.sequence, true]);
       // A method that never yields sees no message, but it can look for a file.
       if (markDir !== undefined && channel?.peer.node === node)
         setMark(call, markPath(markDir, taskIdOf(process, call.sequence)));
@@ -279,6 +332,7 @@ export class ActorCalls {
 
   /** What was sent and not answered may or may not have run. What is sent again goes in the order of submission. */
   incarnationLost(): void {
+    if (this.actor.durable === true) return; // they are kept, and run in the next one
     const calls = [...this.sent.values()].sort((a, b) => b.sequence - a.sequence);
     this.sent.clear();
     for (const call of calls) this.lost(call);
@@ -305,6 +359,7 @@ export class ActorCalls {
 
   /** The actor is dead. */
   failAll(error: Error): void {
+    this.sender?.clear();
     for (const call of this.sent.values()) this.fail(call, error);
     this.sent.clear();
     for (const call of this.queue.drain()) this.fail(call, error);
@@ -344,4 +399,12 @@ export class ActorCalls {
     this.runtime.values.release(call.args.pinned);
     if (this.pending === 0) this.actor.idle();
   }
+}
+
+function noIds(className: string): InvalidOptionError {
+  return new InvalidOptionError(
+    `callId: actor ${className} has no durable mailbox, which is what remembers ids of calls: make it with { mailbox: "durable" }, ` +
+      "or leave callId out",
+    { detail: { option: "callId" } },
+  );
 }

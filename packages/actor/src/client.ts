@@ -56,6 +56,8 @@ export class ActorClient implements CalledActor {
 
   /** Where it lives with others: the endpoint of their host. */
   host: string | undefined;
+  /** See {@link CalledActor}; views tell. */
+  durable: boolean | undefined;
 
   /** How many views an agent has sent by itself. An answer that was on its way with them is not newer than they are. */
   pushed = 0;
@@ -137,6 +139,7 @@ export class ActorClient implements CalledActor {
   apply(event: Exclude<ClientEvent, { kind: "view" }> | { kind: "view"; view: ActorView }): void {
     if (event.kind === "view") this.trouble.told(event.view.trouble);
     const before = this.stateNow;
+    if (event.kind === "view" && this.durable === undefined) this.learn(event.view);
     const full: ClientEvent = event.kind === "view" ? { ...event, open: (view) => this.open(view) } : event;
     const after = next(before, full, this.className);
     if (after === before) return;
@@ -146,9 +149,16 @@ export class ActorClient implements CalledActor {
     else if (after.kind === "unreachable") this.hooks.inquire(this);
     else if (wasSending && after.kind !== "leaving") this.own.incarnationLost();
     if (after.kind === "alive") this.own.pump();
+    if (after.kind === "alive" && this.durable === true) this.own.keeper.alive();
     this.warnOfWait();
     for (const listener of [...this.listeners]) listener();
     if (before.kind === "claiming" && this.own.pending === 0) this.idle();
+  }
+
+  /** The first view tells which way calls go. */
+  private learn(view: ActorView): void {
+    this.durable = view.durable === true;
+    if (this.durable && view.state !== "DEAD") this.own.pump();
   }
 
   /** Its creator says so when it waits for long, once for each wait; others can ask with `ready`. */

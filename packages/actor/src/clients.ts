@@ -2,6 +2,7 @@
 import {
   InvalidArgumentError,
   Agent,
+  Mailbox,
   Op,
   Sleep,
   actorState,
@@ -62,6 +63,11 @@ export class ActorClients {
       if (client === undefined) return;
       client.pushed++;
       client.apply({ kind: "view", view });
+    });
+    runtime.transport.inbox.serve(Mailbox.answers, ({ actor, answers }, channel) => {
+      const calls = this.clients.get(actor as ActorId)?.calls;
+      for (const [number, ...rest] of answers) calls?.answered(number, [Op.TaskDone, ...rest], channel);
+      return {};
     });
     runtime.home.onMoved(() => {
       for (const client of this.clients.values())

@@ -214,6 +214,7 @@ class ActorMethodImpl {
       this.given.retryOn ?? retryOn?.(this.method) ?? false,
       this.runOptions(spec),
       this.parts,
+      this.given.callId,
     );
     const refs = stream === undefined ? results.map((entry) => table.handle(entry)) : undefined;
     this.cancelOn(this.given.signal, client, call);

@@ -1,8 +1,9 @@
 /** The actors that a worker hosts. */
-import { Op, ProtocolError, type ActorId, type ActorSpec } from "@stingray/protocol";
+import { Op, ProtocolError, type ActorId, type ActorSpec, type WireError } from "@stingray/protocol";
 import type { Runtime } from "@stingray/task/internal";
 import { Activation, type ActivationHost, type ActivationParts } from "./activation.js";
 import { CallEndpoint } from "./call-endpoint.js";
+import { KeptMailboxes } from "./durable/kept-mailboxes.js";
 import { HostedClass } from "./hosted-class.js";
 import { IdleWatch } from "./idle-watch.js";
 import { LentPlace } from "./lent-place.js";
@@ -37,6 +38,8 @@ export class ActorHost implements ActivationHost {
    * mailbox.
    * @param lease name of the actor's reservation at its agent, whose CPUs are lent while all that it does is waiting
    * @param state what an earlier incarnation has saved
+   * @param mailbox what it has saved of its durable mailbox; empty: nothing, and it is not the first incarnation
+   * @param cause why the earlier one ended
    * @throws what the constructor threw, as a TaskError; FunctionNotFoundError; RuntimeEnvError
    */
   async start(
@@ -45,6 +48,8 @@ export class ActorHost implements ActivationHost {
     gpus: readonly number[],
     lease: string,
     state?: Uint8Array,
+    mailbox?: Uint8Array,
+    cause?: WireError,
   ): Promise<Activation> {
     const { runtime } = this;
     const restore: ActivationParts["restore"] =
@@ -58,15 +63,22 @@ export class ActorHost implements ActivationHost {
     runtime.waitStates.addRunner((task) => endpoint.waitState(task));
     this.own = { activation, endpoint };
     IdleWatch.begin(runtime, activation);
+    if (spec.durable === true) KeptMailboxes.of(runtime).open(activation, { mailbox, cause });
     return activation;
   }
 
-  exited({ spec, epoch }: Activation): void {
+  exited(activation: Activation): void {
+    const { spec, epoch } = activation;
     const { home } = this.runtime;
-    setImmediate(() => {
+    const tell = (): void => {
       this.flush();
       home.send([Op.ActorExited, spec.actor, epoch]);
       home.flush();
+    };
+    setImmediate(() => {
+      if (spec.durable !== true || activation.pending > 0) return tell();
+      // Calls that have ended are answered before their actor is dead.
+      KeptMailboxes.of(this.runtime).close(activation).then(tell, tell);
     });
   }
 
@@ -78,7 +90,11 @@ export class ActorHost implements ActivationHost {
 
   /** See {@link Activation.leave}; 0 where there is no actor. */
   async leave(reason: string, deadlineMs: number, save = false): Promise<number> {
-    return (await this.own?.activation.leave(reason, deadlineMs, save)) ?? 0;
+    if (this.own === undefined) return 0;
+    const { activation } = this.own;
+    const running = await activation.leave(reason, deadlineMs, save);
+    await KeptMailboxes.of(this.runtime).close(activation);
+    return running;
   }
 
   /** Calls that have not ended. */

@@ -47,6 +47,14 @@ export class HostedClass {
     return method;
   }
 
+  /** Whether one of its methods is declared async. */
+  get hasAsyncMethods(): boolean {
+    return methodNames(this.constructorOf).some((name) => {
+      const fn = findMethod(this.constructorOf, name);
+      return Object.prototype.toString.call(fn) === "[object AsyncFunction]";
+    });
+  }
+
   /** For a caller that asked for what is no method of it. */
   hasNo(className: string, name: string): InvalidArgumentError {
     const others = otherMethods(name, methodNames(this.constructorOf));

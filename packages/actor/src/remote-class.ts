@@ -230,7 +230,7 @@ export class RemoteClassImpl {
       running: resourceMap(o, RUNNING_CPUS),
       namespace: o.namespace ?? runtime.job.namespace,
       detached: this.detached,
-      maxRestarts: countOnWire(o.maxRestarts ?? 0),
+      maxRestarts: countOnWire(o.maxRestarts ?? (o.mailbox === "durable" ? Infinity : 0)),
       maxTaskRetries: countOnWire(o.maxTaskRetries ?? 0),
       maxConcurrency: o.maxConcurrency ?? 1,
       concurrencyGroups: o.concurrencyGroups ?? {},
@@ -239,6 +239,7 @@ export class RemoteClassImpl {
     if (parts.hold !== undefined && !this.detached) spec.handleRef = parts.hold.id;
     const sleepsAfter = passivateAfter(definition.name, o, parts.methods);
     if (sleepsAfter !== undefined) spec.passivateAfterMs = sleepsAfter;
+    if (o.mailbox === "durable") spec.durable = true;
     if (o.maxPendingCalls !== undefined) spec.maxPendingCalls = countOnWire(o.maxPendingCalls);
     if (runtime.node !== undefined) spec.creatorNode = runtime.node;
     if (o.name !== undefined) spec.name = o.name;

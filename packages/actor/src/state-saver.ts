@@ -126,7 +126,9 @@ export class StateSaver {
       );
     }, WARN_AFTER_MS).unref();
     try {
-      await runtime.home.request(Agent.actorSave, { actor: spec.actor, epoch, state, mailbox });
+      const ask = { actor: spec.actor, epoch, state, mailbox };
+      // The agent tries until the broker is back; a worker without its agent ends.
+      await runtime.home.request(Agent.actorSave, ask, { timeoutMs: Number.POSITIVE_INFINITY });
     } finally {
       clearTimeout(late);
     }

@@ -12,3 +12,4 @@ export type { SetReminder } from "./reminders.js";
 export { ReminderRunner } from "./reminder-runner.js";
 export type { ReminderHooks } from "./reminder-runner.js";
 export { begin as beginReminder, next as nextReminder } from "./schedule.js";
+export { readAll } from "./read-all.js";

@@ -38,6 +38,7 @@ import {
   type LeaseAsk,
   type RoomNews,
 } from "./messages/bids.js";
+import { wireErrorCheck, type WireError } from "./messages/wire-error.js";
 import { valueDesc, type ValueDesc } from "./messages/values.js";
 import { runtimeEnvSpec, type RuntimeEnvSpec } from "./messages/leases.js";
 import { empty, method } from "./method.js";
@@ -318,6 +319,8 @@ export const Worker = {
       lease: string;
       state?: Uint8Array | undefined;
       mailbox?: Uint8Array | undefined;
+      /** Why the incarnation before it ended. */
+      cause?: WireError | undefined;
     },
     object
   >(
@@ -330,6 +333,7 @@ export const Worker = {
       lease: text,
       state: optional(bytes),
       mailbox: optional(bytes),
+      cause: optional(wireErrorCheck()),
     }),
     empty,
   ),

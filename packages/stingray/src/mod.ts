@@ -13,6 +13,8 @@ export {
   ready,
   setReminder,
 } from "@stingray/actor";
+export { callsSetAside, dropCall, retryCall } from "@stingray/actor";
+export type { CallSetAside } from "@stingray/actor";
 export {
   put,
   get,

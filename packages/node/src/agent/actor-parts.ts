@@ -15,6 +15,7 @@ import { ActorPlacer } from "../controller/actor-placer.js";
 import { SavedStates } from "../controller/actor-states.js";
 import { ActorWatchers } from "../controller/actor-watchers.js";
 import { Controller } from "../controller/controller.js";
+import { cleanUpRows } from "../mailbox/parts.js";
 import { publishDeath } from "../feed/mod.js";
 import { isPlaceFor, provideShared } from "./shared-parts.js";
 import { dropReminders } from "./reminder-parts.js";
@@ -119,7 +120,15 @@ export function provideActors(provide: t.Provide, get: t.Get): void {
         if (process !== undefined && places.length > 0) process.hadGpus = true;
         const [gpus, visible] = [names.numbers(places), names.variable(places)];
         const saved = await get(t.ACTOR_STATES).begin(incarnation);
-        const ask = { spec, epoch, gpus, visible, lease: reservation.lease, ...saved };
+        const ask = {
+          spec,
+          epoch,
+          gpus,
+          visible,
+          lease: reservation.lease,
+          ...saved,
+          cause: incarnation.cause,
+        };
         await peers.channel(worker).request(WorkerMethods.startActor, ask, { timeoutMs: CONSTRUCTOR_MS });
       },
       reachable: (worker) => pool.get(worker)?.usable === true && peers.channel(worker).closed === undefined,
@@ -153,7 +162,7 @@ export function provideActors(provide: t.Provide, get: t.Get): void {
   );
   provide(t.CONTROLLER, (of) => {
     const { agent, node, subjects } = of(t.CONFIG);
-    const { nodes, nodeCache, jobCache, store } = of(t.TABLES);
+    const { nodes, nodeCache, jobCache } = of(t.TABLES);
     return new Controller({ table: nodes, cache: nodeCache }, jobCache, of(t.ACTOR_BOOK), of(t.LIVENESS), {
       agent,
       node,
@@ -172,7 +181,7 @@ export function provideActors(provide: t.Provide, get: t.Get): void {
       },
       wakeSleepers: () => get(t.ACTOR_SLEEP).patrol(),
       mendGroups: (round) => get(t.GROUP_MENDER).round(round),
-      cleanUpJob: async (job) => void (await store.cleanUpJob(job)),
+      cleanUpJob: (job) => cleanUpRows(get, job),
       failed: of(t.FAILED),
     });
   });
@@ -192,4 +201,5 @@ async function ended(get: t.Get, spec: ActorSpec): Promise<void> {
   await get(t.ACTOR_NAMES).release(spec);
   await get(t.ACTOR_STATES).drop(spec);
   await dropReminders(get, spec);
+  await get(t.MAILBOXES).drop(spec);
 }

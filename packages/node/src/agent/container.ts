@@ -8,6 +8,7 @@ import { CONTROLLER_TIMES } from "../controller/controller.js";
 import { Liveness } from "../controller/liveness.js";
 import { publishDeath } from "../feed/mod.js";
 import { WorkerPool } from "../pool/pool.js";
+import { cleanUpRows, provideMailboxes } from "../mailbox/parts.js";
 import { provideActors } from "./actor-parts.js";
 import { provideSleep } from "./sleep-parts.js";
 import { Bidding } from "./bidding/mod.js";
@@ -185,13 +186,13 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
   });
   provide(t.JOBS, (of) => {
     const { node, agent, driverGraceMs, subjects } = of(t.CONFIG);
-    const { jobs, jobCache, store } = of(t.TABLES);
+    const { jobs, jobCache } = of(t.TABLES);
     return new Jobs(jobs, jobCache, driverGraceMs, {
       agent,
       node,
       cleanUpHere: (job) => cleanUpHere(get, job),
       cleanUpElsewhere: (job) => cleanUpElsewhere(get, job),
-      removeRows: async (job) => void (await store.cleanUpJob(job)),
+      removeRows: (job) => cleanUpRows(get, job),
       creatorGone: (process, reason) => {
         publishDeath(of(t.BROKER), subjects, { kind: "process", id: process, reason });
         get(t.ACTOR_DIRECTORY).creatorGone(process, reason);
@@ -204,6 +205,7 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
   provideActors(provide, get);
   provideSleep(provide, get);
   provideReminders(provide, get);
+  provideMailboxes(provide, get);
   provideGroups(provide, get);
   provideDrain(provide, get);
   return c;

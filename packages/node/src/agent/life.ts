@@ -192,6 +192,7 @@ export class AgentLife {
     });
     this.undo.push(() => book.stop());
     this.undo.push(followGroups(getterOf(this.c)));
+    this.undo.push(() => this.c.resolve(t.MAILBOX_FEEDS).stop());
   }
 
   /** The node becomes part of the cluster. */

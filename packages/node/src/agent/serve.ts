@@ -27,6 +27,7 @@ import {
 } from "@stingray/protocol";
 import { serveSleep } from "./sleep-parts.js";
 import { listActors } from "../controller/actor-listing.js";
+import { serveMailboxes } from "../mailbox/parts.js";
 import { serveGroups } from "./group-parts.js";
 import { serveReminders } from "./reminder-parts.js";
 import { setResource } from "./resources.js";
@@ -62,6 +63,7 @@ export function serveAgent(get: t.Get): void {
   serveActors(get);
   serveSleep(get);
   serveReminders(get);
+  serveMailboxes(get);
   serveGroups(get);
   serveStore(get);
   serveWhy(get);

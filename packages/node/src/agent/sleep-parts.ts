@@ -1,6 +1,4 @@
 /** How what puts actors to sleep and wakes them is put together, and what of it is served. */
-import { ControlStore } from "@stingray/gcs-kv";
-import { MailboxLog } from "@stingray/mailbox";
 import { ProtocolError, Sleep, Worker as WorkerMethods, isProcessId, type ActorId } from "@stingray/protocol";
 import { ActorSleep } from "../controller/actor-sleep.js";
 import * as t from "./tokens.js";
@@ -11,15 +9,12 @@ const LEAVE_MS = 20_000;
 export function provideSleep(provide: t.Provide, get: t.Get): void {
   provide(t.ACTOR_SLEEP, (of) => {
     const pool = of(t.POOL);
-    const { storage, replicas, subjects } = of(t.CONFIG);
-    const { store } = of(t.TABLES);
-    if (!(store instanceof ControlStore)) throw new ProtocolError("durable mailboxes need a broker");
-    const log = new MailboxLog({ link: store.link, subjects, storage, replicas });
+    const log = of(t.MAILBOX_LOG);
     return new ActorSleep(of(t.ACTOR_BOOK), {
       agent: of(t.CONFIG).agent,
       on: (worker) => get(t.ACTOR_HOST).on(worker),
       maySleep: () => !get(t.SCHEDULER).draining,
-      stopFeeding: (actor) => void actor,
+      stopFeeding: (actor) => get(t.MAILBOX_FEEDS).stopFeeding(actor),
       leaveActor: (worker, ask) =>
         of(t.PEERS)
           .channel(worker)

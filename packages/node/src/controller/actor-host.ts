@@ -58,6 +58,8 @@ export interface Incarnation {
   readonly epoch: number;
   /** No incarnation before it was ever alive. */
   readonly fresh: boolean;
+  /** Why the one before it ended, where that is known. */
+  cause?: WireError;
   state: "reserving" | "starting" | "alive" | "leaving" | "over";
   worker?: ProcessId;
   reservation?: Reservation;
@@ -116,6 +118,7 @@ export class ActorHost {
     const { spec } = entry.value;
     const fresh = entry.value.state === "PENDING";
     const incarnation: Incarnation = { spec, epoch, fresh, state: "reserving" };
+    if (entry.value.cause !== undefined) incarnation.cause = entry.value.cause;
     this.hosted.set(spec.actor, incarnation);
     this.start(incarnation, entry, reservation).catch((error: unknown) =>
       this.hooks.failed(`start ${describe(spec)}`, error),

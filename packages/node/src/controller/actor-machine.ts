@@ -46,7 +46,14 @@ export function nextActorRow(row: ActorRow, event: ActorEvent): ActorRow | undef
       return isClaim(row) ? { ...rest, ...still, agent: event.agent } : undefined;
     case "hosted":
       if (!isClaim(row) || event.epoch <= row.epoch) return undefined;
-      return { ...rest, ...still, epoch: event.epoch, agent: event.agent, node: event.node };
+      return {
+        ...rest,
+        ...still,
+        ...(_cause === undefined ? {} : { cause: _cause }), // for the next incarnation, which may need to know
+        epoch: event.epoch,
+        agent: event.agent,
+        node: event.node,
+      };
     case "alive":
       if (!isClaim(row) || event.epoch < row.epoch) return undefined;
       return {
@@ -105,6 +112,7 @@ export function viewOf(row: ActorRow): ActorView {
   }
   if (row.cause !== undefined) view.cause = row.cause;
   if (row.moving === true) view.moving = true;
+  if (row.spec.durable === true) view.durable = true;
   return view;
 }
 

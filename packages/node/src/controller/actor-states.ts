@@ -77,6 +77,8 @@ export class SavedStates {
       () => states.take(spec.actor, spec.job, epoch),
     );
     this.keep(inc, writer);
+    // Nothing at all says that it is the first; this, that an earlier one has saved nothing.
+    if (spec.durable === true) saved.mailbox ??= new Uint8Array(0);
     return saved;
   }
 

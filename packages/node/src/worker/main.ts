@@ -67,10 +67,10 @@ async function main(): Promise<void> {
     trace("worker", "bound to a job");
     return {};
   });
-  inbox.serve(Worker.startActor, async ({ spec, epoch, gpus, visible, lease, state }) => {
+  inbox.serve(Worker.startActor, async ({ spec, epoch, gpus, visible, lease, state, mailbox, cause }) => {
     if (spec.creatorNode !== config.node) void attach();
     enterLease({ resources: spec.running, visible });
-    await actors.start(spec, epoch, gpus, lease, state);
+    await actors.start(spec, epoch, gpus, lease, state, mailbox, cause);
     return {};
   });
   serveShared(inbox, actors, () => void attach());

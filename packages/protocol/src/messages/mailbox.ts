@@ -87,9 +87,10 @@ export const mailboxTaken = tuple<[op: 91, actor: string, epoch: number, taken: 
 );
 export type MailboxTaken = Checked<typeof mailboxTaken>;
 
-/** `[92, numbers]` caller -> the incarnation that lives: stop these calls of mine, begun or not. Nobody answers it. */
-export const mailboxCancel = tuple<[op: 92, numbers: number[]]>(
+/** `[92, actor, numbers]` caller -> the incarnation that lives: stop these calls of mine, begun or not. Nobody answers it. */
+export const mailboxCancel = tuple<[op: 92, actor: string, numbers: number[]]>(
   oneOf(Op.MailboxCancel),
+  actorId,
   list(uint, MAX_KEPT_CALLS),
 );
 export type MailboxCancel = Checked<typeof mailboxCancel>;

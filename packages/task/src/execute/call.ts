@@ -14,7 +14,10 @@ import type { Channel } from "@stingray/broker";
 import type { ActorExecution, Execution, WaitsFor } from "../context.js";
 
 /** Where the answers of a call go: the channel of its caller, or whoever keeps them for it. */
-export type Answers = Pick<Channel, "peer" | "closed" | "send" | "flush">;
+export interface Answers extends Pick<Channel, "peer" | "closed" | "send" | "flush"> {
+  /** The channel to the caller, where these go another way. */
+  readonly via?: Channel | undefined;
+}
 
 export interface CallHost {
   /** The call awaits values: another may run meanwhile. */

@@ -88,7 +88,7 @@ export class HandOvers {
         kept.push(entry);
       }
     }
-    this.transferred(call.channel, transferKey(call.sequence, index), kept);
+    this.transferred(call.channel.via ?? call.channel, transferKey(call.sequence, index), kept);
     return out;
   }
 }

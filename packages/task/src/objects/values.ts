@@ -149,7 +149,7 @@ export class Values {
       case "slab":
         return this.decode(state.value.bytes, entry);
       case "stored":
-        return this.readStored(entry, execution);
+        return this.readStored(entry, (from) => this.decode(from, entry), execution);
       case "error":
         throw decodeThrown(state.bytes);
       case "pending":
@@ -157,7 +157,26 @@ export class Values {
     }
   }
 
-  private async readStored(entry: ObjectEntry, execution: Execution | undefined): Promise<unknown> {
+  /** The encoded value of a ready entry, to be kept elsewhere; throws what `get` throws. */
+  async bytesOf(entry: ObjectEntry): Promise<Uint8Array> {
+    const { state } = entry;
+    if (state.kind === "inline") return state.bytes;
+    if (state.kind === "slab") return Uint8Array.from(state.value.bytes);
+    if (state.kind === "stored") {
+      const copy = (from: Uint8Array | StoredBytes): Uint8Array =>
+        Uint8Array.from(from instanceof Uint8Array ? from : from.bytes);
+      return this.readStored(entry, copy);
+    }
+    throw state.kind === "error"
+      ? decodeThrown(state.bytes)
+      : new SerializationError(`object ${entry.id} was read before its value was there`);
+  }
+
+  private async readStored<T>(
+    entry: ObjectEntry,
+    use: (from: Uint8Array | StoredBytes) => T,
+    execution?: Execution,
+  ): Promise<T> {
     const { table, storage, recoveries } = this.links;
     const failed = new FailedNodes();
     // Whoever releases the reference meanwhile does not take the value away from under the reader.
@@ -170,14 +189,16 @@ export class Values {
         const { location } = entry.state;
         try {
           const [bytes] = await storage.fetch([{ id: entry.id, location }]);
-          return this.decode(bytes as StoredBytes, entry);
+          return use(bytes as StoredBytes);
         } catch (error) {
           if (!(error instanceof ObjectLostError) || round > MAX_RECOVERIES) throw error;
           const nodes = failed.note(location, entry.owned ? entry.generation : location[2]);
           await recoveries.recover(entry, location, nodes, error, execution);
         }
       }
-      return this.read(entry, execution);
+      const { state } = entry;
+      if (state.kind === "error") throw decodeThrown(state.bytes);
+      return use(state.kind === "slab" ? state.value.bytes : (state as { bytes: Uint8Array }).bytes);
     } finally {
       table.unpin(entry);
     }

@@ -1,0 +1,117 @@
+/** Single calls of actors with a durable mailbox: ids, cancelling, limits, those that are set aside. */
+import { writeFileSync } from "node:fs";
+import { expect } from "chai";
+import { callsSetAside, cancel, dropCall, get, kill, retryCall } from "stingray";
+import { LedgerActor, PlainActor } from "./fixtures/durable-actors.js";
+import { TestCluster, eventually, linesOf, rejection } from "./support/actor-cluster.js";
+
+describe("calls of an actor with a durable mailbox", function () {
+  this.timeout(60_000);
+  let cluster: TestCluster;
+  before(async () => {
+    cluster = await TestCluster.start({ cpus: 4 });
+  });
+  after(() => cluster.end());
+
+  it("run once for each callId, and tell everybody the result", async () => {
+    const file = cluster.file("ids");
+    const ledger = LedgerActor.remote(file);
+    const once = ledger.add.options({ callId: "the one" });
+    const [first, second] = await get([once.remote("a"), once.remote("b")]);
+    expect(second).to.equal(first);
+    process.kill(await get(ledger.pid.remote()), "SIGKILL");
+    expect(await get(once.remote("c"))).to.equal(first);
+    expect(linesOf(file)).to.deep.equal(["a"]);
+  });
+
+  it("can be cancelled before they begin and while they run", async () => {
+    const file = cluster.file("cancelled");
+    const ledger = LedgerActor.remote(file);
+    const running = ledger.untilCancelled.remote();
+    const queued = ledger.add.remote("never");
+    const after = ledger.add.remote("after");
+    await eventually(() => linesOf(file).includes("waits"), "the first runs");
+    await cancel(queued);
+    expect((await rejection(get(queued))).code).to.equal("TASK_CANCELLED");
+    await cancel(running);
+    expect((await rejection(get(running))).code).to.equal("TASK_CANCELLED");
+    await get(after);
+    expect(linesOf(file)).to.deep.equal(["waits", "after"]);
+    const abort = new AbortController();
+    const signalled = ledger.untilCancelled.options({ signal: abort.signal }).remote();
+    abort.abort();
+    expect((await rejection(get(signalled))).code).to.equal("TASK_CANCELLED");
+  });
+
+  it("have time limits, and are limited in number", async () => {
+    const ledger = LedgerActor.options({ maxPendingCalls: 2 }).remote();
+    const late = ledger.addLater.options({ timeoutMs: 50 }).remote("late", 60_000);
+    ledger.pid.remote();
+    expect(() => ledger.pid.remote())
+      .to.throw()
+      .with.property("code", "PENDING_CALLS_LIMIT");
+    expect((await rejection(get(late))).code).to.equal("TASK_TIMEOUT");
+    await kill(ledger);
+  });
+
+  it("that end their process again and again are set aside, and the others run", async () => {
+    const file = cluster.file("poison");
+    const ledger = LedgerActor.remote(file);
+    const before = await get(ledger.add.remote("before"));
+    const poison = ledger.poison.remote("p");
+    const after = ledger.add.remote("after");
+    const error = await rejection(get(poison, { timeoutMs: 30_000 }));
+    expect(error.code).to.equal("WORKER_CRASHED");
+    expect(error.message).to.contain("poison").and.contain("SIGKILL");
+    expect([before, await get(after)]).to.deep.equal([1, 2]);
+    expect(linesOf(file)).to.deep.equal(["before", ...Array.from({ length: 4 }, () => "poison p"), "after"]);
+    const [aside, ...others] = await callsSetAside(ledger);
+    expect(others).to.deep.equal([]);
+    expect(aside).to.include({ method: "poison", tries: 3, callId: undefined });
+    expect(aside?.error.code).to.equal("WORKER_CRASHED");
+    writeFileSync(`${file}.spare`, "");
+    expect(await retryCall(ledger, aside?.id ?? "")).to.equal(true);
+    expect(await callsSetAside(ledger)).to.deep.equal([]);
+    await eventually(() => linesOf(file).includes("spared p"), "it ran");
+    expect(await retryCall(ledger, aside?.id ?? "")).to.equal(false);
+    expect(await dropCall(ledger, "no such id")).to.equal(false);
+  });
+
+  it("run at least once where the class takes no snapshot", async () => {
+    const file = cluster.file("plain");
+    const plain = PlainActor.remote(file);
+    const entries = Array.from({ length: 200 }, (_, i) => String(i));
+    const pid = await get(plain.pid.remote());
+    const calls = entries.map((entry) => plain.add.remote(entry));
+    await get(calls[30] as (typeof calls)[0]);
+    process.kill(pid, "SIGKILL");
+    expect(await get(calls)).to.deep.equal(entries);
+    // In order, but for those that ran once more from where the last save was.
+    expect([...new Set(linesOf(file))]).to.deep.equal(entries);
+  });
+
+  it("fail when their actor dies for good, with all that was kept", async () => {
+    const ledger = LedgerActor.remote();
+    const calls = [ledger.addLater.remote("x", 60_000), ledger.add.remote("y")];
+    await get(LedgerActor.remote().pid.remote());
+    await kill(ledger);
+    for (const call of calls) expect((await rejection(get(call))).code).to.equal("ACTOR_DIED");
+    expect((await rejection(get(ledger.add.remote("z")))).code).to.equal("ACTOR_DIED");
+    expect((await rejection(callsSetAside(ledger))).code).to.equal("ACTOR_DIED");
+  });
+
+  it("are refused where they can't be kept", async () => {
+    const ledger = LedgerActor.remote();
+    const large = await rejection(get(ledger.size.remote(new Uint8Array(20 << 20))));
+    expect(large.code).to.equal("SERIALIZATION");
+    expect(large.message).to.contain("max_payload");
+    expect(await get(ledger.add.remote("still there"))).to.equal(1);
+    const stream = ledger.stream.remote();
+    const error = await rejection(
+      (async () => {
+        for await (const item of stream) await get(item);
+      })(),
+    );
+    expect(error.code).to.equal("INVALID_ARGUMENT");
+  });
+});

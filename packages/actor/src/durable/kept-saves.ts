@@ -1,0 +1,181 @@
+/**
+ * Saves an actor's state and how far it is with its mailbox, together. Snapshots are taken between calls; while one is
+ * being stored calls go on, and what they end with is released by the save after it.
+ */
+import type { ActorSave } from "../state-saver.js";
+import type { OpenAnswer } from "./progress.js";
+
+/** Calls that may end ahead of the save that covers them: what is run again at most after a crash. */
+export const MOST_AHEAD = 256;
+
+export interface SaveHooks {
+  /** Whether the class takes snapshots. */
+  readonly takesSnapshots: boolean;
+  /** Calls that run now. */
+  running(): number;
+  /** Whether methods of the class may wait for something: what ended before one is saved ahead of it. */
+  mayWait(): boolean;
+  /** `snapshot()` is called before it returns. */
+  snapshot(): Promise<Uint8Array | undefined>;
+  /** How far the mailbox is, at this moment. */
+  mailbox(): { bytes: Uint8Array; position: number };
+  store(save: ActorSave): Promise<void>;
+  /** What must be stored elsewhere before. */
+  before(): Promise<void>;
+  /** A save was stored: up to `position` all is done, and these may be told. */
+  saved(position: number, answers: readonly OpenAnswer[]): void;
+  /** Calls may begin that could not. */
+  goOn(): void;
+  /** Neither snapshot nor save can be made. The incarnation is of no use any more. */
+  failed(error: unknown): void;
+}
+
+interface Capture {
+  readonly save: ActorSave;
+  readonly position: number;
+  readonly answers: readonly OpenAnswer[];
+  /** Calls that ended since the one before. */
+  readonly ended: number;
+}
+
+export class KeptSaves {
+  /** Of calls that have ended since the last capture. */
+  private answers: OpenAnswer[] = [];
+  private ended = 0;
+  private dirty = false;
+  private due = false;
+  private capturing = false;
+  /** The newest that is not on its way. */
+  private captured: Capture | undefined;
+  private storing = false;
+  /** Calls that have ended and are not in a save that was stored. */
+  private ahead = 0;
+  private over = false;
+  private quietWaiters: (() => void)[] = [];
+  private idleWaiters: (() => void)[] = [];
+
+  constructor(private readonly hooks: SaveHooks) {}
+
+  /** Whether a call may begin now. */
+  get open(): boolean {
+    if (this.over || this.ahead >= MOST_AHEAD) return false;
+    const { hooks } = this;
+    return !hooks.takesSnapshots || !(this.capturing || (this.dirty && hooks.mayWait()));
+  }
+
+  /** A call has ended, and these are to be told. */
+  add(answers: readonly OpenAnswer[]): void {
+    this.answers.push(...answers);
+    this.ended++;
+    this.ahead++;
+    this.touch();
+  }
+
+  /** There is something to save. What else comes in this turn goes along. */
+  touch(): void {
+    this.dirty = true;
+    if (this.due || this.over) return;
+    this.due = true;
+    setImmediate(() => {
+      this.due = false;
+      void this.capture();
+    });
+  }
+
+  /** No call runs at this moment. */
+  quiet(): void {
+    for (const waiter of this.quietWaiters.splice(0)) waiter();
+    if (this.dirty && this.hooks.takesSnapshots && this.hooks.mayWait()) void this.capture();
+  }
+
+  /** Nothing is saved any more. */
+  stop(): void {
+    this.over = true;
+    this.checkIdle();
+  }
+
+  /** Stores how far the mailbox is, apart from the state: at a moment when both are saved as they are. */
+  async mark(): Promise<void> {
+    if (this.hooks.running() > 0) return; // what ended since can't be saved now
+    await this.finish();
+    if (!this.isOver)
+      await this.hooks
+        .store({ mailbox: this.hooks.mailbox().bytes })
+        .catch((error: unknown) => this.fail(error));
+  }
+
+  /** Resolves when all that has ended is stored, or never will be. */
+  async finish(): Promise<void> {
+    void this.capture();
+    while (this.busy) await new Promise<void>((idle) => this.idleWaiters.push(idle));
+  }
+
+  private get busy(): boolean {
+    return !this.over && (this.dirty || this.capturing || this.captured !== undefined || this.storing);
+  }
+
+  private checkIdle(): void {
+    if (!this.busy) for (const waiter of this.idleWaiters.splice(0)) waiter();
+  }
+
+  private async capture(): Promise<void> {
+    if (this.capturing || !this.dirty || this.over) return;
+    this.capturing = true;
+    const { hooks } = this;
+    try {
+      if (hooks.takesSnapshots && hooks.running() > 0)
+        await new Promise<void>((quiet) => this.quietWaiters.push(quiet));
+      // From here to the call of snapshot() nothing else runs: all three are of the same moment.
+      const { bytes, position } = hooks.mailbox();
+      const state = hooks.takesSnapshots ? hooks.snapshot() : undefined;
+      const { answers, ended } = this;
+      this.answers = [];
+      this.ended = 0;
+      this.dirty = false;
+      const save: ActorSave =
+        state === undefined ? { mailbox: bytes } : { mailbox: bytes, state: await state };
+      const { captured } = this;
+      this.captured = {
+        save,
+        position,
+        answers: [...(captured?.answers ?? []), ...answers],
+        ended: (captured?.ended ?? 0) + ended,
+      };
+    } catch (error) {
+      this.fail(error);
+    }
+    this.capturing = false;
+    hooks.goOn();
+    void this.store();
+  }
+
+  private async store(): Promise<void> {
+    if (this.storing || this.over) return;
+    this.storing = true;
+    try {
+      for (let next = this.captured; next !== undefined && !this.isOver; next = this.captured) {
+        this.captured = undefined;
+        await this.hooks.before();
+        await this.hooks.store(next.save);
+        this.ahead -= next.ended;
+        this.hooks.saved(next.position, next.answers);
+        this.hooks.goOn();
+      }
+    } catch (error) {
+      this.fail(error);
+    }
+    this.storing = false;
+    this.checkIdle();
+  }
+
+  /** Asked after an await: it may have changed meanwhile. */
+  private get isOver(): boolean {
+    return this.over;
+  }
+
+  private fail(error: unknown): void {
+    if (this.over) return;
+    this.stop();
+    this.hooks.failed(error);
+  }
+}

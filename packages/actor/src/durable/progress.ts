@@ -1,0 +1,273 @@
+/**
+ * How far an actor is with its durable mailbox. Saved in one row with its state, so that the two never disagree: what has
+ * run is in the state, and is known here to have run. Pure: no clocks, no I/O.
+ */
+import { decodePlain, encodePlain } from "@stingray/broker";
+import { encodeThrown } from "@stingray/task/internal";
+import {
+  ObjectLostError,
+  TaskStatus,
+  ValueKind,
+  bool,
+  keptAnswer,
+  list,
+  oneOf,
+  optional,
+  text,
+  tuple,
+  uint,
+  type Check,
+  type KeptAnswer,
+  type KeptBatch,
+  type KeptCall,
+} from "@stingray/protocol";
+import { CallIds, rememberedIds, type RememberedIds } from "./call-ids.js";
+import { ProducerBook, producerRow, type ProducerRow } from "./producers.js";
+
+/** Answers up to this size are kept until they were heard, so many bytes of them in all. */
+const MAX_ANSWER = 16 * 1024;
+const MAX_ANSWERS = 128 * 1024;
+
+/** A call that came out of the mailbox and has not ended. */
+export interface OpenCall {
+  readonly producer: string;
+  readonly node: string | undefined;
+  readonly revision: number;
+  readonly call: KeptCall;
+  /** How often it was begun by incarnations that ended in its time, as far as is known. */
+  tries: number;
+}
+
+/** Who is told how a call has ended. */
+export interface Addressee {
+  readonly producer: string;
+  readonly node: string | undefined;
+  readonly number: number;
+  /** Its sequence number at its caller. */
+  readonly call: number;
+}
+
+/** An answer that was not heard yet, as far as is known. */
+export interface OpenAnswer {
+  readonly producer: string;
+  readonly node: string | undefined;
+  readonly answer: KeptAnswer;
+}
+
+type AnswerRow = [producer: string, node: string | undefined, answer: KeptAnswer];
+type Saved = [
+  version: 1,
+  position: number,
+  producers: ProducerRow[],
+  ids: RememberedIds,
+  answers: AnswerRow[],
+  tries: [call: string, tries: number][],
+  clean: boolean,
+];
+const answerRow: Check<AnswerRow> = tuple<AnswerRow>(text, optional(text), keptAnswer);
+const saved = tuple<Saved>(
+  oneOf(1),
+  uint,
+  list(producerRow, 100_000),
+  rememberedIds,
+  list(answerRow, 100_000),
+  list(tuple<[call: string, tries: number]>(text, uint), 100_000),
+  bool,
+);
+
+/** What is to be done with a call that came. */
+export type Arrival =
+  /** Run it. */
+  | { readonly kind: "run"; readonly open: OpenCall }
+  /** One with its id has ended: this is how, if it is still known. */
+  | {
+      readonly kind: "known";
+      readonly to: Addressee;
+      readonly answer: KeptAnswer | undefined;
+      readonly callId: string;
+    };
+
+export class MailboxProgress {
+  /** All messages up to this revision have ended. */
+  position = 0;
+  /** Whether the incarnation that saved it had begun no call that it had not ended. */
+  clean = false;
+  /** Messages above it, in order, with how many of their calls have not ended. */
+  private readonly messages: { readonly revision: number; left: number }[] = [];
+  private readonly producers = new ProducerBook();
+  private readonly ids = new CallIds();
+  private readonly unheard = new Map<string, OpenAnswer>();
+  /** Of calls that may make their process end. */
+  private readonly tries = new Map<string, number>();
+  /** Calls with an id that wait for one that has not ended. */
+  private readonly twins = new Map<string, Addressee[]>();
+  private last = 0;
+
+  /** @throws ProtocolError where the bytes are not of this version */
+  static decode(data: Uint8Array | undefined): MailboxProgress {
+    const progress = new MailboxProgress();
+    if (data === undefined || data.byteLength === 0) return progress;
+    const [, position, producers, ids, answers, tries, clean] = saved(
+      decodePlain(Uint8Array.from(data)),
+      "what the mailbox has saved",
+    );
+    progress.position = progress.last = position;
+    progress.clean = clean;
+    progress.producers.restore(producers);
+    progress.ids.restore(ids);
+    for (const [producer, node, answer] of answers)
+      progress.unheard.set(keyOf(producer, answer[0]), { producer, node, answer });
+    for (const [call, count] of tries) progress.tries.set(call, count);
+    return progress;
+  }
+
+  /**
+   * @param now milliseconds since 1970, to forget producers that are silent for long
+   * @param clean no call was begun that has not ended, and none will be
+   */
+  encode(now: number, clean: boolean): Uint8Array {
+    const answers: AnswerRow[] = [];
+    let size = 0;
+    // The newest first: where not all have room, those that were not heard for long are given up.
+    for (const { producer, node, answer } of [...this.unheard.values()].reverse()) {
+      const bytesOf = sizeOf(answer);
+      if (bytesOf > MAX_ANSWER || size + bytesOf > MAX_ANSWERS) {
+        answers.push([producer, node, lostAnswer(answer)]);
+      } else {
+        answers.push([producer, node, answer]);
+        size += bytesOf;
+      }
+    }
+    answers.reverse();
+    const row: Saved = [
+      1,
+      this.position,
+      this.producers.rows(now),
+      this.ids.rows(),
+      answers,
+      [...this.tries],
+      clean,
+    ];
+    return encodePlain(row);
+  }
+
+  /** Calls of a message: those to be run, and those that are known to have run under the same id. */
+  arrive(revision: number, [, producer, node, calls]: KeptBatch, now: number): Arrival[] {
+    // The stream was made anew, as by a broker that keeps it in memory: its numbers begin again.
+    if (revision <= this.last) this.position = revision - 1;
+    this.last = revision;
+    const message = { revision, left: 0 };
+    const arrivals: Arrival[] = [];
+    for (const call of calls) {
+      const [number, sequence, , , , , , callId] = call;
+      if (producer !== "" && !this.producers.arrive(producer, number, now)) continue;
+      if (callId !== undefined) {
+        const to: Addressee = { producer, node, number, call: sequence };
+        const known = this.ids.get(callId);
+        if (known !== undefined) {
+          if (known.done) arrivals.push({ kind: "known", to, answer: known.answer, callId });
+          else if (producer !== "") addTo(this.twins, callId, to);
+          // A twin needs no count: the call that it waits for came before it, and holds the position.
+          if (known.done) this.producers.end(producer, number);
+          continue;
+        }
+        this.ids.begin(callId);
+      }
+      message.left++;
+      const tries = this.tries.get(keyOf(producer, number, callId)) ?? 0;
+      arrivals.push({ kind: "run", open: { producer, node, revision, call, tries } });
+    }
+    this.messages.push(message);
+    this.advance();
+    return arrivals;
+  }
+
+  /** A call has ended so. Gives all who are to be told: its caller, and those who called under the same id. */
+  end(open: OpenCall, answer: KeptAnswer): OpenAnswer[] {
+    const { producer, node, call, revision } = open;
+    const [number, , , , , , , callId] = call;
+    const message = this.messages.find((one) => one.revision === revision);
+    if (message !== undefined) message.left--;
+    this.producers.end(producer, number);
+    this.tries.delete(keyOf(producer, number, callId));
+    const told: OpenAnswer[] = [];
+    if (producer !== "") told.push({ producer, node, answer });
+    if (callId !== undefined) {
+      this.ids.end(callId, answer);
+      for (const twin of this.twins.get(callId) ?? []) {
+        told.push({ producer: twin.producer, node: twin.node, answer: answerTo(twin, answer) });
+        this.producers.end(twin.producer, twin.number);
+      }
+      this.twins.delete(callId);
+    }
+    for (const one of told) this.unheard.set(keyOf(one.producer, one.answer[0]), one);
+    this.advance();
+    return told;
+  }
+
+  /** Remembers an answer to a call that did not run since one with its id had. */
+  owe(to: Addressee, answer: KeptAnswer): OpenAnswer | undefined {
+    if (to.producer === "") return undefined;
+    const owed = { producer: to.producer, node: to.node, answer: answerTo(to, answer) };
+    this.unheard.set(keyOf(to.producer, to.number), owed);
+    return owed;
+  }
+
+  /** It was heard, or nobody is there to hear it. */
+  heard(producer: string, number: number): void {
+    this.unheard.delete(keyOf(producer, number));
+  }
+
+  /** Answers that an earlier incarnation has left. */
+  unheardAnswers(): OpenAnswer[] {
+    return [...this.unheard.values()];
+  }
+
+  /** It is about to be begun, and its process may end of it. */
+  suspect(open: OpenCall): void {
+    const { producer, call } = open;
+    open.tries++;
+    this.tries.set(keyOf(producer, call[0], call[7]), open.tries);
+  }
+
+  private advance(): void {
+    let ended = 0;
+    for (const { revision, left } of this.messages) {
+      if (left > 0) break;
+      this.position = Math.max(this.position, revision);
+      ended++;
+    }
+    if (ended > 0) this.messages.splice(0, ended);
+  }
+}
+
+function keyOf(producer: string, number: number, callId?: string): string {
+  return producer === "" ? `/${callId ?? ""}` : `${producer}/${number}`;
+}
+
+function addTo(map: Map<string, Addressee[]>, key: string, to: Addressee): void {
+  const known = map.get(key);
+  if (known === undefined) map.set(key, [to]);
+  else known.push(to);
+}
+
+/** Bytes that it has in a row, about. */
+function sizeOf([, , , results]: KeptAnswer): number {
+  return results.reduce((sum, desc) => sum + (desc[0] === 0 || desc[0] === 2 ? desc[1].byteLength : 200), 64);
+}
+
+function lostAnswer([number, call]: KeptAnswer): KeptAnswer {
+  return [number, call, TaskStatus.Failed, [[ValueKind.Error, LOST]], 0, undefined];
+}
+const LOST = encodeThrown(
+  new ObjectLostError(
+    "the call has run, but its result was lost: the actor's process ended before the result got to its caller, and it was too large to be kept",
+  ),
+);
+
+/** The same answer for another caller. A value in a store belongs to the first. */
+function answerTo({ number, call }: Addressee, answer: KeptAnswer): KeptAnswer {
+  const [, , status, results, tookUs] = answer;
+  const theirs: KeptAnswer = [number, call, status, results, tookUs, undefined];
+  return results.some(([kind]) => kind === ValueKind.Stored) ? lostAnswer(theirs) : theirs;
+}

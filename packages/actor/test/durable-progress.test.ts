@@ -1,0 +1,231 @@
+/** What of a durable mailbox has run: whatever is fed again, late, or by another agent, each call counts once. */
+import { expect } from "chai";
+import { TaskStatus, type KeptAnswer, type KeptBatch, type KeptCall } from "@stingray/protocol";
+import { MailboxProgress, type OpenCall } from "../src/durable/progress.js";
+import { ProducerBook } from "../src/durable/producers.js";
+import { CallIds, MOST_IDS } from "../src/durable/call-ids.js";
+
+const DAY = 24 * 3_600_000;
+
+const call = (number: number, callId?: string): KeptCall => [
+  number,
+  number + 500,
+  "add",
+  new Uint8Array([1]),
+  1,
+  0,
+  undefined,
+  callId,
+];
+const batch = (producer: string, ...calls: KeptCall[]): KeptBatch => [1, producer, undefined, calls];
+const ok = (open: OpenCall, value = 1): KeptAnswer => [
+  open.call[0],
+  open.call[1],
+  TaskStatus.Ok,
+  [[0, new Uint8Array([value])]],
+  1,
+  undefined,
+];
+
+/** What is to be run of a message. */
+function runs(progress: MailboxProgress, revision: number, kept: KeptBatch): OpenCall[] {
+  return progress
+    .arrive(revision, kept, 0)
+    .flatMap((arrival) => (arrival.kind === "run" ? [arrival.open] : []));
+}
+const again = (progress: MailboxProgress): MailboxProgress =>
+  MailboxProgress.decode(progress.encode(0, false));
+const numbers = (calls: readonly OpenCall[]): number[] => calls.map(({ call: [number] }) => number);
+
+describe("the progress of a durable mailbox", () => {
+  it("is the revision below which all has ended", () => {
+    const progress = new MailboxProgress();
+    const first = runs(progress, 3, batch("d1", call(1), call(2)));
+    const second = runs(progress, 7, batch("d1", call(3)));
+    for (const open of second) progress.end(open, ok(open));
+    expect(progress.position).to.equal(0);
+    for (const open of first) progress.end(open, ok(open));
+    expect(progress.position).to.equal(7);
+  });
+
+  it("knows after a restart what had ended above the position", () => {
+    const progress = new MailboxProgress();
+    const [one, two] = runs(progress, 1, batch("d1", call(1), call(2)));
+    const [three] = runs(progress, 2, batch("d1", call(3)));
+    for (const open of [two, three]) progress.end(open as OpenCall, ok(open as OpenCall));
+    const next = again(progress);
+    expect(next.position).to.equal(0);
+    expect(numbers(runs(next, 1, batch("d1", call(1), call(2))))).to.deep.equal([1]);
+    expect(numbers(runs(next, 2, batch("d1", call(3))))).to.deep.equal([]);
+    expect(numbers(runs(next, 3, batch("d1", call(4))))).to.deep.equal([4]);
+    void one;
+  });
+
+  it("drops what an old agent appends again, or late, however long that takes", () => {
+    let progress = new MailboxProgress();
+    for (const open of runs(progress, 1, batch("d1", call(1), call(2), call(3))))
+      progress.end(open, ok(open));
+    expect(runs(progress, 2, batch("d1", call(2), call(3)))).to.have.length(0);
+    expect(progress.position).to.equal(2);
+    progress = again(again(progress));
+    expect(runs(progress, 3, batch("d1", call(1)))).to.have.length(0);
+    // A batch that overlaps: only what is new of it runs.
+    expect(numbers(runs(progress, 4, batch("d1", call(3), call(4))))).to.deep.equal([4]);
+    // Numbers of one that were never kept leave a gap, which is closed for good.
+    expect(numbers(runs(progress, 5, batch("d1", call(9))))).to.deep.equal([9]);
+    expect(runs(progress, 6, batch("d1", call(7)))).to.have.length(0);
+  });
+
+  it("keeps processes apart", () => {
+    const progress = new MailboxProgress();
+    expect(numbers(runs(progress, 1, batch("d1", call(1))))).to.deep.equal([1]);
+    expect(numbers(runs(progress, 2, batch("d2", call(1))))).to.deep.equal([1]);
+  });
+
+  it("keeps answers until they were heard, and says of large ones that they were lost", () => {
+    const progress = new MailboxProgress();
+    const [small, large] = runs(progress, 1, batch("d1", call(1), call(2)));
+    progress.end(small as OpenCall, ok(small as OpenCall, 42));
+    const bytes = new Uint8Array(1 << 20);
+    progress.end(large as OpenCall, [2, 502, TaskStatus.Ok, [[0, bytes]], 1, undefined]);
+    const next = again(progress);
+    const kept = next.unheardAnswers().map(({ answer: [number, , status] }) => [number, status]);
+    expect(kept).to.deep.equal([
+      [1, TaskStatus.Ok],
+      [2, TaskStatus.Failed],
+    ]);
+    next.heard("d1", 1);
+    next.heard("d1", 2);
+    expect(again(next).unheardAnswers()).to.have.length(0);
+  });
+
+  it("runs one of all calls with an id, and tells all of them how it ended", () => {
+    const progress = new MailboxProgress();
+    const [first] = runs(progress, 1, batch("d1", call(1, "transfer 1")));
+    expect(runs(progress, 2, batch("d2", call(5, "transfer 1")))).to.have.length(0);
+    const told = progress.end(first as OpenCall, ok(first as OpenCall, 9));
+    expect(
+      told.map(({ producer, answer: [number, sequence] }) => [producer, number, sequence]),
+    ).to.deep.equal([
+      ["d1", 1, 501],
+      ["d2", 5, 505],
+    ]);
+    expect(progress.position).to.equal(2);
+    const next = again(progress);
+    const [known] = next.arrive(3, batch("d3", call(1, "transfer 1")), 0);
+    expect(known?.kind).to.equal("known");
+    if (known?.kind === "known") expect(known.answer?.[3]).to.deep.equal([[0, new Uint8Array([9])]]);
+    expect(next.position).to.equal(3);
+  });
+
+  it("gives a call with an id to those who asked while it ran, also after a restart", () => {
+    const progress = new MailboxProgress();
+    runs(progress, 1, batch("d1", call(1, "x")));
+    runs(progress, 2, batch("d2", call(1, "x")));
+    const next = again(progress);
+    const [first] = runs(next, 1, batch("d1", call(1, "x")));
+    expect(runs(next, 2, batch("d2", call(1, "x")))).to.have.length(0);
+    expect(next.end(first as OpenCall, ok(first as OpenCall))).to.have.length(2);
+  });
+
+  it("counts how often suspects were begun", () => {
+    let progress = new MailboxProgress();
+    for (let tries = 1; tries <= 3; tries++) {
+      const [open] = runs(progress, 1, batch("d1", call(1)));
+      progress.suspect(open as OpenCall);
+      expect(open?.tries).to.equal(tries);
+      progress = again(progress);
+    }
+    const [open] = runs(progress, 1, batch("d1", call(1)));
+    progress.end(open as OpenCall, ok(open as OpenCall));
+    expect(again(progress).position).to.equal(1);
+  });
+
+  it("begins again where the stream was made anew", () => {
+    const progress = new MailboxProgress();
+    for (const open of runs(progress, 100, batch("d1", call(1)))) progress.end(open, ok(open));
+    const [open] = runs(progress, 1, batch("d1", call(2)));
+    expect(progress.position).to.equal(0);
+    progress.end(open as OpenCall, ok(open as OpenCall));
+    expect(progress.position).to.equal(1);
+  });
+
+  it("never runs a call twice nor leaves one out, for any way in which messages are fed again", () => {
+    let seed = 12345;
+    const random = (n: number): number => {
+      seed = (seed * 1103515245 + 12345) & 0x7fffffff;
+      return seed % n;
+    };
+    for (let round = 0; round < 200; round++) {
+      const kept: KeptBatch[] = [];
+      const made = new Map<string, number>();
+      for (let i = 0; i < 12; i++) {
+        const producer = `d${random(3)}`;
+        const last = made.get(producer) ?? 0;
+        // Sometimes what was appended before comes once more with it.
+        const from = Math.max(1, last + 1 - random(3));
+        const to = last + 1 + random(3);
+        made.set(producer, Math.max(last, to));
+        kept.push(batch(producer, ...Array.from({ length: to - from + 1 }, (_, n) => call(from + n))));
+      }
+      const ran = new Map<string, number>();
+      const stored: string[] = [];
+      let saved: Uint8Array | undefined;
+      for (let life = 0; life < 4; life++) {
+        const progress = MailboxProgress.decode(saved);
+        const since: string[] = [];
+        const open: OpenCall[] = [];
+        const stop = life === 3 ? kept.length : random(kept.length + 1);
+        for (let at = progress.position; at < stop; at++) {
+          open.push(...runs(progress, at + 1, kept[at] as KeptBatch));
+          while (open.length > 0 && random(3) > 0) {
+            const [one] = open.splice(random(Math.min(2, open.length)), 1);
+            if (one === undefined) break;
+            progress.end(one, ok(one));
+            since.push(`${one.producer}/${one.call[0]}`);
+          }
+          if (random(4) === 0) {
+            saved = progress.encode(0, false);
+            stored.push(...since.splice(0));
+          }
+        }
+        if (life < 3) continue;
+        for (const one of open) {
+          progress.end(one, ok(one));
+          since.push(`${one.producer}/${one.call[0]}`);
+        }
+        expect(progress.position).to.equal(kept.length);
+        stored.push(...since);
+      }
+      for (const key of stored) ran.set(key, (ran.get(key) ?? 0) + 1);
+      for (const [producer, last] of made)
+        for (let n = 1; n <= last; n++) expect(ran.get(`${producer}/${n}`), `${producer}/${n}`).to.equal(1);
+    }
+  });
+});
+
+describe("the producers of a durable mailbox", () => {
+  it("are forgotten after a day of silence, not while calls of theirs have not ended", () => {
+    const book = new ProducerBook();
+    book.arrive("quiet", 1, 0);
+    book.end("quiet", 1);
+    book.arrive("busy", 1, 0);
+    expect(book.rows(2 * DAY).map(([id]) => id)).to.deep.equal(["busy"]);
+  });
+});
+
+describe("the ids of calls", () => {
+  it("are remembered for the last ten thousand, small answers for the last thousand", () => {
+    const ids = new CallIds();
+    for (let i = 0; i < MOST_IDS + 5; i++) {
+      ids.begin(`id ${i}`);
+      ids.end(`id ${i}`, [1, 1, TaskStatus.Ok, [[0, new Uint8Array([i % 250])]], 1, undefined]);
+    }
+    const next = new CallIds();
+    next.restore(ids.rows());
+    expect(next.get("id 4")).to.equal(undefined);
+    expect(next.get("id 5")?.done).to.equal(true);
+    expect(next.get("id 5")?.answer).to.equal(undefined);
+    expect(next.get(`id ${MOST_IDS + 4}`)?.answer).not.to.equal(undefined);
+  });
+});
