@@ -152,13 +152,17 @@ describe("actors with shared isolation", function () {
       "tape",
     );
     expect(() => RemoteLight.options({ gpus: 0.5 }).remote(1)).to.throw(InvalidOptionError, "process");
+    expect(() => RemoteLight.options({ mailbox: "durable" }).remote(1)).to.throw(
+      InvalidOptionError,
+      "process",
+    );
   });
 });
 
 describe("actors with shared isolation, on several nodes", function () {
   this.timeout(60_000);
 
-  it("live where labels and affinities say, and are called from everywhere", async () => {
+  it("live where labels and affinities say, are called from everywhere, and move away from a node that is drained", async () => {
     await using test = await testCluster({
       nodes: [{ cpus: 1 }, { cpus: 1, labels: { zone: "b" } }],
       cpus: undefined,
@@ -176,9 +180,21 @@ describe("actors with shared isolation, on several nodes", function () {
     const from = { scheduling: { node: mine.node } };
     expect(await get(addTo.options(from).remote(there, 1))).to.equal(2);
     expect(await get(addTo.options({ labels: { zone: "b" } }).remote(here, 1))).to.equal(4);
+    const movable = RemoteLight.options({
+      scheduling: { node: other.node, soft: true },
+      maxRestarts: 1,
+      maxTaskRetries: 1,
+    }).remote(7);
+    expect((await get(movable.where.remote())).node).to.equal(other.node);
     const pairs = Array.from({ length: 200 }, () => LightPlain.options({ scheduling: "spread" }).remote(1));
     await Promise.all(pairs.map((one) => ready(one)));
     expect(new Set(await get(pairs.map((one) => one.pid.remote()))).size).to.be.greaterThan(1);
+    const leaving = test.nodes.find(({ id }) => id === other.node);
+    if (leaving === undefined) throw new Error("the test does not know its node");
+    await Promise.all(pairs.map((one) => kill(one)));
+    await test.removeNode(leaving);
+    expect((await get(movable.where.remote())).node).to.equal(test.cluster.nodeId);
+    expect(await get(movable.add.remote(1))).to.equal(8);
   });
 });
 
@@ -197,6 +213,6 @@ describe("actors with a process each", function () {
       message: "none of them is left",
       timeoutMs: 30_000,
     });
-    expect(test.cluster.jobId).to.be.a("string");
+    await test.end();
   });
 });

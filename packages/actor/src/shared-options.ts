@@ -1,7 +1,7 @@
 /** Which options go with `isolation: "shared"`. */
 import { InvalidOptionError, type ActorOptions } from "@stingray/protocol";
 
-/** @throws InvalidOptionError for resources, or a place in a placement group, of an actor that lives with others */
+/** @throws InvalidOptionError for resources, a place in a placement group, or a durable mailbox, of an actor that lives with others */
 export function checkShared(className: string, options: ActorOptions): void {
   if (options.isolation !== "shared") return;
   const { cpus, gpus, memory, resources, scheduling } = options;
@@ -10,6 +10,12 @@ export function checkShared(className: string, options: ActorOptions): void {
     throw new InvalidOptionError(
       `remote(${className}): ${held[0]}: ${held[1]} can't be held by an actor with isolation "shared", which lives in one ` +
         `process with others: leave the resource out, or use isolation "process"`,
+    );
+  }
+  if (options.mailbox === "durable") {
+    throw new InvalidOptionError(
+      `remote(${className}): isolation "shared" and mailbox "durable" don't go together yet: use isolation "process" for ` +
+        `actors whose calls must outlive them`,
     );
   }
   if (typeof scheduling === "object" && "placementGroup" in scheduling) {

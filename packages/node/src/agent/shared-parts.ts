@@ -99,8 +99,7 @@ export function isPlaceFor(get: t.Get, { placement }: ActorSpec): boolean {
   if (get(t.SCHEDULER).draining || !get(t.SHARED_HOSTS).hasRoom) return false;
   if (scheduling === undefined && labels === undefined) return true;
   const own = get(t.HEARTBEATS).ownBid();
-  const others =
-    scheduling?.kind === "spread" ? otherNodes(get(t.VIEW), own.node, placement, Math.random) : [];
+  const others = scheduling === undefined ? [] : otherNodes(get(t.VIEW), own.node, placement, Math.random);
   const [best] = orderFor(placement, rank(placement, [own, ...others], { random: Math.random }));
   return best?.node === own.node && best.fit === "now";
 }
