@@ -1,7 +1,7 @@
 /** What the compiler knows of pools and queues. Everything in `typesOnly` is checked by compiling it; it never runs. */
 import { expect } from "chai";
 import { get, remote, type ActorHandle, type ObjectRef } from "stingray";
-import { ActorPool, Barrier, Queue, Semaphore } from "stingray/util";
+import { ActorPool, Queue, Semaphore, type Barrier } from "stingray/util";
 
 class Parser {
   parse(text: string): { words: number } {
