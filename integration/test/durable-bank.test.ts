@@ -7,10 +7,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { get, getActor, kill } from "stingray";
+import { eventually } from "stingray/testing";
 import { AccountActor, NAMESPACE, accountName, type Account } from "./fixtures/bank.js";
 import { ACCOUNTS, OPENING, transferOf } from "./fixtures/bank-plan.js";
 import { ClusterByHand } from "./support/by-hand.js";
-import { eventually } from "./support/eventually.js";
 import type { Program } from "./support/program.js";
 
 const CHAOS_MS = Number(process.env["STINGRAY_BANK_MS"] ?? 5_000);
@@ -109,8 +109,7 @@ describe("a bank whose processes are killed", function () {
           if (teller.child.exitCode !== null && done() < TRANSFERS) startTeller();
           return done() >= TRANSFERS;
         },
-        "all transfers are made",
-        90_000,
+        { message: "all transfers are made", timeoutMs: 90_000 },
       );
       const reports = [];
       for (let i = 0; i < ACCOUNTS; i++) {

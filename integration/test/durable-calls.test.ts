@@ -2,14 +2,15 @@
 import { writeFileSync } from "node:fs";
 import { expect } from "chai";
 import { callsSetAside, cancel, dropCall, get, kill, retryCall } from "stingray";
+import { eventually, rejection, testCluster, type TestCluster } from "stingray/testing";
 import { LedgerActor, PlainActor } from "./fixtures/durable-actors.js";
-import { TestCluster, eventually, linesOf, rejection } from "./support/actor-cluster.js";
+import { linesOf } from "./support/lines.js";
 
 describe("calls of an actor with a durable mailbox", function () {
   this.timeout(60_000);
   let cluster: TestCluster;
   before(async () => {
-    cluster = await TestCluster.start({ cpus: 4 });
+    cluster = await testCluster({ cpus: 4 });
   });
   after(() => cluster.end());
 

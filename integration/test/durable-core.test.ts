@@ -1,14 +1,14 @@
 /** Calls of actors with a durable mailbox: order, state, restarts. */
 import { expect } from "chai";
 import { get, put } from "stingray";
+import { rejection, testCluster, type TestCluster } from "stingray/testing";
 import { LedgerActor } from "./fixtures/durable-actors.js";
-import { TestCluster, rejection } from "./support/actor-cluster.js";
 
 describe("actors with a durable mailbox", function () {
   this.timeout(60_000);
   let cluster: TestCluster;
   before(async () => {
-    cluster = await TestCluster.start({ cpus: 4 });
+    cluster = await testCluster({ cpus: 4 });
   });
   after(() => cluster.end());
 
