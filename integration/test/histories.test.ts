@@ -11,6 +11,7 @@ import {
   type TestCluster,
 } from "stingray/testing";
 import {
+  Late,
   Relay,
   Scribe,
   callAll,
@@ -48,18 +49,20 @@ async function checked(round: Round): Promise<Record<string, number>> {
   const { file, seed, retried, maxRestarts, nodes = [], lossy = false, harm } = round;
   const place = (i: number): object => {
     const node = nodes[i % nodes.length];
-    return node === undefined ? {} : { scheduling: { node, soft: true } };
+    return { cpus: 0, ...(node === undefined ? {} : { scheduling: { node, soft: true } }) };
   };
   const scribes: Record<string, ScribeHandle> = {};
   for (const [i, name] of ["one", "two"].entries())
     scribes[name] = Scribe.options({ name: `${file} ${name}`, maxRestarts, ...place(i) }).remote(file);
   const relay = Relay.options(place(0)).remote();
+  const late = Late.options(place(0)).remote();
   const plan = (caller: string, n: number): Plan => ({
     caller,
     seed: seed * 10 + n,
     calls: CALLS,
     file,
     retried,
+    late,
   });
   let over = false;
   const others = [
