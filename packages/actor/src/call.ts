@@ -51,6 +51,8 @@ export class ActorCallState {
     public holder: object | undefined,
     /** In a durable mailbox: of the calls with this id one runs. */
     readonly callId?: string,
+    /** In a durable mailbox: it comes there after so many milliseconds. */
+    readonly delayMs?: number,
   ) {}
 
   /** Another attempt is to follow this one. */

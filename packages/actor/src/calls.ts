@@ -119,7 +119,8 @@ export class ActorCalls {
       const error = call.argumentError;
       if (error !== undefined) this.endWithError(call, error);
       else if (durable === true) this.keep(call);
-      else if (call.callId !== undefined) this.fail(call, noIds(this.actor.className));
+      else if (call.callId !== undefined) this.fail(call, needsDurable(this.actor.className, "callId"));
+      else if (call.delayMs !== undefined) this.fail(call, needsDurable(this.actor.className, "delayMs"));
       else if (channel !== undefined) this.send(call, channel);
     }
   }
@@ -153,6 +154,7 @@ export class ActorCalls {
         return actor.takesCalls ? actor.channel : undefined;
       },
       failed: (call, error) => this.fail(call, error),
+      cancelled: (call) => this.fail(call, this.cancelledError(call)),
     }));
   }
 
@@ -401,10 +403,11 @@ export class ActorCalls {
   }
 }
 
-function noIds(className: string): InvalidOptionError {
+function needsDurable(className: string, option: "callId" | "delayMs"): InvalidOptionError {
+  const what = option === "callId" ? "remembers ids of calls" : "keeps calls until their time";
   return new InvalidOptionError(
-    `callId: actor ${className} has no durable mailbox, which is what remembers ids of calls: make it with { mailbox: "durable" }, ` +
-      "or leave callId out",
-    { detail: { option: "callId" } },
+    `${option}: actor ${className} has no durable mailbox, which is what ${what}: make it with { mailbox: "durable" }, ` +
+      `or leave ${option} out`,
+    { detail: { option } },
   );
 }

@@ -215,6 +215,7 @@ class ActorMethodImpl {
       this.runOptions(spec),
       this.parts,
       this.given.callId,
+      this.given.delayMs,
     );
     const refs = stream === undefined ? results.map((entry) => table.handle(entry)) : undefined;
     this.cancelOn(this.given.signal, client, call);

@@ -7,6 +7,7 @@ import { encodeThrown } from "@stingray/task/internal";
 import {
   ObjectLostError,
   TaskStatus,
+  UNORDERED,
   ValueKind,
   bool,
   keptAnswer,
@@ -160,7 +161,8 @@ export class MailboxProgress {
     const arrivals: Arrival[] = [];
     for (const call of calls) {
       const [number, sequence, , , , , , callId] = call;
-      if (producer !== "" && !this.producers.arrive(producer, number, now)) continue;
+      const ordered = producer !== "" && number < UNORDERED;
+      if (ordered && !this.producers.arrive(producer, number, now)) continue;
       if (callId !== undefined) {
         const to: Addressee = { producer, node, number, call: sequence };
         const known = this.ids.get(callId);

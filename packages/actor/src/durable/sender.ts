@@ -7,6 +7,7 @@ import {
   MAX_KEPT_CALLS,
   Op,
   StingrayError,
+  UNORDERED,
   decodeError,
   toError,
   type ActorId,
@@ -16,6 +17,7 @@ import {
 import type { Channel } from "@stingray/broker";
 import type { Runtime } from "@stingray/task/internal";
 import type { ActorCallState } from "../call.js";
+import { DelayedCalls } from "./delayed.js";
 
 /** Calls and bytes that go in one request. */
 const MOST_CALLS = 1_000;
@@ -35,6 +37,8 @@ export interface SenderHooks {
   readonly channel: Channel | undefined;
   /** The call can't be kept, or its arguments can't be read. */
   failed(call: ActorCallState, error: Error): void;
+  /** It was cancelled before its time. */
+  cancelled(call: ActorCallState): void;
 }
 
 interface Item {
@@ -53,6 +57,7 @@ export class DurableSender {
   /** Not answered yet, by number. */
   private readonly calls = new Map<number, ActorCallState>();
   private readonly cancelled = new Set<number>();
+  private readonly delayed: DelayedCalls;
   private asking = false;
   private failingSince: number | undefined;
   /** The user was told, of this time that it fails. */
@@ -61,9 +66,30 @@ export class DurableSender {
   constructor(
     private readonly runtime: Runtime,
     private readonly actor: SenderHooks,
-  ) {}
+  ) {
+    this.delayed = new DelayedCalls(runtime, {
+      get id() {
+        return actor.id;
+      },
+      failed: (call, error) => this.giveUp(call, () => actor.failed(call, error)),
+      cancelled: (call) => this.giveUp(call, () => actor.cancelled(call)),
+    });
+  }
+
+  private giveUp(call: ActorCallState, how: () => void): void {
+    if (call.kept === undefined || !this.calls.has(call.kept)) return;
+    this.forget(call.kept);
+    how();
+  }
 
   send(call: ActorCallState): void {
+    if (call.delayMs !== undefined && call.attempt === 0) {
+      const number = UNORDERED + ++lastNumber;
+      call.kept = number;
+      this.calls.set(number, call);
+      this.delayed.keep(call, number, call.delayMs, this.argsOf(call));
+      return;
+    }
     const item: Item = { number: ++lastNumber, call, args: undefined };
     call.kept = item.number;
     this.calls.set(item.number, call);
@@ -102,6 +128,7 @@ export class DurableSender {
       return true;
     }
     this.cancelled.add(kept);
+    if (kept >= UNORDERED) this.delayed.cancel(call);
     this.actor.channel?.send([Op.MailboxCancel, this.actor.id, [kept]]);
     return false;
   }

@@ -204,7 +204,7 @@ export function agentContainer(workers: { storeDir: string }): DependencyContain
   provideStore(provide, get);
   provideActors(provide, get);
   provideSleep(provide, get);
-  provideReminders(provide, get);
+  provideReminders(provide);
   provideMailboxes(provide, get);
   provideGroups(provide, get);
   provideDrain(provide, get);

@@ -1,9 +1,7 @@
 /** How reminders are put together: set and listed at any agent, delivered by the one that has the controller role. */
-import { ControlStore } from "@stingray/gcs-kv";
+import type { ReminderRow } from "@stingray/gcs-kv";
 import {
   MachineClock,
-  MailboxAppender,
-  MailboxLog,
   ReminderBook,
   ReminderRunner,
   VirtualClock,
@@ -14,14 +12,12 @@ import {
   Clock,
   InvalidArgumentError,
   InvalidOptionError,
-  ProtocolError,
   Reminders,
   StingrayError,
   decodeError,
-  type ActorId,
   type ActorSpec,
   type NodeId,
-  type ProcessId,
+  type KeptCall,
 } from "@stingray/protocol";
 import { describe } from "../controller/actor-directory.js";
 import * as t from "./tokens.js";
@@ -36,22 +32,8 @@ export function reminderClock(startsAt: number | undefined): ReminderClock {
   return startsAt === undefined ? new MachineClock() : new VirtualClock(startsAt);
 }
 
-export function provideReminders(provide: t.Provide, get: t.Get): void {
+export function provideReminders(provide: t.Provide): void {
   provide(t.CLOCK, (of) => reminderClock(of(t.CONFIG).clock));
-  provide(t.DELIVER_CALL, (of): t.DeliverCall => {
-    const { storage, replicas, subjects } = of(t.CONFIG);
-    const { store } = of(t.TABLES);
-    if (!(store instanceof ControlStore)) throw new ProtocolError("durable mailboxes need a broker");
-    const log = new MailboxLog({ link: store.link, subjects, storage, replicas });
-    const appender = new MailboxAppender(log);
-    return async (actor, { id, node }, call, wanted) => {
-      const producer = { id, node: node as NodeId | undefined, wanted };
-      const [refused] = await appender.append(actor as ActorId, producer, [call]);
-      if (refused !== undefined) throw decodeError(refused[1]);
-      const entry = await get(t.ACTOR_BOOK).fetch(actor);
-      if (entry !== undefined) get(t.ACTOR_SLEEP).arrived(entry);
-    };
-  });
 }
 
 async function openBook(get: t.Get): Promise<ReminderBook> {
@@ -128,12 +110,11 @@ export async function runReminders(get: t.Get, signal: AbortSignal): Promise<voi
     try {
       const table = await get(t.TABLES).store.table("reminders");
       const hooks = {
-        deliver: async (
-          row: { actor: string; producer: string; node?: string | undefined },
-          call: Parameters<t.DeliverCall>[2],
-        ): Promise<void> => {
-          const producer = { id: row.producer as ProcessId | "", node: row.node };
-          await get(t.DELIVER_CALL)(row.actor, producer, call, () => !signal.aborted);
+        deliver: async (row: ReminderRow, call: KeptCall): Promise<void> => {
+          const wanted = (): boolean => !signal.aborted;
+          const producer = { id: row.producer, node: row.node as NodeId | undefined, wanted };
+          const [refused] = await get(t.MAILBOXES).append(row.actor, producer, [call]);
+          if (refused !== undefined) throw decodeError(refused[1]);
         },
         isGone: async (actor: string): Promise<boolean> => {
           const entry = get(t.ACTOR_BOOK).get(actor) ?? (await get(t.ACTOR_BOOK).fetch(actor));

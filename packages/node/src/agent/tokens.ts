@@ -4,7 +4,6 @@ import type { Transport } from "@stingray/broker";
 import type { JobRow, NodeRow, Table, TableCache, Tables, NameRow } from "@stingray/gcs-kv";
 import type { ReminderClock } from "@stingray/mailbox";
 import type { NodeStore, Puller } from "@stingray/objectstore";
-import type { KeptCall } from "@stingray/protocol";
 import type { BundleBook, ClusterView, LeaseScheduler, ResourceAccount } from "@stingray/scheduler";
 import type { InjectionToken } from "tsyringe";
 import type { ActorBook } from "../controller/actor-book.js";
@@ -72,14 +71,6 @@ export interface ConnectionState {
   up: boolean;
 }
 
-/** Puts a call into a durable mailbox; resolves once it is kept. `producer`: who hears how it ended, or nobody. */
-export type DeliverCall = (
-  actor: string,
-  producer: { id: string; node: string | undefined },
-  call: KeptCall,
-  wanted: () => boolean,
-) => Promise<void>;
-
 /** Says that something went wrong which nobody waits for. */
 export type Failed = (what: string, error: unknown) => void;
 
@@ -119,7 +110,6 @@ export const WORKER_WATCH = token<WorkerWatch>("WorkerWatch");
 export const MEMORY_GUARD = token<MemoryGuard>("MemoryGuard");
 export const ACTOR_NAMES = token<ActorNames>("ActorNames");
 export const CLOCK = token<ReminderClock>("ReminderClock");
-export const DELIVER_CALL = token<DeliverCall>("DeliverCall");
 export const ACTOR_STATES = token<SavedStates>("SavedStates");
 export const ACTOR_SLEEP = token<ActorSleep>("ActorSleep");
 export const MAILBOX_LOG = token<MailboxLog>("MailboxLog");

@@ -23,6 +23,12 @@ export const MAX_KEPT_CALLS = 10_000;
 /** Longest id of a call, in UTF-16 units. */
 export const MAX_CALL_ID = 256;
 
+/**
+ * Numbers from here on are of calls that come at a time of their own, in no order with the others of their producer: only
+ * their ids tell whether they came before.
+ */
+export const UNORDERED = 2 ** 52;
+
 const callId: Check<string> = (value, at) => {
   const id = text(value, at);
   return id.length <= MAX_CALL_ID ? id : text(undefined, `${at} (at most ${MAX_CALL_ID} characters)`);
