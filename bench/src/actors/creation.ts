@@ -10,6 +10,8 @@ import { RemoteLight, occupy, type Light } from "./workload.js";
 const WAIT = { timeoutMs: 60_000 } as const;
 /** So long workers are kept busy to have as many of them. Milliseconds. */
 const OCCUPY_MS = 400;
+/** After so long without work they are idle: their leases have gone back. Milliseconds. */
+const IDLE_MS = 500;
 
 export function creationCases(sizes: ActorSizes): SuiteCase[] {
   const { processes, shared } = sizes;
@@ -36,6 +38,7 @@ export function creationCases(sizes: ActorSizes): SuiteCase[] {
       ours: () =>
         rate(sizes.cpus, async () => {
           await get(Array.from({ length: sizes.cpus }, () => occupy.remote(OCCUPY_MS)));
+          await new Promise((idle) => setTimeout(idle, IDLE_MS));
           return made(sizes.cpus, RemoteLight);
         }),
     },
