@@ -17,6 +17,7 @@ interface Hosted {
 
 export class ActorHost implements ActivationHost {
   private own: Hosted | undefined;
+  private unheard = false;
 
   /** Many others, where this process is for those. */
   private many: SharedHost | undefined;
@@ -62,7 +63,7 @@ export class ActorHost implements ActivationHost {
     runtime.explainer.addRunner((task) => endpoint.progress(task));
     runtime.waitStates.addRunner((task) => endpoint.waitState(task));
     this.own = { activation, endpoint };
-    IdleWatch.begin(runtime, activation);
+    IdleWatch.begin(runtime, activation, () => KeptMailboxes.of(runtime).isQuiet(activation));
     if (spec.durable === true) KeptMailboxes.of(runtime).open(activation, { mailbox, cause });
     return activation;
   }
@@ -93,8 +94,13 @@ export class ActorHost implements ActivationHost {
     if (this.own === undefined) return 0;
     const { activation } = this.own;
     const running = await activation.leave(reason, deadlineMs, save);
-    await KeptMailboxes.of(this.runtime).close(activation);
+    this.unheard = await KeptMailboxes.of(this.runtime).close(activation);
     return running;
+  }
+
+  /** It has left, and callers have not heard of all that has ended. */
+  get owes(): boolean {
+    return this.unheard;
   }
 
   /** Calls that have not ended. */

@@ -14,14 +14,18 @@ export class IdleWatch {
   private constructor(
     private readonly runtime: Runtime,
     private readonly activation: Activation,
+    private readonly isQuiet: () => boolean,
     private readonly afterMs: number,
   ) {}
 
-  /** For as long as the activation lives. Does nothing for one that never sleeps. */
-  static begin(runtime: Runtime, activation: Activation): void {
+  /**
+   * For as long as the activation lives. Does nothing for one that never sleeps.
+   * @param isQuiet whether all callers have heard of what has ended: who sleeps tells nobody
+   */
+  static begin(runtime: Runtime, activation: Activation, isQuiet: () => boolean): void {
     const { durable, passivateAfterMs = -1 } = activation.spec;
     if (durable !== true || passivateAfterMs < 0) return;
-    const watch = new IdleWatch(runtime, activation, passivateAfterMs);
+    const watch = new IdleWatch(runtime, activation, isQuiet, passivateAfterMs);
     activation.observe({
       before: () => void (watch.last = performance.now()),
       after: () => void (watch.last = performance.now()),
@@ -42,7 +46,7 @@ export class IdleWatch {
       return;
     }
     const { actor } = activation.spec;
-    const going = (await this.ownsNothing()) && (await this.ask(actor));
+    const going = this.isQuiet() && (await this.ownsNothing()) && (await this.ask(actor));
     if (!going) this.lookIn(Math.max(this.afterMs, AGAIN_MS));
   }
 

@@ -348,15 +348,16 @@ export const Worker = {
    * The actor of this worker moves: it takes no more calls and gives back those that have not begun, which may go to its
    * next incarnation. What runs may end within `deadlineMs`, then `onDeactivate` runs. The process stays, and gives back
    * what is still sent to it. With `save`, and if all calls have ended, its state is saved last. `running`: calls that
-   * have not ended; `error`: the message of what `onDeactivate` or the save threw.
+   * have not ended; `error`: the message of what `onDeactivate` or the save threw; `owes`: answers of its durable mailbox
+   * were not heard by their callers, which the next incarnation tells.
    */
   leaveActor: method<
     { reason: string; deadlineMs: number; save?: boolean | undefined },
-    { running: number; error?: string | undefined }
+    { running: number; error?: string | undefined; owes?: boolean | undefined }
   >(
     "worker.leaveActor",
     record({ reason: text, deadlineMs: uint, save: optional(bool) }),
-    record({ running: uint, error: optional(text) }),
+    record({ running: uint, error: optional(text), owes: optional(bool) }),
   ),
 } as const;
 

@@ -125,6 +125,11 @@ export class KeptMailbox {
     this.tellAgent();
   }
 
+  /** All that has ended is saved, and was heard by its callers. */
+  get isQuiet(): boolean {
+    return this.progress.unheardAnswers().length === 0 && this.asides.length === 0;
+  }
+
   /** A message of the stream. @throws ProtocolError */
   feed(revision: number, data: Uint8Array): void {
     const batch = keptBatch(decodePlain(Uint8Array.from(data)), `kept message ${revision}`);

@@ -39,13 +39,23 @@ export class KeptMailboxes {
     return mailbox;
   }
 
-  /** Of an activation that takes no more calls: what has ended is saved. Nothing where its mailbox is not durable. */
-  async close({ spec, epoch, pending }: Activation): Promise<void> {
+  /** Whether all callers have heard of what has ended; true where its mailbox is not durable. */
+  isQuiet({ spec, epoch }: Activation): boolean {
     const known = this.byActor.get(spec.actor);
-    if (known?.epoch !== epoch) return;
+    return known?.epoch !== epoch || known.mailbox.isQuiet;
+  }
+
+  /**
+   * Of an activation that takes no more calls: what has ended is saved. Nothing where its mailbox is not durable.
+   * @returns whether callers have not heard of all that has ended
+   */
+  async close({ spec, epoch, pending }: Activation): Promise<boolean> {
+    const known = this.byActor.get(spec.actor);
+    if (known?.epoch !== epoch) return false;
     if (pending === 0) await known.mailbox.close();
     else known.mailbox.stop();
     if (this.byActor.get(spec.actor) === known) this.byActor.delete(spec.actor);
+    return !known.mailbox.isQuiet;
   }
 }
 

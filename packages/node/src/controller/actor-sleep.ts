@@ -20,7 +20,7 @@ export interface SleepHooks {
   leaveActor(
     worker: ProcessId,
     ask: { reason: string; deadlineMs: number; save: boolean },
-  ): Promise<{ running: number; error?: string | undefined }>;
+  ): Promise<{ running: number; error?: string | undefined; owes?: boolean | undefined }>;
   /** The host has to do with it no more; what it has is given back when its process is gone. */
   detach(incarnation: Incarnation): void;
   endWorker(worker: ProcessId, reason: string): void;
@@ -84,9 +84,9 @@ export class ActorSleep {
     hooks.stopFeeding(spec.actor);
     const quiet = await hooks
       .leaveActor(worker, { reason: PASSIVATED, deadlineMs: LAST_CALLS_MS, save: true })
-      .then(({ running, error }) => {
+      .then(({ running, error, owes }) => {
         if (error !== undefined) hooks.failed(`put ${describe(spec)} to sleep in order`, new Error(error));
-        return running === 0;
+        return running === 0 && owes !== true;
       })
       .catch((error: unknown) => {
         hooks.failed(`put ${describe(spec)} to sleep in order`, error);
@@ -103,7 +103,10 @@ export class ActorSleep {
     if (!isLeaving(inc)) return;
     hooks.detach(inc);
     hooks.endWorker(worker, PASSIVATED);
-    if (after !== undefined) await this.wakeIfHeld(spec.actor);
+    if (after === undefined) return;
+    // What it had no time to save, or to tell, the next one does.
+    if (quiet) await this.wakeIfHeld(spec.actor);
+    else await this.wake(spec.actor);
   }
 
   /** There is to be an incarnation: what sleeps is made again. */

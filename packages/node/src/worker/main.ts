@@ -81,7 +81,8 @@ async function main(): Promise<void> {
   });
   inbox.serve(Worker.leaveActor, async ({ reason, deadlineMs, save }) => {
     try {
-      return { running: await actors.leave(reason, deadlineMs, save) };
+      const running = await actors.leave(reason, deadlineMs, save);
+      return { running, owes: actors.owes };
     } catch (thrown) {
       return { running: actors.running, error: toError(thrown).message };
     }
