@@ -113,6 +113,14 @@ describe("circles of calls", function () {
     expect(await get((actors[1] as ActorHandle<Scripted>).caught.remote())).to.include("DeadlockError");
   });
 
+  it("fail also where the calls are kept in durable mailboxes", async () => {
+    const kept = [0, 1].map(() => RemoteScripted.options({ mailbox: "durable" }).remote());
+    const [first] = kept as [ActorHandle<Scripted>];
+    const steps: Step[] = [{ await: 1, steps: [{ await: 0, steps: [] }] }];
+    expect(rootOf(await rejection(get(first.run.remote(kept, steps))))).to.be.instanceOf(DeadlockError);
+    expect(await get(first.run.remote(kept, [{ await: 1, steps: [] }]))).to.equal(1);
+  });
+
   it("are no circles where a generator has the turn until it is read to its end or left", async () => {
     const [first] = actors as [ActorHandle<Scripted>];
     const items = first.items.remote(actors, [{ await: 1, steps: [{ sleepMs: 50 }] }]);

@@ -19,7 +19,7 @@ import {
   testCluster,
   type TestCluster,
 } from "stingray/testing";
-import { RemoteSleeper, Sleeper, callWithPauses } from "./fixtures/sleepers.js";
+import { RemoteSleeper, callWithPauses, type Sleeper } from "./fixtures/sleepers.js";
 import { linesOf } from "./support/actor-cluster.js";
 
 describe("actors that sleep", function () {

@@ -16,17 +16,21 @@ import {
   ValueKind,
   encodeError,
   keptBatch,
+  ownerOf,
   toError,
   type ActorId,
   type KeptAnswer,
   type KeptAside,
   type NodeId,
   type ProcessId,
+  type TaskId,
+  type WaitState,
   type WireError,
 } from "@stingray/protocol";
 import { decodeThrown, encodeThrown, type Runtime } from "@stingray/task/internal";
 import type { Activation } from "../activation.js";
 import type { ActivationCall } from "../activation-call.js";
+import { callState } from "../cycles/call-state.js";
 import { AnswerDelivery } from "./answer-delivery.js";
 import { KeptOrigin, type GivenCall } from "./kept-origin.js";
 import { KeptSaves, MOST_AHEAD } from "./kept-saves.js";
@@ -123,6 +127,13 @@ export class KeptMailbox {
   begin(): void {
     this.delivery.deliver(this.progress.unheardAnswers());
     this.tellAgent();
+  }
+
+  /** What keeps a call from going on, if it is here. */
+  waitState(task: TaskId): WaitState | undefined {
+    const sequence = Number(task.slice(task.indexOf(".") + 1));
+    const call = this.origins.get(ownerOf(task))?.calls.get(sequence)?.running;
+    return call && callState(call);
   }
 
   /** All that has ended is saved, and was heard by its callers. */

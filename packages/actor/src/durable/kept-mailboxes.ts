@@ -9,6 +9,13 @@ export class KeptMailboxes {
   private readonly byActor = new Map<string, { readonly epoch: number; readonly mailbox: KeptMailbox }>();
 
   private constructor(private readonly runtime: Runtime) {
+    runtime.waitStates.addRunner((task) => {
+      for (const { mailbox } of this.byActor.values()) {
+        const state = mailbox.waitState(task);
+        if (state !== undefined) return state;
+      }
+      return undefined;
+    });
     runtime.transport.inbox.on(Op.MailboxFeed, mailboxFeed, ([, actor, epoch, revision, data], channel) => {
       const known = this.byActor.get(actor);
       // Only the agent of this node feeds its workers.
