@@ -20,7 +20,7 @@ import {
   type TestCluster,
 } from "stingray/testing";
 import { RemoteSleeper, callWithPauses, type Sleeper } from "./fixtures/sleepers.js";
-import { linesOf } from "./support/actor-cluster.js";
+import { linesOf } from "./support/lines.js";
 
 describe("actors that sleep", function () {
   this.timeout(60_000);
