@@ -117,15 +117,16 @@ describe("actors that sleep", () => {
     await cluster.stop();
   });
 
-  it("stay awake where something is in the mailbox, and are not put to sleep over a call that does not end", async () => {
+  it("stay awake where something is in the mailbox, and are made again where a call does not end", async () => {
     const cluster = await Cluster.start();
     cluster.mailbox.push("call");
     expect(await cluster.first.sleep.idle(worker, ACTOR, 5)).to.equal(false);
     cluster.mailbox.pop();
     cluster.answer = () => Promise.resolve({ running: 1 });
     expect(await cluster.first.sleep.idle(worker, ACTOR, 5)).to.equal(true);
-    await eventually(() => cluster.state === "PASSIVE", "it sleeps");
+    await eventually(() => cluster.placed.length === 1, "it is made again");
     expect(cluster.seen.slice(0, 2)).to.deep.equal(["not fed", "killed"]);
+    expect(cluster.first.book.get(ACTOR)?.value).to.deep.include({ state: "RESTARTING", restarts: 0 });
     await cluster.stop();
   });
 
