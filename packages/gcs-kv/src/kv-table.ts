@@ -12,6 +12,8 @@ import { watch } from "./watch.js";
 
 /** Conditional writes that lose to markers over and over end after this many turns. */
 const MAX_TURNS = 100;
+/** Rows that are decoded in one turn of the event loop. */
+const ROWS_PER_TURN = 200;
 /** Deletes under way at once in `removeWhere`. */
 const AT_ONCE = 256;
 
@@ -155,11 +157,14 @@ export class KvTable<T> implements Table<T> {
   async #list(prefix: string): Promise<Row<T>[]> {
     checkPrefix(prefix);
     const rows: Row<T>[] = [];
+    let read = 0;
     for (const entry of await listBucket(this.#options.link, this.#options.bucket, prefix)) {
       if (!this.#includes(entry.key)) continue;
       const row = plain(this.#decode(entry));
       if (row !== undefined) rows.push(row);
       else if (entry.marker) this.#markers.note(entry.revision);
+      // There can be a hundred thousand: others have their turns in between.
+      if (++read % ROWS_PER_TURN === 0) await new Promise((turn) => setImmediate(turn));
     }
     return rows;
   }

@@ -31,6 +31,8 @@ export type JobOutcome = "FINISHED" | "FAILED";
 /** Ended jobs are remembered for as long as late messages about them may arrive. */
 const REMEMBERED = 10_000;
 const AGAIN_MS = 1_000;
+/** Whoever ends a job waits so long for its rows to be removed, which goes on where there are very many. Milliseconds. */
+const ROWS_MS = 8_000;
 
 export class Jobs {
   private readonly specs = new Map<string, JobSpec>();
@@ -153,7 +155,13 @@ export class Jobs {
   private async endOnce(job: JobId, outcome: JobOutcome): Promise<void> {
     await this.close(job, outcome);
     await Promise.all([this.cleanUp(job), this.hooks.cleanUpElsewhere(job)]);
-    await this.hooks.removeRows(job);
+    const removed = this.hooks.removeRows(job);
+    removed.catch((error: unknown) => this.hooks.failed(`remove the rows of job ${job}`, error));
+    const late = AbortSignal.timeout(ROWS_MS);
+    await Promise.race([
+      removed,
+      new Promise<void>((go) => late.addEventListener("abort", () => go(), { once: true })),
+    ]);
   }
 
   private async close(job: JobId, outcome: JobOutcome): Promise<void> {

@@ -4,11 +4,13 @@ import {
   InvalidArgumentError,
   NameTakenError,
   encodeError,
+  isDriverId,
   type ActorSpec,
   type ProcessId,
   type StingrayError,
   type WireError,
 } from "@stingray/protocol";
+import { Gate } from "@stingray/task/internal";
 import type { ActorBook, ActorEntry } from "./actor-book.js";
 import type { ActorNames } from "./actor-names.js";
 
@@ -44,7 +46,12 @@ export interface Created {
   started?: Promise<void>;
 }
 
+/** Actors that are ended at the same time for one reason. */
+const ENDINGS_AT_ONCE = 128;
+
 export class ActorDirectory {
+  private readonly endings = new Gate(ENDINGS_AT_ONCE);
+
   constructor(
     private readonly book: ActorBook,
     private readonly names: ActorNames,
@@ -142,13 +149,16 @@ export class ActorDirectory {
   creatorGone(process: ProcessId, reason: string): void {
     for (const { value } of this.book.entries()) {
       if (value.state === "DEAD" || value.spec.detached || value.spec.creator !== process) continue;
+      // What a driver has made of light ones goes with its job at once: rows, names and processes.
+      if (value.spec.shared === true && isDriverId(process)) continue;
       const cause = new ActorDiedError(
         `${describe(value.spec)} ended with the process that created it, ${value.spec.creator}: ${reason}. ` +
           `Make it detached if it is to live longer`,
       );
-      this.end(value.spec.actor, cause).catch((error: unknown) =>
-        this.hooks.failed(`end ${describe(value.spec)}`, error),
-      );
+      const { spec } = value;
+      this.endings
+        .through(() => this.end(spec.actor, cause))
+        .catch((error: unknown) => this.hooks.failed(`end ${describe(spec)}`, error));
     }
   }
 }
