@@ -5,7 +5,7 @@
 import type { ExitReport, NodeVitals, ProcessNews, WorkerVitals } from "@stingray/protocol";
 import { monotonicMs, type PageView } from "@stingray/task/internal";
 import { blockedNow } from "./judge.js";
-import { MemoryFiles, privateMemory, type MachineMemory } from "./memory-files.js";
+import { privateMemory, type MachineMemory, type MemoryFiles } from "./memory-files.js";
 import { pageOf, postMortem } from "./post-mortem.js";
 
 /** Idle workers are looked at each time out of so many. */
