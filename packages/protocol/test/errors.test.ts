@@ -54,6 +54,16 @@ describe("errors", () => {
     expect(back.stack).to.include("errors.test");
   });
 
+  it("of user code come back in their own class, or under its name, as causes", () => {
+    class Mine extends Error {}
+    const inner = new Mine("inner");
+    const outer = new RangeError("outer", { cause: inner });
+    const back = decodeError(encodeError(new TaskError("failed", { cause: outer }))).cause as Error;
+    expect(back).to.be.instanceOf(RangeError).and.not.instanceOf(StingrayError);
+    expect(back.stack).to.equal(outer.stack);
+    expect(back.cause).to.be.instanceOf(Error).and.include({ name: "Mine", message: "inner" });
+  });
+
   it("of a newer peer keep their code in the text", () => {
     const error = decodeError({ code: "FROM_THE_FUTURE", message: "what" });
     expect(error).to.be.instanceOf(StingrayError);
