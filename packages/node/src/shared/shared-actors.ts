@@ -16,7 +16,7 @@ import {
   type StingrayError,
   type WireError,
 } from "@stingray/protocol";
-import { Gate } from "@stingray/task/internal";
+import { Gate, monotonicMs } from "@stingray/task/internal";
 import type { ActorBook, ActorEntry } from "../controller/actor-book.js";
 import { describe } from "../controller/actor-directory.js";
 import { nextActorRow, viewOf } from "../controller/actor-machine.js";
@@ -67,8 +67,8 @@ const WRITES_AT_ONCE = 256;
 const AT_ONCE = 128;
 
 export class SharedActors {
-  /** Those whose constructor has not ended yet. */
-  private readonly starting = new Set<string>();
+  /** Those whose constructor has not ended yet, and since when, in milliseconds of the machine's monotonic clock. */
+  private readonly starting = new Map<string, number>();
   /** Those that have something to save. */
   private readonly saving = new Map<string, Incarnation>();
   /** Those of jobs that are over: nothing is written of them any more. */
@@ -81,6 +81,13 @@ export class SharedActors {
     private readonly book: ActorBook,
     private readonly hooks: SharedActorHooks,
   ) {}
+
+  /** Those of this process whose constructor has not ended yet, and since when (monotonic, milliseconds). */
+  *constructing(worker: ProcessId): IterableIterator<[actor: string, since: number]> {
+    const actors = this.pool.on(worker)?.actors;
+    if (actors === undefined) return;
+    for (const one of this.starting) if (actors.has(one[0])) yield one;
+  }
 
   /** Those that live here. */
   get size(): number {
@@ -98,7 +105,7 @@ export class SharedActors {
     claimName: (entry: ActorEntry) => Promise<boolean>,
   ): Promise<{ entry: ActorEntry; started: Promise<void> } | undefined> {
     const host = await this.pool.choose(spec);
-    this.starting.add(spec.actor);
+    this.starting.set(spec.actor, monotonicMs());
     try {
       const worker = await host.up;
       const { agent, node } = this.hooks;
@@ -134,7 +141,7 @@ export class SharedActors {
   async host(entry: ActorEntry): Promise<boolean> {
     const { spec } = entry.value;
     const host = await this.pool.choose(spec);
-    this.starting.add(spec.actor);
+    this.starting.set(spec.actor, monotonicMs());
     try {
       const worker = await host.up;
       const { agent, node } = this.hooks;

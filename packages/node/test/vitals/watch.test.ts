@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { expect } from "chai";
 import { encodeError, type ExitReport, type ProcessNews } from "@stingray/protocol";
 import { PAGE_BYTES, VitalsWriter, type PageView } from "@stingray/task/internal";
-import { blockedNow } from "../../src/agent/vitals/judge.js";
+import { blockedNow, withState } from "../../src/agent/vitals/judge.js";
+import { processState } from "../../src/agent/vitals/memory-files.js";
 import { pageOf, postMortem } from "../../src/agent/vitals/post-mortem.js";
 import { Troubles } from "../../src/agent/vitals/troubles.js";
 import { fatalReportName, vitalsPath } from "../../src/vitals-files.js";
@@ -33,6 +34,14 @@ describe("an event loop that stands still", () => {
     const stuck = page({ begunAt: 3_000, current: "Counter.spin", open: 1 });
     expect(blockedNow(stuck, stuck, 9_000)).to.deep.equal({ ms: 6_000, what: "in Counter.spin" });
     expect(blockedNow(stuck, stuck, 4_000)).to.equal(undefined);
+  });
+
+  it("may be one of a process that was stopped, or waits for the system", () => {
+    expect(withState("in A.b", "T", 7)).to.contain("kill -CONT 7");
+    expect(withState("in A.b", "D", 7)).to.match(/^in A\.b, where it waits/);
+    expect(withState("in A.b", "R", 7)).to.equal("in A.b");
+    expect(processState(7, () => "7 (a ) b) T 1 2 3")).to.equal("T");
+    expect(processState(7, () => undefined)).to.equal(undefined);
   });
 
   it("is said not to be known exactly after an await, or outside of calls", () => {
@@ -157,6 +166,7 @@ describe("troubles of processes", () => {
     known.told(news({ kind: "constructing", actors: ["a1"] }));
     expect(known.of("a1", undefined)).to.include({ kind: "constructing" });
     expect(known.of("a2", undefined)).to.equal(undefined);
+    expect(known.of("a2", "w1"), "one that lives in the same process").to.equal(undefined);
   });
 
   it("are forgotten when nobody tells of them any more", () => {

@@ -25,6 +25,13 @@ export function blockedNow(page: PageView, before: PageView | undefined, now: nu
   return ms < BLOCKED_AFTER_MS ? undefined : { ms, what: whatOf(page) };
 }
 
+/** The same with what the kernel says of the process: see `processState`. */
+export function withState(what: string, state: string | undefined, pid: number): string {
+  if (state === "T" || state === "t")
+    return `stopped by a signal ("kill -CONT ${pid}" lets it go on), ${what}`;
+  return state === "S" || state === "D" ? `${what}, where it waits for the system` : what;
+}
+
 /** What a worker is at, as well as it is known. */
 export function whatOf({ current, open, last }: PageView): string {
   if (current !== undefined) return `in ${current}`;

@@ -22,6 +22,13 @@ export function privateMemory(pid: number, read: ReadText = readText): number | 
   return Math.max(0, resident - shared) * PAGE_BYTES;
 }
 
+/** What a process is at, as one letter of the kernel's: `R` runs, `T` stopped, `S` and `D` in a system call. */
+export function processState(pid: number, read: ReadText = readText): string | undefined {
+  const text = read(`/proc/${pid}/stat`);
+  // Its name, in brackets, may have anything in it.
+  return text === undefined ? undefined : /^\s*(\w)/.exec(text.slice(text.lastIndexOf(")") + 1))?.[1];
+}
+
 /** Of the machine, or of the control group where that has less left. Bytes. */
 export interface MachineMemory {
   total: number;

@@ -37,6 +37,8 @@ export class Troubles {
   of(actor: string, process: string | undefined): ActorTrouble | undefined {
     const known = this.known.get(process ?? this.ofActors.get(actor) ?? "");
     if (known === undefined) return undefined;
+    // Of actors that share a process, a constructor that does not end concerns its own only.
+    if (known.news.kind === "constructing" && !known.news.actors.includes(actor)) return undefined;
     const { kind, ms, what, pid, node, others } = known.news;
     const trouble = { kind, ms: ms + this.timers.now() - known.at, what, pid, node };
     return others === undefined ? trouble : { ...trouble, others };

@@ -4,8 +4,8 @@
  */
 import type { ExitReport, NodeVitals, ProcessNews, WorkerVitals } from "@stingray/protocol";
 import { monotonicMs, type PageView } from "@stingray/task/internal";
-import { blockedNow } from "./judge.js";
-import { privateMemory, type MachineMemory, type MemoryFiles } from "./memory-files.js";
+import { blockedNow, withState } from "./judge.js";
+import { privateMemory, processState, type MachineMemory, type MemoryFiles } from "./memory-files.js";
 import { pageOf, postMortem } from "./post-mortem.js";
 
 /** Idle workers are looked at each time out of so many. */
@@ -142,10 +142,13 @@ export class WorkerWatch {
     };
     if (blocked !== undefined) {
       const others = worker.actors > 1 ? { others: worker.actors - 1 } : {};
-      return { kind: "blocked", ms: blocked.ms, what: blocked.what, ...about, ...others };
+      const what = withState(blocked.what, processState(worker.pid), worker.pid);
+      return { kind: "blocked", ms: blocked.ms, what, ...about, ...others };
     }
     if (first === undefined || now - first.since < CONSTRUCTING_AFTER_MS) return undefined;
-    return { kind: "constructing", ms: now - first.since, what: page?.last ?? first.what, ...about };
+    // The page tells whether that is the constructor or onActivate; of several actors it tells of whatever was last.
+    const what = (worker.actors > 1 ? undefined : page?.last) ?? first.what;
+    return { kind: "constructing", ms: now - first.since, what, ...about };
   }
 
   private over(seen: Seen): void {

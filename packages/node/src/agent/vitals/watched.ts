@@ -1,4 +1,5 @@
 /** The workers of this node with what they are used for, put together from those who know. */
+import type { ProcessId } from "@stingray/protocol";
 import type { Incarnation } from "../../controller/actor-host.js";
 import * as t from "../tokens.js";
 import type { MemoryUser } from "./victim.js";
@@ -51,7 +52,8 @@ export function watchedWorkers(get: t.Get): UsedWorker[] {
         actor: living[0],
         className: first?.className,
         actors: shared?.size ?? own.length,
-        constructing: inc === undefined ? [] : constructingOf(inc),
+        constructing:
+          inc === undefined ? constructingIn(get, worker.id, shared?.size ?? 0) : constructingOf(inc),
         kind: !worker.taken ? "idle" : final ? "final" : "retriable",
         since: held.get(worker.id)?.since ?? 0,
       };
@@ -62,6 +64,17 @@ function firstOf(actors: Iterable<string>, most: number): string[] {
   const first: string[] = [];
   for (const actor of actors) if (first.push(actor) >= most) break;
   return first;
+}
+
+function constructingIn(get: t.Get, worker: ProcessId, actors: number): WatchedWorker["constructing"] {
+  if (actors === 0) return [];
+  const found: WatchedWorker["constructing"][number][] = [];
+  // In the order in which they were begun: those that take long go first.
+  for (const [actor, since] of get(t.SHARED_ACTORS).constructing(worker)) {
+    const { className = "actor" } = get(t.ACTOR_BOOK).get(actor)?.value.spec ?? {};
+    if (found.push({ actor, what: `${className} constructor`, since }) >= MOST_LOOKED_AT) break;
+  }
+  return found;
 }
 
 function constructingOf({ spec, state, startedAt }: Incarnation): WatchedWorker["constructing"] {
