@@ -154,7 +154,11 @@ export class WorkerCrashedError extends StingrayError {
   static override readonly code: ErrorCode = ErrorCode.WorkerCrashedError;
   static override readonly retryable: boolean = true;
 }
-/** The node ended the worker because memory ran out. */
+/**
+ * A worker ended for want of memory: its node ended it, V8 gave up at its heap limit, or the kernel did it. `detail`, beside that of
+ * a crash: `memory` ("machine", "declared", "heap" or "kernel"), and in bytes `used`, `limit`, `total` and `available`
+ * as far as they are known.
+ */
 export class OutOfMemoryError extends WorkerCrashedError {
   static override readonly code: ErrorCode = ErrorCode.OutOfMemoryError;
 }

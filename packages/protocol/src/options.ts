@@ -30,7 +30,10 @@ export interface Resources {
   cpus?: number | undefined;
   /** GPUs: a fraction below 1, or a whole number. The worker sees exactly its own in CUDA_VISIBLE_DEVICES. @defaultValue 0 */
   gpus?: number | undefined;
-  /** Bytes of memory to reserve. @defaultValue 0 */
+  /**
+   * Bytes of memory to reserve. A worker that uses more is told of, and ended first when memory gets short; see
+   * STINGRAY_MEMORY_LIMITS for more. @defaultValue 0
+   */
   memory?: number | undefined;
   /** Resources that nodes declare, by name, in steps of 0.0001. @defaultValue none */
   resources?: Record<string, number> | undefined;

@@ -69,7 +69,8 @@ function hintOf({ signal, reason, exitCode }: ExitReport): string {
   if (reason !== undefined) return "";
   if (signal === "SIGKILL") return ": somebody outside of the cluster killed it, or the kernel did";
   if (signal !== undefined) return ": native code crashed, or somebody sent it the signal";
-  return exitCode === undefined ? "" : ": something in it called process.exit()";
+  if (exitCode === undefined) return "";
+  return `: something in it called process.exit()${exitCode === 0 ? ", or somebody sent it SIGTERM" : ""}`;
 }
 
 function describeBudget({ maxRestarts }: ActorSpec, restarts: number): string {

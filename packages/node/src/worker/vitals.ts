@@ -25,12 +25,19 @@ export function keepVitals(
     if (mapping === undefined) return undefined;
     const writer = new VitalsWriter(mapping.buffer, pending);
     marks.current = writer;
-    process.on("uncaughtExceptionMonitor", (error) => writer.lastWords(toError(error)));
+    process.on("uncaughtExceptionMonitor", (error) => {
+      if (!isCaught()) writer.lastWords(toError(error));
+    });
     writer.start();
     return writer;
   } finally {
     closeSync(fd);
   }
+}
+
+/** Whether user code sees to errors that nobody else catches, so that the process goes on. */
+function isCaught(): boolean {
+  return process.listenerCount("uncaughtException") > 0 || process.hasUncaughtExceptionCaptureCallback();
 }
 
 /** Unless the user wants that report elsewhere, Node writes it where the agent looks for it. */
