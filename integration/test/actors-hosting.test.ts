@@ -136,6 +136,27 @@ describe("actors and their processes", function () {
     await kill(actor);
   });
 
+  it("that share a process are told whose method keeps all of them, and end with its error", async () => {
+    const shared = RemoteSubject.options({ isolation: "shared" });
+    const [busy, idle] = [shared.remote(), shared.remote()];
+    expect(await get(busy.m.remote())).to.equal(await get(idle.m.remote()));
+    const spin = busy.spin.remote(4_000);
+    const next = idle.m.remote();
+    const affected =
+      /shares a process with 1 other, whose event loop has been blocked for [\d.]+ s, in Subject\.spin \(/;
+    await eventually(
+      async () => affected.test((await rejection(get(next, { timeoutMs: 50 }))).message),
+      "the other's caller is told",
+    );
+    await get([spin, next]);
+    const both = [busy.careless.remote(), idle.stay.remote()];
+    for (const ref of both) {
+      const died = await rejection(get(ref));
+      expect(died.message).to.contain("2 actors with shared isolation").and.to.contain("nobody looks");
+      expect((died.cause as Error).cause).to.be.instanceOf(TypeError);
+    }
+  });
+
   it("that run into their heap limit end with OutOfMemoryError and the figures", async () => {
     const runtimeEnv = { execArgv: ["--max-old-space-size=24"] };
     const actor = RemoteSubject.options({ runtimeEnv }).remote();
