@@ -127,7 +127,7 @@ describe("reminders", function () {
     await kill(actor);
   });
 
-  it("outlive the actor's process and its agent, and come once", async () => {
+  it("outlive the actor's process, its agent and the broker, and come once", async () => {
     const actor = sleeper();
     await setReminder(actor, { name: "often", method: "hear", args: ["often"], everyMs: MINUTE });
     await cluster.clock.advance(MINUTE);
@@ -137,6 +137,10 @@ describe("reminders", function () {
     await hears(actor, ["often"]);
     await cluster.clock.advance(MINUTE);
     await hears(actor, ["often", "often"]);
+    await cluster.broker.kill();
+    await cluster.broker.restart();
+    await cluster.clock.advance(MINUTE);
+    await hears(actor, ["often", "often", "often"]);
     await kill(actor);
   });
 
