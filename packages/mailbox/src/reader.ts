@@ -58,14 +58,17 @@ export class MailboxReader {
   ) {
     this.last = after;
     this.done = after;
-    this.forget = link.onReconnect(() => this.again(0));
+    this.forget = link.onReconnect(() => {
+      if (this.begun) this.again(0);
+    });
   }
 
   /** Up to here all is done. */
   private done: number;
 
+  /** Nothing is read before. */
   begin(): void {
-    if (this.state.kind === "stopped") return;
+    if (this.state.kind === "stopped" || this.state.kind === "reading") return;
     this.state = { kind: "reading" };
     void this.run(++this.turn);
   }

@@ -145,6 +145,8 @@ export class KeptSaves {
       this.fail(error);
     }
     this.capturing = false;
+    // Something ended meanwhile that did not have to begin, such as a call whose id is known.
+    if (this.dirty) this.touch();
     hooks.goOn();
     void this.store();
   }
