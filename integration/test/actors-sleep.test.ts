@@ -9,6 +9,7 @@ import {
   getActor,
   ready,
   remote,
+  setReminder,
   type ActorHandle,
 } from "stingray";
 import {
@@ -67,6 +68,18 @@ describe("actors that sleep", function () {
     await asleep(log, 2);
     const found = await getActor<Sleeper>("by-name");
     expect(await get(found.add.remote(1))).to.equal(6);
+  });
+
+  it("wake for a reminder", async () => {
+    const log = cluster.file("reminder");
+    const sleeper = RemoteSleeper.remote(log);
+    await get(sleeper.add.remote(1));
+    await setReminder(sleeper, { name: "later", method: "add", args: [10], delayMs: 3_000 });
+    await asleep(log);
+    await eventually(() => linesOf(log).filter((line) => line === "wakes").length > 1, {
+      message: "it wakes",
+    });
+    expect(await get(sleeper.add.remote(1))).to.equal(12);
   });
 
   it("lose and repeat no call that comes while they fall asleep", async () => {
