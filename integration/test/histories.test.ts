@@ -1,7 +1,7 @@
 /** Recorded histories of many callers, under faults: calls run in order and once, and every one of them ends. */
 import { join } from "node:path";
 import { expect } from "chai";
-import { get, kill } from "stingray";
+import { get, kill, type ActorOptions } from "stingray";
 import {
   HistoryFile,
   checkHistory,
@@ -27,6 +27,12 @@ import { randomSource } from "./support/fuzz.js";
 /** Others may be given, to look for what these do not find: `STINGRAY_TEST_SEEDS=7,8,9`. */
 const SEEDS = (process.env["STINGRAY_TEST_SEEDS"] ?? "1").split(",").map(Number);
 const CALLS = 100;
+/** One of each kind. */
+const SCRIBES: Readonly<Record<string, ActorOptions>> = {
+  alone: { cpus: 0 },
+  durable: { cpus: 0, mailbox: "durable" },
+  light: { isolation: "shared" },
+};
 const RETRIED = { retried: true, maxRestarts: Infinity };
 
 type Harm = (random: () => number, done: () => boolean, scribes: readonly ScribeHandle[]) => Promise<void>;
@@ -44,18 +50,20 @@ interface Round {
   readonly harm?: Harm | undefined;
 }
 
-/** Lets four callers call two scribes, and checks the history. @returns how many calls ended with which code */
+/** Lets four callers call the scribes, and checks the history. @returns how many calls ended with which code */
 async function checked(round: Round): Promise<Record<string, number>> {
   const { file, seed, retried, maxRestarts, nodes = [], lossy = false, harm } = round;
   const place = (i: number): object => {
     const node = nodes[i % nodes.length];
-    return { cpus: 0, ...(node === undefined ? {} : { scheduling: { node, soft: true } }) };
+    return node === undefined ? {} : { scheduling: { node, soft: true } };
   };
   const scribes: Record<string, ScribeHandle> = {};
-  for (const [i, name] of ["one", "two"].entries())
-    scribes[name] = Scribe.options({ name: `${file} ${name}`, maxRestarts, ...place(i) }).remote(file);
-  const relay = Relay.options(place(0)).remote();
-  const late = Late.options(place(0)).remote();
+  for (const [i, [name, options]] of Object.entries(SCRIBES).entries())
+    scribes[name] = Scribe.options({ name: `${file} ${name}`, maxRestarts, ...place(i), ...options }).remote(
+      file,
+    );
+  const relay = Relay.options({ cpus: 0, ...place(0) }).remote();
+  const late = Late.options({ cpus: 0, ...place(0) }).remote();
   const plan = (caller: string, n: number): Plan => ({
     caller,
     seed: seed * 10 + n,
@@ -94,7 +102,7 @@ function scribeProcess(file: string, random: () => number): number | undefined {
 
 /** Restarts or kills a scribe, stops its process for a while, or breaks its connections, or those of the driver. */
 async function harmOnce(kind: number, scribes: readonly ScribeHandle[], pid = 0): Promise<void> {
-  if (kind < 0.2) await kill(scribes[kind < 0.1 ? 0 : 1], { restart: true });
+  if (kind < 0.2) await kill(scribes[Math.floor(kind * 15)], { restart: true });
   else if (kind < 0.35) cutSockets();
   else if (pid !== 0) {
     signal(pid, kind < 0.5 ? "SIGSTOP" : kind < 0.7 ? "SIGUSR2" : "SIGKILL");
