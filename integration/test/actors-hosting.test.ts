@@ -45,6 +45,8 @@ describe("actors and their processes", function () {
       process.env[name] = value;
     }
     test = await testCluster({ cpus: 4 });
+    // Where the command, which runs in this process, finds the cluster.
+    process.env["STINGRAY_RUNTIME_DIR"] = test.env["STINGRAY_RUNTIME_DIR"];
   });
   after(async () => {
     await test.end();
@@ -57,7 +59,10 @@ describe("actors and their processes", function () {
 
   async function stingray(...args: string[]): Promise<string> {
     let said = "";
-    await runCommand(args, { say: (text) => void (said += `${text}\n`), note: () => {} });
+    await runCommand(args, {
+      say: (text) => void (said += `${text}\n`),
+      note: (text) => void (said += `${text}\n`),
+    });
     return said;
   }
 
