@@ -134,7 +134,8 @@ export class ActorHost {
       // Given up meanwhile, as when the node leaves: the next incarnation is somebody else's.
       if (over) return;
       // The bundle that it was to live in is elsewhere now: so may the actor be.
-      const lost = thrown instanceof BundleLostError;
+      // A worker that ended while it was prepared says nothing against an environment in which the actor has lived before.
+      const lost = thrown instanceof BundleLostError || (!inc.fresh && thrown instanceof RuntimeEnvError);
       if (lost) await this.hooks.lost(inc.spec.actor, inc.epoch, encodeError(thrown));
       else await this.hooks.endActor(inc.spec.actor, asStingray(inc.spec, thrown));
       return;
