@@ -2,7 +2,7 @@
  * One key-value bucket, as raw bytes. The layout is that of NATS key-value buckets (ADR-8), so `nats kv` and other
  * clients read it; the operations are our own, because they must take one round trip each and be repeatable.
  */
-import { Empty, headers } from "@nats-io/nats-core";
+import { Empty } from "@nats-io/nats-core";
 import {
   DiscardPolicy,
   JetStreamApiCodes,
@@ -14,11 +14,10 @@ import {
 import { InvalidArgumentError, ProtocolError, type TableName } from "@stingray/protocol";
 import { fromSubject, toSubject } from "./keys.js";
 import type { BrokerLink } from "./link.js";
-import type { Write } from "./publisher.js";
+import { OPERATION, type Write } from "./publisher.js";
 
 /** The broker's code for "a stream of this name has another configuration". */
 const STREAM_NAME_IN_USE = 10058;
-const OPERATION = "KV-Operation";
 const DESCRIPTION = /^stingray (\w+), schema (\d+)$/;
 
 /** What is stored at a key. `marker`: it says that the key was deleted; `data` is then empty. */
@@ -113,9 +112,7 @@ export class Bucket {
    * skip messages of other keys when one key is purged.
    */
   mark(key: string, write: string, expected: number | undefined): Promise<Published> {
-    const deletion = headers();
-    deletion.set(OPERATION, "DEL");
-    return this.#write(key, { data: Empty, id: write, expected, headers: deletion });
+    return this.#write(key, { data: Empty, id: write, expected, operation: "DEL" });
   }
 
   /** Removes a marker, by its revision, if it is still there. Watchers are not told. */

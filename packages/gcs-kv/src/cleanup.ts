@@ -1,23 +1,32 @@
 /** What goes when a job has ended. */
 import { TABLES, keepsState, type JobId, type TableName } from "@stingray/protocol";
+import { removeRows } from "./remove-rows.js";
+import type { ActorRow } from "./rows.js";
 import { ActorStates } from "./states.js";
-import type { Tables } from "./table.js";
+import type { Row, Tables } from "./table.js";
 
 /** Tables whose keys begin with the job: its rows are removed at one stroke, and nobody watches them. */
 export const BULK_TABLES: ReadonlySet<TableName> = new Set<TableName>(["objects", "lineage", "packages"]);
 
-/** @param purge removes all of a bulk table under a prefix and gives their number */
+/**
+ * @param purge removes all of a bulk table under a prefix and gives their number
+ * @param known the rows of its actors; there may be a hundred thousand, so they are not read twice
+ */
 export async function cleanUpJob(
   tables: Pick<Tables, "table">,
   job: JobId,
   purge: (table: TableName, prefix: string) => Promise<number>,
+  known?: readonly Row<ActorRow>[],
 ): Promise<Record<TableName, number>> {
   const removed = Object.fromEntries(TABLES.map((table) => [table, 0])) as Record<TableName, number>;
   const actors = await tables.table("actors");
   const staying = new Set<string>();
   /** Those that may have more rows than one. */
   const rich = new Set<string>();
-  for await (const { value } of actors.entries()) {
+  const rows: Row<ActorRow>[] = [];
+  if (known === undefined) for await (const row of actors.entries()) rows.push(row);
+  else for (const row of known) rows.push(row);
+  for (const { value } of rows) {
     const { spec, state } = value;
     if (spec.job !== job) continue;
     if (spec.detached && state !== "DEAD") staying.add(spec.actor);
@@ -43,7 +52,7 @@ export async function cleanUpJob(
   };
   await Promise.all([
     ended("actors", () =>
-      actors.removeWhere("", ({ value }) => value.spec.job === job && !staying.has(value.spec.actor)),
+      removeRows(actors, rows, ({ value }) => value.spec.job === job && !staying.has(value.spec.actor)),
     ),
     ended("names", async () =>
       (await tables.table("names")).removeWhere(

@@ -8,14 +8,13 @@ import { listBucket } from "./listing.js";
 import { MarkerSweeper } from "./markers.js";
 import type { Row, Table, TableCache, Written } from "./table.js";
 import { OwnWrites } from "./own-writes.js";
+import { removeRows } from "./remove-rows.js";
 import { watch } from "./watch.js";
 
 /** Conditional writes that lose to markers over and over end after this many turns. */
 const MAX_TURNS = 100;
 /** Rows that are decoded in one turn of the event loop. */
 const ROWS_PER_TURN = 200;
-/** Deletes under way at once in `removeWhere`. */
-const AT_ONCE = 256;
 
 export interface KvTableOptions<T> {
   name: TableName;
@@ -134,23 +133,11 @@ export class KvTable<T> implements Table<T> {
   }
 
   async removeWhere(prefix: string, predicate: (row: Row<T>) => boolean): Promise<number> {
-    const rows = (await this.#list(prefix)).filter(predicate);
-    let removed = 0;
-    const remove = async (row: Row<T>): Promise<void> => {
-      for (let current: Row<T> | undefined = row; current !== undefined;) {
-        const done: Written<T> = await this.delete(current.key, current.revision);
-        if (done.ok) {
-          removed++;
-          return;
-        }
-        current = done.current !== undefined && predicate(done.current) ? done.current : undefined;
-      }
-    };
-    const next = async (): Promise<void> => {
-      for (let row = rows.pop(); row !== undefined; row = rows.pop()) await remove(row);
-    };
-    await Promise.all(Array.from({ length: Math.min(AT_ONCE, rows.length) }, next));
-    return removed;
+    return removeRows(this, await this.#list(prefix), predicate);
+  }
+
+  revision(): Promise<number> {
+    return this.#options.bucket.lastRevision();
   }
 
   /** The rows under a prefix. Markers met on the way are noted: their writer may have ended before their time. */

@@ -12,7 +12,7 @@ import { BULK_TABLES, cleanUpJob } from "./cleanup.js";
 import { decodeRow, encodeRow } from "./codec.js";
 import { checkKey, checkPrefix, isUnder, RESERVED } from "./keys.js";
 import { Lease, leaseRow, type LeaseRow } from "./lease.js";
-import { ROW_CHECKS, type Rows } from "./rows.js";
+import { ROW_CHECKS, type ActorRow, type Rows } from "./rows.js";
 import type { Row, Table, TableCache, Tables, Written } from "./table.js";
 
 export interface MemoryTableOptions<T> {
@@ -102,6 +102,11 @@ export class MemoryTable<T> implements Table<T> {
     return rows.length;
   }
 
+  async revision(): Promise<number> {
+    this.#open();
+    return this.#revision;
+  }
+
   /** As a broker does it: all under the prefix at one stroke, unseen by watchers. */
   purge(prefix: string): number {
     const keys = [...this.#rows.keys()].filter((key) => isUnder(key, prefix));
@@ -179,8 +184,8 @@ export class MemoryControlStore implements Tables {
     });
   }
 
-  cleanUpJob(job: JobId): Promise<Record<TableName, number>> {
-    return cleanUpJob(this, job, async (table, prefix) => this.#table(table).purge(prefix));
+  cleanUpJob(job: JobId, actors?: readonly Row<ActorRow>[]): Promise<Record<TableName, number>> {
+    return cleanUpJob(this, job, async (table, prefix) => this.#table(table).purge(prefix), actors);
   }
 
   async close(): Promise<void> {

@@ -4,16 +4,20 @@
  * are the caller's, who tells when it waits no more.
  */
 import {
+  MsgHdrsImpl,
   NoRespondersError,
   PermissionViolationError,
   createInbox,
-  headers,
   type Msg,
-  type MsgHdrs,
   type NatsConnection,
 } from "@nats-io/nats-core";
 import { JetStreamApiError, type ApiError } from "@nats-io/jetstream";
 import { ProtocolError, toError } from "@stingray/protocol";
+
+/** The header of markers. */
+export const OPERATION = "KV-Operation";
+/** With more writes under way than these, those of one round of the event loop go out together: one call of the system. */
+const FEW = 8;
 
 export interface Write {
   readonly subject: string;
@@ -22,8 +26,8 @@ export interface Write {
   readonly id: string;
   /** Sequence that the subject must have; 0 none ever; undefined any. */
   readonly expected: number | undefined;
-  /** More headers, changed by this. @defaultValue none */
-  readonly headers?: MsgHdrs | undefined;
+  /** What a marker says that has no row. @defaultValue none */
+  readonly operation?: "DEL" | undefined;
 }
 
 interface Pending {
@@ -38,6 +42,8 @@ export class Publisher {
   readonly #pending = new Map<string, Pending>();
   #subscribed = false;
   #last = 0;
+  /** What is handed to the connection with the end of this round of the event loop. */
+  #gathered: (() => void)[] = [];
 
   constructor(connection: NatsConnection, inboxPrefix: string | undefined) {
     this.#connection = connection;
@@ -52,23 +58,37 @@ export class Publisher {
     const token = (++this.#last).toString(36);
     const stored = new Promise<number>((resolve, reject) => {
       this.#pending.set(token, { subject: write.subject, resolve, reject });
-      const hdrs = write.headers ?? headers();
-      hdrs.set("Nats-Msg-Id", write.id);
-      if (write.expected !== undefined)
-        hdrs.set("Nats-Expected-Last-Subject-Sequence", String(write.expected));
-      try {
-        if (!this.#subscribed) this.#subscribe();
-        this.#connection.publish(write.subject, write.data, {
-          reply: `${this.#inbox}.${token}`,
-          headers: hdrs,
-        });
-      } catch (error) {
-        this.#pending.delete(token);
-        reject(toError(error));
-      }
+      const send = (): void => {
+        if (!this.#pending.has(token)) return; // nobody waits for it any more
+        try {
+          this.#send(write, token);
+        } catch (error) {
+          this.#pending.delete(token);
+          reject(toError(error));
+        }
+      };
+      if (this.#pending.size <= FEW) send();
+      else if (this.#gathered.push(send) === 1) setImmediate(this.#sendGathered);
     });
     return { stored, forget: () => void this.#pending.delete(token) };
   }
+
+  #send({ subject, data, id, expected, operation }: Write, token: string): void {
+    if (!this.#subscribed) this.#subscribe();
+    const headers: Record<string, string[]> = { "Nats-Msg-Id": [id] };
+    if (expected !== undefined) headers["Nats-Expected-Last-Subject-Sequence"] = [String(expected)];
+    if (operation !== undefined) headers[OPERATION] = [operation];
+    this.#connection.publish(subject, data, {
+      reply: `${this.#inbox}.${token}`,
+      headers: MsgHdrsImpl.fromRecord(headers),
+    });
+  }
+
+  readonly #sendGathered = (): void => {
+    const gathered = this.#gathered;
+    this.#gathered = [];
+    for (const send of gathered) send();
+  };
 
   /** The connection has met an error: a subject that it may not write to is answered by nothing else. */
   refused(error: Error): void {

@@ -15,8 +15,8 @@ import { BULK_TABLES, cleanUpJob } from "./cleanup.js";
 import { KvTable } from "./kv-table.js";
 import { Lease, leaseRow, type LeaseRow } from "./lease.js";
 import { BrokerLink } from "./link.js";
-import { ROW_CHECKS, ROW_SCHEMAS, type Rows } from "./rows.js";
-import type { Table, Tables } from "./table.js";
+import { ROW_CHECKS, ROW_SCHEMAS, type ActorRow, type Rows } from "./rows.js";
+import type { Row, Table, Tables } from "./table.js";
 
 /** Default of {@link ControlStoreOptions.timeoutMs}. */
 export const DEFAULT_TIMEOUT_MS = 15_000;
@@ -110,8 +110,8 @@ export class ControlStore implements Tables {
     });
   }
 
-  cleanUpJob(job: JobId): Promise<Record<TableName, number>> {
-    return cleanUpJob(this, job, async (table, prefix) => (await this.#bucket(table)).purge(prefix));
+  cleanUpJob(job: JobId, actors?: readonly Row<ActorRow>[]): Promise<Record<TableName, number>> {
+    return cleanUpJob(this, job, async (table, prefix) => (await this.#bucket(table)).purge(prefix), actors);
   }
 
   async close(): Promise<void> {

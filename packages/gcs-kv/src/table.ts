@@ -1,7 +1,7 @@
 /** The control store as its users see it; what is behind it is a broker or, in unit tests, this process's memory. */
 import type { JobId, TableName } from "@stingray/protocol";
 import type { Lease } from "./lease.js";
-import type { Rows } from "./rows.js";
+import type { ActorRow, Rows } from "./rows.js";
 
 /** A row with its key and revision. Revisions grow over all writes to a table; one is never given twice. */
 export interface Row<T> {
@@ -40,6 +40,8 @@ export interface Table<T> {
   watch(prefix?: string): Promise<TableCache<T>>;
   /** Deletes the rows under `prefix` that the predicate accepts, judging again any that changes meanwhile. Gives their number. */
   removeWhere(prefix: string, predicate: (row: Row<T>) => boolean): Promise<number>;
+  /** Of the last write to the table: a cache that has {@link TableCache.caughtUp} with it knows all rows. */
+  revision(): Promise<number>;
 }
 
 /** One change of a key: its new row, or none where it was deleted. */
@@ -79,8 +81,9 @@ export interface Tables extends AsyncDisposable {
   /**
    * Deletes every row of a job that ended, and says how many in each table. Live detached actors stay, with
    * their names and the job's own row, from which their workers are made; call it again when the last is gone.
+   * @param actors the rows of its actors, by one who knows them; default: they are read
    */
-  cleanUpJob(job: JobId): Promise<Record<TableName, number>>;
+  cleanUpJob(job: JobId, actors?: readonly Row<ActorRow>[]): Promise<Record<TableName, number>>;
   /** Stops watches, leases and waits. The connection stays open: it is the caller's. */
   close(): Promise<void>;
 }

@@ -117,9 +117,17 @@ export function record<T extends object>(fields: { [K in keyof T]-?: Check<T[K]>
   return (value, at) => {
     if (typeof value !== "object" || value === null || Array.isArray(value)) fail(at, "a map", value);
     const out = value as Record<string, unknown>;
-    for (const name of names) {
-      const checked = fields[name](out[name], `${at}.${name}`);
-      if (checked === undefined) delete out[name]; // an absent option is absent, not null
+    let i = 0;
+    try {
+      for (; i < names.length; i++) {
+        const name = names[i] as keyof T & string;
+        // An absent option is absent, not null.
+        if (fields[name](out[name], at) === undefined && name in out) delete out[name];
+      }
+    } catch (error) {
+      const name = names[i] as keyof T & string;
+      fields[name](out[name], `${at}.${name}`);
+      throw error;
     }
     return value as T;
   };
@@ -129,7 +137,14 @@ export function record<T extends object>(fields: { [K in keyof T]-?: Check<T[K]>
 export function mapOf<T>(check: Check<T>): Check<Record<string, T>> {
   return (value, at) => {
     if (typeof value !== "object" || value === null || Array.isArray(value)) fail(at, "a map", value);
-    for (const [key, item] of Object.entries(value)) check(item, `${at}.${key}`);
+    const items = value as Record<string, unknown>;
+    let failing = "";
+    try {
+      for (failing of Object.keys(items)) check(items[failing], at);
+    } catch (error) {
+      check(items[failing], `${at}.${failing}`);
+      throw error;
+    }
     return value as Record<string, T>;
   };
 }

@@ -5,7 +5,7 @@
  * Every id is made of `[a-z0-9.]` only, so that it is a valid NATS subject token (or, with its dots, a run of
  * tokens), a valid key of a key-value bucket and a valid file name.
  */
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomFillSync } from "node:crypto";
 
 declare const brand: unique symbol;
 type Id<K extends string> = string & { readonly [brand]: K };
@@ -30,12 +30,19 @@ const ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz";
 const RANDOM_LENGTH = 12;
 const LARGEST_FAIR_BYTE = 252; // 7 * 36: bytes above it would favour the first letters
 
+/** Fetched for many ids at a time: asking for a few bytes costs as much as asking for thousands. */
+const random = new Uint8Array(4_096);
+let used = random.length;
+
 function randomToken(): string {
   let token = "";
   while (token.length < RANDOM_LENGTH) {
-    for (const byte of randomBytes(RANDOM_LENGTH * 2)) {
-      if (byte < LARGEST_FAIR_BYTE && token.length < RANDOM_LENGTH) token += ALPHABET[byte % 36];
+    if (used === random.length) {
+      randomFillSync(random);
+      used = 0;
     }
+    const byte = random[used++] as number;
+    if (byte < LARGEST_FAIR_BYTE) token += ALPHABET[byte % 36];
   }
   return token;
 }

@@ -118,9 +118,21 @@ export function define(
 /** The module as others know it: relative to the job's root where it lies below it, with `/`; else its URL. */
 export function moduleOnWire(module: string, root: string): string {
   if (!module.startsWith("file:")) return module;
-  const path = relative(root, fileURLToPath(module));
-  return path.startsWith("..") || isAbsolute(path) ? module : path.split(sep).join("/");
+  // Asked for with each task and actor, and nearly always for the same few.
+  if (onWire.root !== root) onWire = { root, modules: new Map() };
+  let found = onWire.modules.get(module);
+  if (found === undefined) {
+    const path = relative(root, fileURLToPath(module));
+    found = path.startsWith("..") || isAbsolute(path) ? module : path.split(sep).join("/");
+    onWire.modules.set(module, found);
+  }
+  return found;
 }
+
+let onWire: { readonly root: string | undefined; readonly modules: Map<string, string> } = {
+  root: undefined,
+  modules: new Map(),
+};
 
 /** The inverse of {@link moduleOnWire}, for this machine's root. */
 export function moduleUrl(module: string, root: string): string {

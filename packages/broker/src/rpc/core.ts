@@ -26,6 +26,11 @@ export interface CoreOptions {
   onHandlerError?: ((error: unknown, where: string) => void) | undefined;
   /** What differs from the defaults. */
   limits?: Partial<TransportLimits> | undefined;
+  /**
+   * What is sent in one round of the event loop, and not just in one turn, travels together: fewer calls of the system.
+   * For processes that run no code of users, which could hold up the end of a round. Default false.
+   */
+  gather?: boolean | undefined;
 }
 
 /** How often closing looks whether all is acknowledged, and how long it waits for the broker, in milliseconds. */
@@ -159,7 +164,8 @@ export class Core implements EndpointHost, Ways {
     this.turn.push(stream);
     if (this.scheduled) return;
     this.scheduled = true;
-    queueMicrotask(this.scheduleEnd);
+    if (this.options.gather === true) setImmediate(this.endTurn);
+    else queueMicrotask(this.scheduleEnd);
   }
   // A tick that is asked for in a microtask runs when the microtasks are done; one asked for earlier runs before them.
   private readonly scheduleEnd = (): void => process.nextTick(this.endTurn);

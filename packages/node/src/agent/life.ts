@@ -116,6 +116,7 @@ export class AgentLife {
         links,
         onHandlerError,
         onMalformed,
+        gather: true,
       }),
       NodeStore.open({
         dir: this.storeDir,

@@ -130,7 +130,10 @@ async function createdView(
   started: Promise<void>,
   channel: Channel,
 ): Promise<ActorView> {
-  await Promise.race([started, new Promise((late) => setTimeout(late, CREATED_MS).unref())]);
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((over) => (timer = setTimeout(over, CREATED_MS).unref()));
+  await Promise.race([started, late]);
+  clearTimeout(timer);
   return get(t.ACTOR_WATCHERS).watch(actor, channel);
 }
 

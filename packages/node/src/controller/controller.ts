@@ -16,6 +16,7 @@ import {
 } from "@stingray/protocol";
 import type { Round } from "../groups/group-mender.js";
 import type { ActorBook, ActorEntry } from "./actor-book.js";
+import { ActorCensus } from "./actor-census.js";
 import { describe } from "./actor-directory.js";
 import { overdue } from "./dead-rows.js";
 import type { Liveness } from "./liveness.js";
@@ -79,14 +80,24 @@ export class Controller {
   /** Judges and mends until the signal fires. */
   async reign(signal: AbortSignal): Promise<void> {
     this.since.clear();
-    while (!signal.aborted) {
-      await this.round(signal).catch((error: unknown) => this.hooks.failed("look after the cluster", error));
-      await pause(this.times.lookMs, signal);
+    const census = new ActorCensus(this.actors);
+    try {
+      while (!signal.aborted) {
+        await this.round(signal, census).catch((error: unknown) => {
+          census.unfinished();
+          // What was under way when it ended is the next one's.
+          if (!signal.aborted) this.hooks.failed("look after the cluster", error);
+        });
+        await pause(this.times.lookMs, signal);
+      }
+    } finally {
+      census.stop();
     }
   }
 
-  private async round(signal: AbortSignal): Promise<void> {
+  private async round(signal: AbortSignal, census: ActorCensus): Promise<void> {
     if (!this.hooks.connected() || this.nodes.cache.stale) {
+      census.unfinished();
       this.liveness.distrust();
       this.since.clear();
       return;
@@ -99,14 +110,15 @@ export class Controller {
       return performance.now() - first >= ms;
     };
     const living = await this.judgeNodes(lasts, signal);
-    const dead: ActorEntry[] = [];
-    for (const entry of this.actors.entries()) {
+    for (const entry of census.take(this.circumstances(living))) {
       if (signal.aborted) return;
-      if (entry.value.state === "DEAD") dead.push(entry);
-      else if (!this.isWell(entry, living)) await this.mendActor(entry, living, lasts);
+      if (this.actors.get(entry.key) !== entry) continue; // it has changed meanwhile: the next round's
+      if (entry.value.state === "DEAD" || this.isWell(entry, living)) continue;
+      census.back(entry);
+      await this.mendActor(entry, living, lasts);
     }
     const { keepDeadMs: keepMs, mostDead: most } = this.times;
-    const gone = overdue(dead, lasts, { keepMs, most });
+    const gone = overdue(census.dead, lasts, { keepMs, most });
     for (let i = 0; i < gone.length && !signal.aborted; i += REMOVED_AT_ONCE) {
       await Promise.all(gone.slice(i, i + REMOVED_AT_ONCE).map((entry) => this.forgetActor(entry)));
     }
@@ -114,7 +126,7 @@ export class Controller {
     await this.hooks.mendGroups({ living, lasts, signal });
     for (const row of this.jobs.entries()) {
       if (signal.aborted) return;
-      await this.mendJob(row, living, lasts);
+      await this.mendJob(row, living, census, lasts);
     }
     for (const condition of this.since.keys()) if (!kept.has(condition)) this.since.delete(condition);
   }
@@ -135,6 +147,13 @@ export class Controller {
       else living.add(row.value.agent);
     }
     return living;
+  }
+
+  /** What else than its own row says whether an actor is well. */
+  private circumstances(living: ReadonlySet<string>): string {
+    const dead: string[] = [];
+    for (const { key, value } of this.nodes.cache.entries()) if (value.state === "DEAD") dead.push(key);
+    return `${[...living].toSorted().join()} ${dead.toSorted().join()}`;
   }
 
   private async declareDead(row: Row<NodeRow>): Promise<void> {
@@ -206,15 +225,13 @@ export class Controller {
   private async mendJob(
     row: Row<JobRow>,
     living: ReadonlySet<string>,
+    census: ActorCensus,
     lasts: (condition: string, ms: number) => boolean,
   ): Promise<void> {
     const job = row.key as JobId;
     if (row.value.state !== "RUNNING") {
       // Its home cleans up; this is for homes that died over it, and for detached actors that ended later.
-      const holds = [...this.actors.entries()].some(
-        ({ value }) => value.spec.job === job && value.spec.detached && value.state !== "DEAD",
-      );
-      if (!holds && lasts(`rows of ${job}`, 5_000)) await this.hooks.cleanUpJob(job);
+      if (!census.lasts(job) && lasts(`rows of ${job}`, 5_000)) await this.hooks.cleanUpJob(job);
     } else if (
       !living.has(row.value.home) &&
       lasts(`home of ${job}: ${row.value.home}`, this.times.orphanMs)

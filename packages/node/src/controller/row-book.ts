@@ -38,6 +38,11 @@ export class RowBook<R, E> {
   entries(): IterableIterator<Row<R>> {
     return this.newest.values();
   }
+  /** All rows that there were when it was asked. @throws TimeoutError, ConnectionError */
+  async all(): Promise<Row<R>[]> {
+    await this.cache.caughtUp(await this.table.revision());
+    return [...this.newest.values()];
+  }
   /** As the broker has it now. */
   async fetch(key: string): Promise<Row<R> | undefined> {
     const row = await this.table.get(key);

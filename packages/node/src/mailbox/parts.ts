@@ -28,13 +28,33 @@ export function provideMailboxes(provide: t.Provide, get: t.Get): void {
   );
 }
 
-/** The job is over: what was kept for its actors goes, and then its rows. */
-export async function cleanUpRows(get: t.Get, job: JobId): Promise<void> {
-  const gone = [...get(t.ACTOR_BOOK).entries()].filter(
-    ({ value: { spec, state } }) => spec.job === job && (!spec.detached || state === "DEAD"),
-  );
-  for (const { value } of gone) await get(t.MAILBOXES).drop(value.spec);
-  await get(t.TABLES).store.cleanUpJob(job);
+/** The job is over: what was kept for its actors goes, and then its rows. Asked for again meanwhile, it is done once. */
+export function cleanUpRows(get: t.Get, job: JobId): Promise<void> {
+  const { store } = get(t.TABLES);
+  const underWay = cleaning.get(store) ?? new Map<JobId, Promise<void>>();
+  cleaning.set(store, underWay);
+  let done = underWay.get(job);
+  if (done === undefined) {
+    done = removeRows(get, job).finally(() => underWay.delete(job));
+    underWay.set(job, done);
+  }
+  return done;
+}
+const cleaning = new WeakMap<object, Map<JobId, Promise<void>>>();
+
+async function removeRows(get: t.Get, job: JobId): Promise<void> {
+  // Where the book can't catch up, they are read anew.
+  const all = await get(t.ACTOR_BOOK)
+    .all()
+    .catch(() => undefined);
+  const own = all?.filter(({ value }) => value.spec.job === job);
+  const mailboxes = get(t.MAILBOXES);
+  for (const { value } of own ?? get(t.ACTOR_BOOK).entries()) {
+    const { spec, state } = value;
+    const gone = spec.job === job && (!spec.detached || state === "DEAD");
+    if (gone && spec.durable === true) await mailboxes.drop(spec);
+  }
+  await get(t.TABLES).store.cleanUpJob(job, own);
 }
 
 function linkOf(of: t.Get): ControlStore["link"] {

@@ -109,8 +109,9 @@ export class SharedActors {
     try {
       const worker = await host.up;
       const { agent, node } = this.hooks;
-      const entry = await this.writes.through(() =>
-        this.book.create({
+      const entry = await this.writes.through(() => {
+        this.checkJob(spec);
+        return this.book.create({
           spec,
           state: "ALIVE",
           epoch: 0,
@@ -119,8 +120,13 @@ export class SharedActors {
           process: worker,
           host: host.id,
           restarts: 0,
-        }),
-      );
+        });
+      });
+      if (entry !== undefined && this.isOver(spec)) {
+        // The rows of its job may have been removed while this one was written.
+        await this.book.remove(entry);
+        this.checkJob(spec);
+      }
       if (entry === undefined || !(await claimName(entry))) {
         this.unmade(host, spec);
         return undefined;
@@ -130,6 +136,16 @@ export class SharedActors {
       this.unmade(host, spec);
       throw error;
     }
+  }
+
+  private isOver({ job, detached }: ActorSpec): boolean {
+    return this.overJobs.has(job) && !detached;
+  }
+
+  /** @throws ActorDiedError where the job is over */
+  private checkJob(spec: ActorSpec): void {
+    if (this.isOver(spec))
+      throw new ActorDiedError(`${describe(spec)} was not made: its job ${spec.job} is over`);
   }
 
   private unmade(host: HostProcess, spec: ActorSpec): void {
@@ -305,7 +321,7 @@ export class SharedActors {
         if (this.stopped) return;
         const row = this.book.get(actor)?.value;
         if (row === undefined || row.host !== host.id || row.state !== "ALIVE") continue;
-        if (this.overJobs.has(row.spec.job) && !row.spec.detached) continue;
+        if (this.isOver(row.spec)) continue;
         await this.lost(actor, row.epoch, host);
       }
     };
