@@ -3,7 +3,7 @@ import { expect } from "chai";
 import { get, type ObjectRef } from "stingray";
 import { eventually, rejection, testCluster, type TestCluster } from "stingray/testing";
 import { Queue } from "stingray/util";
-import { Money, RemoteWorker, consume, produce, putKinds, takeAndHang } from "./fixtures/utilities.js";
+import { Coins, RemoteWorker, consume, produce, putKinds, takeAndHang } from "./fixtures/utilities.js";
 import { linesOf } from "./support/lines.js";
 
 describe("a queue", function () {
@@ -49,8 +49,8 @@ describe("a queue", function () {
     expect(back).to.be.instanceOf(Queue);
     expect(await back.size()).to.equal(3);
     const money = await back.get();
-    expect(money).to.be.instanceOf(Money);
-    expect(money).to.deep.equal(new Money(7, "EUR"));
+    expect(money).to.be.instanceOf(Coins);
+    expect(money).to.deep.equal(new Coins(7, "EUR"));
     const [ref] = (await queue.get()) as [ObjectRef<string>];
     const large = (await queue.get()) as Float64Array;
     expect(large.length).to.equal(50_000);
