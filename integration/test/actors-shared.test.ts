@@ -14,7 +14,15 @@ import {
   type ActorHandle,
 } from "stingray";
 import { collectGarbage, eventually, rejection, testCluster, type TestCluster } from "stingray/testing";
-import { HeavyPlain, LightPlain, RemoteLight, addTo, makeLight, type Light } from "./fixtures/light.js";
+import {
+  HeavyPlain,
+  LightPlain,
+  RemoteLight,
+  SlowLight,
+  addTo,
+  makeLight,
+  type Light,
+} from "./fixtures/light.js";
 import { linesOf } from "./support/lines.js";
 
 describe("actors with shared isolation", function () {
@@ -186,6 +194,11 @@ describe("actors with shared isolation, on several nodes", function () {
       maxTaskRetries: 1,
     }).remote(7);
     expect((await get(movable.where.remote())).node).to.equal(other.node);
+    const file = test.file("made");
+    await ready(SlowLight.options({ scheduling: { node: other.node } }).remote(file));
+    expect(linesOf(file)).to.deep.equal(["made"]);
+    const failing = RemoteLight.options({ scheduling: { node: other.node } }).remote(-1);
+    expect(await rejection(ready(failing))).to.be.instanceOf(ActorDiedError);
     const pairs = Array.from({ length: 200 }, () => LightPlain.options({ scheduling: "spread" }).remote(1));
     await Promise.all(pairs.map((one) => ready(one)));
     expect(new Set(await get(pairs.map((one) => one.pid.remote()))).size).to.be.greaterThan(1);

@@ -148,6 +148,12 @@ function keepAlive(parts: HandleParts): void {
   void parts;
 }
 
+/** How long after an actor was not made yet its host is asked again. Milliseconds. */
+const ASK_AGAIN_MS = 250;
+
+const isAlive = ({ state }: HandleParts["client"], epoch: number): boolean =>
+  state.kind === "alive" && state.epoch === epoch;
+
 function untilReady(
   client: HandleParts["client"],
   wakeUp: () => void,
@@ -162,17 +168,35 @@ function untilReady(
   };
   return new Promise<void>((resolve, reject) => {
     let timer: NodeJS.Timeout | undefined;
+    let again: NodeJS.Timeout | undefined;
+    /** Of the incarnation that its host was asked about. */
+    let asked = -1;
     const end = (settle: () => void): void => {
       clearTimeout(timer);
+      clearTimeout(again);
       off();
       signal?.removeEventListener("abort", onAbort);
       settle();
     };
     const onAbort = (): void => end(() => reject(signal?.reason));
+    const whenMade = (epoch: number): void => {
+      if (!client.isMadeElsewhere) return end(resolve);
+      if (asked === epoch) return;
+      asked = epoch;
+      client.made().then(
+        (made) => {
+          if (made && isAlive(client, epoch)) return end(resolve);
+          // It has failed, which is about to be heard; or its host has yet to hear of it.
+          asked = -1;
+          again = setTimeout(look, ASK_AGAIN_MS);
+        },
+        () => (isAlive(client, epoch) ? end(resolve) : look()),
+      );
+    };
     const look = (): void => {
       const { state } = client;
       if (state.kind === "asleep") wake(state.epoch);
-      if (state.kind === "alive") end(resolve);
+      if (state.kind === "alive") whenMade(state.epoch);
       else if (state.kind === "dead") end(() => reject(state.error));
     };
     const off = client.onChange(look);

@@ -66,6 +66,11 @@ export class CallEndpoint {
     endpoint.onChannelClosed((channel) => this.callerGone(channel));
   }
 
+  /** What else is asked there. */
+  get serve(): Endpoint["serve"] {
+    return this.endpoint.serve.bind(this.endpoint);
+  }
+
   /** Takes a call as if it had just come. */
   accept(message: ActorCall, channel: Channel): void {
     const activation = this.find(message, channel);

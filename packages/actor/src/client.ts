@@ -1,6 +1,7 @@
 /** The caller's side of one actor: what is known of its life, and the calls that follow it. */
 import {
   ActorDiedError,
+  SharedCalls,
   decodeError,
   type ActorId,
   type ActorView,
@@ -15,6 +16,8 @@ import { KnownTrouble } from "./trouble.js";
 import { ActorCalls, type CalledActor, type HostTarget } from "./calls.js";
 import { next, type ClientEvent, type ClientState } from "./state.js";
 
+/** A constructor may take as long as it likes; a day is only to have an end. */
+const MADE_MS = 24 * 3_600_000;
 /** An actor that waits for a place is worth a line to the user after this long. Milliseconds. */
 const WARN_AFTER_MS = 5_000;
 
@@ -97,6 +100,25 @@ export class ActorClient implements CalledActor {
   }
   get waitReason(): string | undefined {
     return this.stateNow.kind === "waiting" ? this.stateNow.reason : undefined;
+  }
+
+  /**
+   * Of one that is alive: whether only its host knows that its constructor has ended. Agents of other nodes know its row,
+   * and one that lives with others has that from the beginning.
+   */
+  get isMadeElsewhere(): boolean {
+    const { channel, target } = this.current;
+    const { node } = this.runtime;
+    return (
+      channel !== undefined && target !== undefined && (node === undefined || channel.peer.node !== node)
+    );
+  }
+
+  /** Asks its host whether it lives there; answered when its constructor has ended. @throws ConnectionError */
+  async made(): Promise<boolean> {
+    const { channel, target } = this.current;
+    if (channel === undefined || target === undefined) return false;
+    return (await channel.request(SharedCalls.made, target, { timeoutMs: MADE_MS })).made;
   }
 
   keep(args: EncodedArgs, placement: Shape): void {

@@ -4,6 +4,7 @@ import {
   InvalidArgumentError,
   Op,
   ProtocolError,
+  SharedCalls,
   SpecTemplates,
   TaskStatus,
   toError,
@@ -19,6 +20,7 @@ import { Activation, type ActivationHost, type ActivationParts } from "./activat
 import { CallEndpoint } from "./call-endpoint.js";
 import { HeldCalls } from "./held-calls.js";
 import { HostedClass } from "./hosted-class.js";
+import { Makings } from "./makings.js";
 
 /** The endpoint's: a host is never made again under the same id. */
 const HOST_EPOCH = 1;
@@ -29,6 +31,7 @@ export class SharedHost {
   private readonly templates = new SpecTemplates();
   private readonly activations = new Map<string, Activation>();
   private readonly held = new HeldCalls((message, channel) => this.endpoint.accept(message, channel));
+  private readonly makings = new Makings();
   private readonly endpoint: CallEndpoint;
 
   constructor(
@@ -38,6 +41,10 @@ export class SharedHost {
     this.endpoint = new CallEndpoint(host.runtime, id, HOST_EPOCH, (message, channel) =>
       this.find(message, channel),
     );
+    this.endpoint.serve(SharedCalls.made, async ({ actor, epoch }) => {
+      if (!this.lives(actor, epoch)) await this.makings.ended(actor);
+      return { made: this.lives(actor, epoch) };
+    });
     host.runtime.explainer.addRunner((task) => this.endpoint.progress(task));
     host.runtime.waitStates.addRunner((task) => this.endpoint.waitState(task));
   }
@@ -52,11 +59,15 @@ export class SharedHost {
    * @param state what an earlier incarnation has saved
    * @throws what the constructor threw, as a TaskError; FunctionNotFoundError; RuntimeEnvError
    */
-  async start(
+  start(own: OwnSpec, base: ActorSpec | undefined, epoch: number, state?: Uint8Array): Promise<Activation> {
+    return this.makings.during(own.actor, () => this.make(own, base, epoch, state));
+  }
+
+  private async make(
     own: OwnSpec,
     base: ActorSpec | undefined,
     epoch: number,
-    state?: Uint8Array,
+    state: Uint8Array | undefined,
   ): Promise<Activation> {
     const { host } = this;
     if (base !== undefined) this.templates.add(own.template, base);
@@ -96,6 +107,11 @@ export class SharedHost {
     const running = activation.pending;
     if (this.activations.get(actor) === activation) this.activations.delete(actor);
     return error === undefined ? { running } : { running, error };
+  }
+
+  private lives(actor: string, epoch: number): boolean {
+    const activation = this.activations.get(actor);
+    return activation !== undefined && activation.epoch >= epoch;
   }
 
   private find(message: ActorCall, channel: Channel): Activation | undefined {

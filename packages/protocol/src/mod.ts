@@ -260,7 +260,7 @@ export type { JobSpec, ActorSpec, MethodSpec, NodeView, PendingDemand } from "./
 export type { DrainDone, DrainLeft, DrainView } from "./messages/drain.js";
 export { OUT_OF_SCOPE, DRAINING, Agent, Bids, Worker, Owner, Join } from "./methods.js";
 export { Process } from "./process-methods.js";
-export { SharedActors, SharedHosts } from "./shared-methods.js";
+export { SharedActors, SharedCalls, SharedHosts } from "./shared-methods.js";
 export { Sleep } from "./sleep-methods.js";
 export { SpecTemplates, ownSpec } from "./spec-templates.js";
 export type { OwnSpec } from "./spec-templates.js";

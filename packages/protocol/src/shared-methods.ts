@@ -56,3 +56,16 @@ export const SharedHosts = {
     record({ running: uint, error: optional(text) }),
   ),
 } as const;
+
+/** Served by the endpoint of many actors, for whoever calls them. */
+export const SharedCalls = {
+  /**
+   * Answered when the constructor of this incarnation has ended. `made`: it lives there; else it has failed, was ended, or
+   * nothing is known of it.
+   */
+  made: method<{ actor: string; epoch: number }, { made: boolean }>(
+    "shared.made",
+    record({ actor: actorId, epoch: uint }),
+    record({ made: bool }),
+  ),
+} as const;
