@@ -6,6 +6,7 @@ import {
   InvalidArgumentError,
   SerializationError,
   TaskCancelledError,
+  TaskTimeoutError,
   TimeoutError,
   asCompleted,
   cancel,
@@ -177,6 +178,21 @@ describe("the API of actors", function () {
     });
   });
 
+  it("a cancelled call holds up nobody behind it: readers go on beside those that run", async () => {
+    const [now, gate] = [test.file("no gate"), test.file("gate of readers")];
+    writeFileSync(now, "");
+    const api = RemoteApi.remote();
+    const first = api.read.remote(gate);
+    const writer = api.add.remote(1);
+    const second = api.read.remote(now);
+    await ready(api);
+    await cancel(writer);
+    expect(await rejection(get(writer))).to.be.instanceOf(TaskCancelledError);
+    await get(second, { timeoutMs: 5_000 });
+    writeFileSync(gate, "");
+    await get(first);
+  });
+
   describe("streams", () => {
     it("run the producer's finally when the reader leaves, in a backpressure pause too", async () => {
       const file = test.file("finally");
@@ -214,6 +230,26 @@ describe("the API of actors", function () {
       expect(errors.map(String)).to.deep.equal(["RangeError: enough"]);
       await get(api.add.remote(0));
       expect(linesOf(file).at(-1)).to.equal("finally");
+    });
+
+    it("end with an error once their timeoutMs is over, in a backpressure pause or where no item comes", async () => {
+      const file = test.file("timed");
+      const api = RemoteApi.remote();
+      const timed = { timeoutMs: 60 };
+      for (const stream of [
+        api.cleaning.options({ ...timed, backpressure: 1 }).remote(file),
+        api.cleaning.options(timed).remote(file),
+        api.stuck.options(timed).remote(700),
+      ]) {
+        const errors: unknown[] = [];
+        // The first item goes unread for longer than the producer has.
+        await eventually(() => stream.state.isEnded, "it ends");
+        for await (const ref of stream) await get(ref).catch((error: unknown) => errors.push(error));
+        expect(errors).to.have.length(1);
+        expect(errors[0]).to.be.instanceOf(TaskTimeoutError);
+      }
+      await get(api.add.remote(0));
+      expect(linesOf(file).filter((line) => line === "finally")).to.have.length(2);
     });
 
     it("that nobody reads and nobody keeps end too", async () => {

@@ -243,7 +243,7 @@ export class Activation implements CallHost {
     const limit = call.options?.timeoutMs;
     if (limit === undefined) runner.run(call, given, over, start?.after);
     else {
-      const { body, settled } = answeredInTime(given, limit + TIMEOUT_GRACE_MS);
+      const { body, settled } = answeredInTime(given, limit + TIMEOUT_GRACE_MS, call.returns < 0);
       runner.run(call, body, () => void settled().then(over, over), start?.after);
     }
     inside = false;
@@ -263,7 +263,7 @@ export class Activation implements CallHost {
   cancel(call: ActivationCall, recursive: boolean): void {
     call.cancel();
     if (recursive) void this.host.runtime.submitter.cancelChildren(call.taskId);
-    for (const entry of this.mailbox.remove((queued) => queued === call)) {
+    for (const entry of this.takeOut((queued) => queued === call)) {
       this.forget(entry.call as ActivationCall);
       call.channel.send([Op.TaskDone, call.sequence, TaskStatus.Cancelled, [], 0]);
     }
@@ -271,8 +271,15 @@ export class Activation implements CallHost {
 
   /** Nobody waits for what came from there any more: what has not begun never will. */
   abandon(origin: CallOrigin): void {
-    const theirs = this.mail?.remove((queued) => (queued as ActivationCall).origin === origin);
-    for (const { call } of theirs ?? []) this.forget(call as ActivationCall);
+    const theirs = this.takeOut((queued) => (queued as ActivationCall).origin === origin);
+    for (const { call } of theirs) this.forget(call as ActivationCall);
+  }
+
+  /** Calls that never begin; those behind them may have waited for nothing else. */
+  private takeOut(matches: (call: IncomingCall) => boolean): QueuedCall[] {
+    const taken = this.mail?.remove(matches) ?? [];
+    if (taken.length > 0) this.pumpLater();
+    return taken;
   }
 
   /** It ends at once: what has not begun goes back, and what runs is not waited for. */
@@ -332,10 +339,9 @@ export class Activation implements CallHost {
 
   /** It has not begun, and never will. */
   private refuse(call: IncomingCall, error: Error): void {
-    if (this.mailbox.remove((queued) => queued === call).length === 0) return;
+    if (this.takeOut((queued) => queued === call).length === 0) return;
     this.forget(call as ActivationCall);
     call.channel.send([Op.TaskDone, call.sequence, TaskStatus.Failed, [[2, encodeThrown(error)]], 0]);
-    this.pumpLater();
   }
 
   // A call that waits keeps its turn, so that they run one at a time, to the end; but the node may use its CPUs.

@@ -101,6 +101,13 @@ export class IncomingCall implements Execution {
     this.consumedWaiter?.();
   }
 
+  /** Its timeoutMs is over. */
+  timeOut(reason: Error): void {
+    this.timedOut = true;
+    this.abort.abort(reason);
+    this.consumedWaiter?.();
+  }
+
   isCancelled(): boolean {
     if (this.cancelledNow || this.timedOut) return true;
     const now = performance.now();

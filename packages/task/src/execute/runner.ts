@@ -96,8 +96,7 @@ export class CallRunner {
       return;
     }
     call.timer = setTimeout(() => {
-      call.timedOut = true;
-      call.abort.abort(new TaskTimeoutError(`${call.name} took longer than its timeoutMs (${limit} ms)`));
+      call.timeOut(new TaskTimeoutError(`${call.name} took longer than its timeoutMs (${limit} ms)`));
     }, limit).unref();
     if (call.lease === "") {
       this.invoke(call, body, args, revived, finished); // of an actor, which nobody ends for one call

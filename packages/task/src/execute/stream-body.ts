@@ -1,4 +1,4 @@
-/** The body of a stream: hands on each item in order, pauses while too many are unread, stops when nobody reads. */
+/** The body of a stream: hands on each item in order, pauses while too many are unread, stops when nobody reads, or its time is over. */
 import { InvalidArgumentError } from "@stingray/protocol";
 import { lendingPlace } from "../ready.js";
 import type { IncomingCall } from "./call.js";
@@ -34,6 +34,7 @@ export async function runStream(
 ): Promise<void> {
   const items = iteratorOf(call.name, await result);
   const limit = call.options?.backpressure ?? Infinity;
+  const unwanted = (): boolean => call.consumed < 0 || call.cancelled || call.timedOut;
   let turn = performance.now();
   for (let index = 0; ; index++) {
     const next = await items.next();
@@ -44,7 +45,7 @@ export async function runStream(
       await close(items);
       throw error;
     }
-    while (index + 1 - call.consumed >= limit && call.consumed >= 0 && !call.cancelled) {
+    while (index + 1 - call.consumed >= limit && !unwanted()) {
       call.channel.flush();
       // Its reader may wait for just the place that the producer has.
       await lendingPlace(call, new Promise<void>((resume) => (call.consumedWaiter = resume)));
@@ -54,7 +55,7 @@ export async function runStream(
       await new Promise<void>((resume) => setImmediate(resume));
       turn = performance.now();
     }
-    if (call.consumed < 0 || call.cancelled) {
+    if (unwanted()) {
       await items.return?.();
       return;
     }
