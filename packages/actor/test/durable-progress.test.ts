@@ -89,14 +89,31 @@ describe("the progress of a durable mailbox", () => {
     const bytes = new Uint8Array(1 << 20);
     progress.end(large as OpenCall, [2, 502, TaskStatus.Ok, [[0, bytes]], 1, undefined]);
     const next = again(progress);
-    const kept = next.unheardAnswers().map(({ answer: [number, , status] }) => [number, status]);
+    const kept = next.unheard.all().map(({ answer: [number, , status] }) => [number, status]);
     expect(kept).to.deep.equal([
       [1, TaskStatus.Ok],
       [2, TaskStatus.Failed],
     ]);
-    next.heard("d1", 1);
-    next.heard("d1", 2);
-    expect(again(next).unheardAnswers()).to.have.length(0);
+    next.unheard.remove("d1", 1);
+    next.unheard.remove("d1", 2);
+    expect(again(next).unheard.size).to.equal(0);
+  });
+
+  it("keeps small what nobody hears, and still tells everybody", () => {
+    const progress = new MailboxProgress();
+    for (let i = 1; !progress.full; i++)
+      for (const open of runs(progress, i, batch("d1", call(i)))) progress.end(open, ok(open));
+    const count = progress.unheard.size;
+    progress.unheard.setGone("d1", 77);
+    expect(progress.encode(0, false).byteLength).to.be.below(192 * 1024);
+    const next = again(again(progress));
+    expect(next.unheard.goneAt("d1")).to.equal(77);
+    const kept = next.unheard.all();
+    expect(kept.map(({ answer: [number] }) => number)).to.deep.equal(
+      Array.from({ length: count }, (_, i) => i + 1),
+    );
+    expect(kept[0]?.lost).to.equal(true);
+    expect(kept.at(-1)?.lost).to.equal(undefined);
   });
 
   it("runs one of all calls with an id, and tells all of them how it ended", () => {

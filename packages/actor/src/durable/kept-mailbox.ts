@@ -35,7 +35,8 @@ import { AnswerDelivery } from "./answer-delivery.js";
 import { KeptOrigin, type GivenCall } from "./kept-origin.js";
 import { KeptSaves, MOST_AHEAD } from "./kept-saves.js";
 import { Suspects } from "./suspects.js";
-import { MailboxProgress, type Arrival, type OpenAnswer, type OpenCall } from "./progress.js";
+import { MailboxProgress, type Arrival, type OpenCall } from "./progress.js";
+import { answerOf, type OpenAnswer } from "./unheard.js";
 
 /** Cancellations of calls that have not come yet; more are forgotten, oldest first. */
 const MOST_CANCELLED = 10_000;
@@ -84,6 +85,7 @@ export class KeptMailbox {
     const { saver } = activation.self;
     this.saves = new KeptSaves({
       takesSnapshots: saver.takesSnapshots,
+      full: () => this.progress.full,
       running: () => this.running,
       mayWait: () => this.mayWait,
       snapshot: () => saver.snapshot(),
@@ -100,6 +102,8 @@ export class KeptMailbox {
     this.delivery = new AnswerDelivery(runtime, {
       actor: activation.spec.actor as ActorId,
       heard: (producer, number) => this.heard(producer, number),
+      goneAt: (producer) => this.progress.unheard.goneAt(producer),
+      setGone: (producer, at) => this.progress.unheard.setGone(producer, at),
       unheard: (answer) => this.unheard(answer),
     });
     activation.observe({ before: (call) => this.began(call), after: (call) => this.over(call) });
@@ -125,7 +129,7 @@ export class KeptMailbox {
 
   /** Asks for what is kept, and tells what earlier incarnations have not told. */
   begin(): void {
-    this.delivery.deliver(this.progress.unheardAnswers());
+    this.delivery.deliver(this.progress.unheard.all());
     this.tellAgent();
   }
 
@@ -138,7 +142,7 @@ export class KeptMailbox {
 
   /** All that has ended is saved, and was heard by its callers. */
   get isQuiet(): boolean {
-    return this.progress.unheardAnswers().length === 0 && this.asides.length === 0;
+    return this.progress.unheard.size === 0 && this.asides.length === 0;
   }
 
   /** A message of the stream. @throws ProtocolError */
@@ -323,17 +327,22 @@ export class KeptMailbox {
   }
 
   private heard(producer: string, number: number): void {
-    this.progress.heard(producer, number);
+    const { full } = this.progress;
+    this.progress.unheard.remove(producer, number);
     this.failures.delete(keyOf(producer, number));
+    if (!full || this.progress.full) return;
+    this.activation.goOn();
+    this.tellLater();
   }
 
   /** A call that failed is not lost in silence because its caller is gone. */
-  private unheard({ producer, answer }: OpenAnswer): void {
+  private unheard(open: OpenAnswer): void {
+    const { producer, answer } = open;
     const failed = this.failures.get(keyOf(producer, answer[0]));
     this.heard(producer, answer[0]);
+    this.saves.touch(); // it need not be remembered any more
     if (failed === undefined) return;
-    this.asides.push(asideOf(failed, errorOf(answer)));
-    this.saves.touch();
+    this.asides.push(asideOf(failed, errorOf(answerOf(open))));
   }
 
   private tellLater(): void {
@@ -343,7 +352,8 @@ export class KeptMailbox {
       this.told = false;
       let begun = 0;
       for (const { revision, left } of this.unbegun) {
-        if (left > 0) break;
+        // What comes may be answered without being begun: so nothing more is to come, either.
+        if (left > 0 || this.progress.full) break;
         this.taken = revision;
         begun++;
       }

@@ -3,7 +3,7 @@
  * being stored calls go on, and what they end with is released by the save after it.
  */
 import type { ActorSave } from "../state-saver.js";
-import type { OpenAnswer } from "./progress.js";
+import type { OpenAnswer } from "./unheard.js";
 
 /** Calls that may end ahead of the save that covers them: what is run again at most after a crash. */
 export const MOST_AHEAD = 256;
@@ -11,6 +11,8 @@ export const MOST_AHEAD = 256;
 export interface SaveHooks {
   /** Whether the class takes snapshots. */
   readonly takesSnapshots: boolean;
+  /** Too much of what has ended was not heard: no more is to begin. */
+  full(): boolean;
   /** Calls that run now. */
   running(): number;
   /** Whether methods of the class may wait for something: what ended before one is saved ahead of it. */
@@ -58,8 +60,8 @@ export class KeptSaves {
 
   /** Whether a call may begin now. */
   get open(): boolean {
-    if (this.over || this.ahead >= MOST_AHEAD) return false;
     const { hooks } = this;
+    if (this.over || this.ahead >= MOST_AHEAD || hooks.full()) return false;
     return !hooks.takesSnapshots || !(this.capturing || (this.dirty && hooks.mayWait()));
   }
 

@@ -3,31 +3,29 @@
  * run is in the state, and is known here to have run. Pure: no clocks, no I/O.
  */
 import { decodePlain, encodePlain } from "@stingray/broker";
-import { encodeThrown } from "@stingray/task/internal";
 import {
-  ObjectLostError,
-  TaskStatus,
   UNORDERED,
   ValueKind,
   bool,
-  keptAnswer,
   list,
   oneOf,
-  optional,
   text,
   tuple,
   uint,
-  type Check,
   type KeptAnswer,
   type KeptBatch,
   type KeptCall,
 } from "@stingray/protocol";
 import { CallIds, rememberedIds, type RememberedIds } from "./call-ids.js";
 import { ProducerBook, producerRow, type ProducerRow } from "./producers.js";
-
-/** Answers up to this size are kept until they were heard, so many bytes of them in all. */
-const MAX_ANSWER = 16 * 1024;
-const MAX_ANSWERS = 128 * 1024;
+import {
+  MOST_UNHEARD,
+  UnheardAnswers,
+  lostAnswer,
+  unheardRow,
+  type OpenAnswer,
+  type UnheardRow,
+} from "./unheard.js";
 
 /** A call that came out of the mailbox and has not ended. */
 export interface OpenCall {
@@ -48,30 +46,21 @@ export interface Addressee {
   readonly call: number;
 }
 
-/** An answer that was not heard yet, as far as is known. */
-export interface OpenAnswer {
-  readonly producer: string;
-  readonly node: string | undefined;
-  readonly answer: KeptAnswer;
-}
-
-type AnswerRow = [producer: string, node: string | undefined, answer: KeptAnswer];
 type Saved = [
-  version: 1,
+  version: 2,
   position: number,
   producers: ProducerRow[],
   ids: RememberedIds,
-  answers: AnswerRow[],
+  unheard: UnheardRow[],
   tries: [call: string, tries: number][],
   clean: boolean,
 ];
-const answerRow: Check<AnswerRow> = tuple<AnswerRow>(text, optional(text), keptAnswer);
 const saved = tuple<Saved>(
-  oneOf(1),
+  oneOf(2),
   uint,
   list(producerRow, 100_000),
   rememberedIds,
-  list(answerRow, 100_000),
+  list(unheardRow, 100_000),
   list(tuple<[call: string, tries: number]>(text, uint), 100_000),
   bool,
 );
@@ -97,7 +86,7 @@ export class MailboxProgress {
   private readonly messages: { readonly revision: number; left: number }[] = [];
   private readonly producers = new ProducerBook();
   private readonly ids = new CallIds();
-  private readonly unheard = new Map<string, OpenAnswer>();
+  readonly unheard = new UnheardAnswers();
   /** Of calls that may make their process end. */
   private readonly tries = new Map<string, number>();
   /** Calls with an id that wait for one that has not ended. */
@@ -108,7 +97,7 @@ export class MailboxProgress {
   static decode(data: Uint8Array | undefined): MailboxProgress {
     const progress = new MailboxProgress();
     if (data === undefined || data.byteLength === 0) return progress;
-    const [, position, producers, ids, answers, tries, clean] = saved(
+    const [, position, producers, ids, unheard, tries, clean] = saved(
       decodePlain(Uint8Array.from(data)),
       "what the mailbox has saved",
     );
@@ -116,8 +105,7 @@ export class MailboxProgress {
     progress.clean = clean;
     progress.producers.restore(producers);
     progress.ids.restore(ids);
-    for (const [producer, node, answer] of answers)
-      progress.unheard.set(keyOf(producer, answer[0]), { producer, node, answer });
+    progress.unheard.restore(unheard);
     for (const [call, count] of tries) progress.tries.set(call, count);
     return progress;
   }
@@ -127,25 +115,12 @@ export class MailboxProgress {
    * @param clean no call was begun that has not ended, and none will be
    */
   encode(now: number, clean: boolean): Uint8Array {
-    const answers: AnswerRow[] = [];
-    let size = 0;
-    // The newest first: where not all have room, those that were not heard for long are given up.
-    for (const { producer, node, answer } of [...this.unheard.values()].reverse()) {
-      const bytesOf = sizeOf(answer);
-      if (bytesOf > MAX_ANSWER || size + bytesOf > MAX_ANSWERS) {
-        answers.push([producer, node, lostAnswer(answer)]);
-      } else {
-        answers.push([producer, node, answer]);
-        size += bytesOf;
-      }
-    }
-    answers.reverse();
     const row: Saved = [
-      1,
+      2,
       this.position,
       this.producers.rows(now),
       this.ids.rows(),
-      answers,
+      this.unheard.rows(),
       [...this.tries],
       clean,
     ];
@@ -197,12 +172,12 @@ export class MailboxProgress {
     if (callId !== undefined) {
       this.ids.end(callId, answer);
       for (const twin of this.twins.get(callId) ?? []) {
-        told.push({ producer: twin.producer, node: twin.node, answer: answerTo(twin, answer) });
+        told.push(answerTo(twin, answer));
         this.producers.end(twin.producer, twin.number);
       }
       this.twins.delete(callId);
     }
-    for (const one of told) this.unheard.set(keyOf(one.producer, one.answer[0]), one);
+    for (const one of told) this.unheard.add(one);
     this.advance();
     return told;
   }
@@ -210,19 +185,14 @@ export class MailboxProgress {
   /** Remembers an answer to a call that did not run since one with its id had. */
   owe(to: Addressee, answer: KeptAnswer): OpenAnswer | undefined {
     if (to.producer === "") return undefined;
-    const owed = { producer: to.producer, node: to.node, answer: answerTo(to, answer) };
-    this.unheard.set(keyOf(to.producer, to.number), owed);
+    const owed = answerTo(to, answer);
+    this.unheard.add(owed);
     return owed;
   }
 
-  /** It was heard, or nobody is there to hear it. */
-  heard(producer: string, number: number): void {
-    this.unheard.delete(keyOf(producer, number));
-  }
-
-  /** Answers that an earlier incarnation has left. */
-  unheardAnswers(): OpenAnswer[] {
-    return [...this.unheard.values()];
+  /** So much was not heard that no more is to be begun. */
+  get full(): boolean {
+    return this.unheard.size >= MOST_UNHEARD;
   }
 
   /** It is about to be begun, and its process may end of it. */
@@ -253,23 +223,9 @@ function addTo(map: Map<string, Addressee[]>, key: string, to: Addressee): void 
   else known.push(to);
 }
 
-/** Bytes that it has in a row, about. */
-function sizeOf([, , , results]: KeptAnswer): number {
-  return results.reduce((sum, desc) => sum + (desc[0] === 0 || desc[0] === 2 ? desc[1].byteLength : 200), 64);
-}
-
-function lostAnswer([number, call]: KeptAnswer): KeptAnswer {
-  return [number, call, TaskStatus.Failed, [[ValueKind.Error, LOST]], 0, undefined];
-}
-const LOST = encodeThrown(
-  new ObjectLostError(
-    "the call has run, but its result was lost: the actor's process ended before the result got to its caller, and it was too large to be kept",
-  ),
-);
-
 /** The same answer for another caller. A value in a store belongs to the first. */
-function answerTo({ number, call }: Addressee, answer: KeptAnswer): KeptAnswer {
+function answerTo({ producer, node, number, call }: Addressee, answer: KeptAnswer): OpenAnswer {
   const [, , status, results, tookUs] = answer;
-  const theirs: KeptAnswer = [number, call, status, results, tookUs, undefined];
-  return results.some(([kind]) => kind === ValueKind.Stored) ? lostAnswer(theirs) : theirs;
+  if (results.some(([kind]) => kind === ValueKind.Stored)) return lostAnswer(producer, node, number, call);
+  return { producer, node, answer: [number, call, status, results, tookUs, undefined] };
 }
