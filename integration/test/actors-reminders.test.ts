@@ -27,7 +27,7 @@ describe("reminders", function () {
   let cluster: TestCluster;
   let files = 0;
   before(async () => {
-    cluster = await testCluster({ nodes: 2, clock: START, driver: "remote", storage: "file" });
+    cluster = await testCluster({ nodes: 2, clock: START, driver: "remote" });
   });
   after(() => cluster.end());
 

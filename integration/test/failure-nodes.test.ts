@@ -12,7 +12,7 @@ describe("a node that fails", function () {
   this.timeout(60_000);
   let cluster: TestCluster;
   beforeEach(async () => {
-    cluster = await testCluster({ nodes: 2, storage: "file" });
+    cluster = await testCluster({ nodes: 2 });
   });
   afterEach(() => cluster.end());
 

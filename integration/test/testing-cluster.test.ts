@@ -27,7 +27,6 @@ describe("testCluster()", function () {
         nodes: [{ resources: { left: 1 } }, { cpus: 1 }],
         cpus: 2,
         namespace: "tests",
-        storage: "file",
       });
     });
     after(() => cluster.end());
@@ -85,6 +84,20 @@ describe("testCluster()", function () {
       expect(await get(found.kept.remote())).to.equal("kept");
       await cluster.expectIdle();
     });
+  });
+
+  it("refuses to take away a broker whose tables would not come back", async () => {
+    cluster = await testCluster({ cpus: 1, storage: "memory" });
+    try {
+      for (const refused of [cluster.broker.kill(), cluster.broker.restart()]) {
+        const error = await rejection(refused);
+        expect(error).to.be.instanceOf(InvalidOptionError);
+        expect(error.message).to.contain('storage: "file"');
+      }
+      expect((await get(where.remote())).node).to.equal(cluster.node().id);
+    } finally {
+      await cluster.end();
+    }
   });
 
   it("goes with everything in it, also after shutdown(), with a node that stands still and without a broker", async () => {

@@ -13,7 +13,6 @@ describe("faults in a test cluster", function () {
       gates: true,
       heartbeatMs: 300,
       deadAfterMs: 2_500,
-      storage: "file",
     });
   });
   after(() => cluster.end());

@@ -66,10 +66,11 @@ function fromView(
   open: (view: ActorView) => Channel,
   name: string,
 ): ClientState {
-  // Views of an incarnation that is over may still be on their way.
+  // Views of an incarnation that is over may still be on their way. Death is for good, also where the row is gone and
+  // with it the epoch.
   const { kind } = state;
   const passed = kind === "alive" || kind === "leaving" || kind === "unreachable" || kind === "asleep";
-  if (passed && view.epoch < state.epoch) return state;
+  if (passed && view.state !== "DEAD" && view.epoch < state.epoch) return state;
   switch (view.state) {
     case "DEAD":
       return { kind: "dead", error: diedError(name, view) };

@@ -97,6 +97,12 @@ describe("what a caller knows of an actor", () => {
       expect(next(dead, event, "Counter")).to.equal(dead);
   });
 
+  it("ends also where its row is gone, and the epoch with it", () => {
+    const broken = after({ kind: "claimed" }, seen("ALIVE", 5), { kind: "broken", epoch: 5 });
+    for (const state of [after({ kind: "claimed" }, seen("ALIVE", 5)), broken])
+      expect(next(state, seen("DEAD", 0), "Counter").kind).to.equal("dead");
+  });
+
   it("is the refusal where the claim was refused", () => {
     const error = new ActorDiedError("the name is taken");
     expect(after({ kind: "refused", error })).to.deep.equal({ kind: "dead", error });

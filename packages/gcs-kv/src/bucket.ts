@@ -48,12 +48,15 @@ export class Bucket {
   readonly #options: BucketOptions;
   readonly #root: string;
   #direct = false;
+  /** Nobody answers a direct read of a stream that is gone; after a reconnect, and a silence, its API is asked, which does. */
+  #there = true;
 
   private constructor(link: BrokerLink, options: BucketOptions) {
     this.#link = link;
     this.#options = options;
     this.stream = `KV_${options.name}`;
     this.#root = `$KV.${options.name}.`;
+    link.onReconnect(() => (this.#there = false));
   }
 
   /** Makes the bucket, or finds it made. @throws ProtocolError where it holds another schema */
@@ -75,11 +78,12 @@ export class Bucket {
 
   async get(key: string): Promise<Entry | undefined> {
     const query = { last_by_subj: this.#subject(key) };
-    const message = await this.#call(`reading ${this.#at(key)}`, () =>
-      this.#direct
+    const message = await this.#call(`reading ${this.#at(key)}`, (tries) =>
+      this.#direct && this.#there && tries === 0
         ? this.#link.jsm.direct.getMessage(this.stream, query)
         : this.#link.jsm.streams.getMessage(this.stream, query),
     );
+    this.#there = true;
     if (message === null) return undefined;
     this.latest = Math.max(this.latest, message.seq);
     return {

@@ -4,7 +4,7 @@ import { expect } from "chai";
 import { ConnectionError, Subjects } from "@stingray/protocol";
 import { eventually } from "@stingray/protocol/testing";
 import { ControlStore, type Change, type NodeRow } from "../src/mod.js";
-import { collect, nodeRow } from "./samples.js";
+import { collect, nameRow, nodeRow } from "./samples.js";
 import { TestBroker } from "./server.js";
 
 const failure = (work: Promise<unknown>): Promise<unknown> =>
@@ -95,6 +95,8 @@ describe("control store when the broker fails", function () {
     const nodes = await store.table("nodes");
     const cache = await nodes.watch();
     await cache.caughtUp(await nodes.put("a", nodeRow()));
+    const names = await store.table("names"); // nobody watches it
+    await names.put("space/name", nameRow());
     const seen: Change<NodeRow>[] = [];
     cache.onChange((change) => seen.push(change));
     await broker.server.kill();
@@ -103,6 +105,7 @@ describe("control store when the broker fails", function () {
       () => seen.some(({ key, row }) => key === "a" && row === undefined),
       "the loss to be told",
     );
+    expect(await names.get("space/name")).to.equal(undefined);
     expect((await nodes.create("a", nodeRow({ pid: 2 }))).ok).to.equal(true);
     await cache.waitFor("a", (row) => row.value.pid === 2);
     await store.close();

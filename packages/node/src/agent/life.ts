@@ -320,7 +320,8 @@ export class AgentLife {
       return;
     }
     if (row === undefined) {
-      // The broker lost its tables (memory storage and a restart): nobody has judged us.
+      // Memory storage and a restart: nobody has judged us.
+      this.config.log("the broker has lost its tables: what ran is given up; this node enters itself again");
       const { nodes } = this.c.resolve(t.TABLES);
       this.c.resolve(t.LOCATIONS).tablesLost();
       if (this.own === undefined) return;

@@ -71,7 +71,8 @@ export class ActorDirectory {
     }
     if (!(await this.hooks.jobRuns(spec.job))) {
       throw new InvalidArgumentError(
-        `actor ${spec.actor} can't be created: its job ${spec.job} is over or was never started here`,
+        `actor ${spec.actor} can't be created: its job ${spec.job} is over, was never started here, or went with the tables of a ` +
+          `broker that keeps them in memory; call init() again`,
       );
     }
     if (spec.name !== undefined) {

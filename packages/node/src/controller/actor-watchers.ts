@@ -89,7 +89,9 @@ export class ActorWatchers {
 
   private view(actor: string, entry: ActorEntry | undefined): ActorView {
     if (entry === undefined) {
-      const message = `actor ${actor} is gone: it ended, and its job was cleaned up or it never existed`;
+      const message =
+        `actor ${actor} is gone: it ended and its job was cleaned up, it never existed, or the broker lost its ` +
+        `tables (in memory, they end with it)`;
       return { actor, state: "DEAD", epoch: 0, cause: { ...GONE, message } };
     }
     const view = this.known.liveView?.(entry) ?? viewOf(entry.value);

@@ -93,7 +93,8 @@ export class GroupDirectory {
     const { hooks } = this;
     if (!(await hooks.jobRuns(spec.job))) {
       throw new InvalidArgumentError(
-        `${describeGroup(spec)} can't be made: its job ${spec.job} is over or was never started here`,
+        `${describeGroup(spec)} can't be made: its job ${spec.job} is over, was never started here, or went with the tables of a ` +
+          `broker that keeps them in memory; call init() again`,
       );
     }
     const nodes = spec.bundles.map(() => "");

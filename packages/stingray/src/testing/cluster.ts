@@ -210,7 +210,7 @@ export class TestCluster implements AsyncDisposable {
     );
   }
 
-  /** MarkedProcesses of the cluster that run, this one and the broker apart. Empty where the system has no /proc. */
+  /** Processes of the cluster that run, this one and the broker apart. Empty where the system has no /proc. */
   processes(): { pid: number; command: string }[] {
     return this.members.processes.running();
   }

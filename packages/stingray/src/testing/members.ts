@@ -35,7 +35,7 @@ export class Members {
       options.subjectRoot ?? DEFAULT_SUBJECT_ROOT,
       options.cluster ?? DEFAULT_CLUSTER,
     );
-    this.storage = options.storage ?? "memory";
+    this.storage = options.storage ?? "file";
   }
 
   get broker(): TestBroker {
@@ -73,6 +73,7 @@ export class Members {
     const { nodes = 1 } = this.options;
     for (const plan of this.plan({ nodes, job })) this.nodes.push(this.makeNode(plan));
     this.brokerNow = this.options.broker ?? (await TestBroker.start());
+    if (this.storage === "memory") this.brokerNow.holdsInMemory(this.subjects.cluster);
     if (this.options.gates === true) this.gates = Gates.start(this.broker.url);
     this.line = await this.openLine("the driver");
     await Promise.all(this.nodes.map((node) => this.joinNode(node)));

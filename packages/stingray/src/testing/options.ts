@@ -42,7 +42,10 @@ export interface TestClusterOptions extends Pick<
    * message through the broker some 0.1 ms. @defaultValue false
    */
   gates?: boolean | undefined;
-  /** Where the broker keeps the tables: with `"file"` they are still there after its restart. @defaultValue "memory" */
+  /**
+   * Where the broker keeps the tables: those in files are still there after its restart. With `"memory"`
+   * `broker.kill()` and `restart()` are refused. @defaultValue "file"
+   */
   storage?: "memory" | "file" | undefined;
   /** That of another test cluster, to share it; give `cluster` another name then. @defaultValue one of its own */
   broker?: TestBroker | undefined;

@@ -1,4 +1,4 @@
-/** MarkedProcesses of a test's cluster: found by a mark that they inherit, killed, paused and let go on. */
+/** Processes of a test's cluster: found by a mark that they inherit, killed, paused and let go on. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
@@ -112,7 +112,7 @@ export class TestProcess {
   }
 }
 
-/** MarkedProcesses that were started with a mark in their environment, and all that these have started. */
+/** Processes that were started with a mark in their environment, and all that these have started. */
 export class MarkedProcesses {
   private readonly mark = randomUUID();
   private readonly known = new Map<number, TestProcess>();
