@@ -59,9 +59,13 @@ export interface CalledActor {
   idle(): void;
 }
 
+/** Nothing is ever put into it. */
+const NONE = new Map<number, ActorCallState>();
+
 export class ActorCalls {
   private readonly queue = new Fifo<ActorCallState>();
-  private readonly sent = new Map<number, ActorCallState>();
+  /** By sequence; {@link NONE} where there are none, which is most of the time and of the actors. */
+  private sent = NONE;
   private waitsForArguments: ActorCallState | undefined;
   private sender: DurableSender | undefined;
 
@@ -138,7 +142,7 @@ export class ActorCalls {
     }
     call.phase = "sent";
     call.since = performance.now();
-    this.sent.set(call.sequence, call);
+    this.noteSent(call);
     this.keeper.send(call);
   }
 
@@ -178,10 +182,19 @@ export class ActorCalls {
     for (const slot of waiting) if (slot.kind === "object") slot.entry.whenReady(ready);
   }
 
+  private noteSent(call: ActorCallState): void {
+    if (this.sent === NONE) this.sent = new Map();
+    this.sent.set(call.sequence, call);
+  }
+
+  private forgetSent(call: ActorCallState): void {
+    if (this.sent.delete(call.sequence) && this.sent.size === 0) this.sent = NONE;
+  }
+
   private send(call: ActorCallState, channel: Channel): void {
     call.phase = "sent";
     call.since = performance.now();
-    this.sent.set(call.sequence, call);
+    this.noteSent(call);
     const { table } = this.runtime;
     const args =
       call.args.whole ??
@@ -231,7 +244,7 @@ export class ActorCalls {
 
   private over(call: ActorCallState, message: TaskDone, channel: Channel): void {
     const [, , status, results] = message;
-    this.sent.delete(call.sequence);
+    this.forgetSent(call);
     if (status === TaskStatus.Ok) {
       this.runtime.calls.settle(call.results, message, channel);
       this.ended(call);
@@ -336,7 +349,7 @@ export class ActorCalls {
   incarnationLost(): void {
     if (this.actor.durable === true) return; // they are kept, and run in the next one
     const calls = [...this.sent.values()].sort((a, b) => b.sequence - a.sequence);
-    this.sent.clear();
+    this.sent = NONE;
     for (const call of calls) this.lost(call);
   }
 
@@ -363,7 +376,7 @@ export class ActorCalls {
   failAll(error: Error): void {
     this.sender?.clear();
     for (const call of this.sent.values()) this.fail(call, error);
-    this.sent.clear();
+    this.sent = NONE;
     for (const call of this.queue.drain()) this.fail(call, error);
   }
 
@@ -395,7 +408,7 @@ export class ActorCalls {
     call.onEnd?.();
     call.onEnd = undefined;
     call.holder = undefined;
-    this.sent.delete(call.sequence);
+    this.forgetSent(call);
     this.runtime.calls.remove(call.sequence);
     call.stream?.end();
     this.runtime.values.release(call.args.pinned);

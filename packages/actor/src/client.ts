@@ -33,8 +33,9 @@ export interface ClientHooks {
 export class ActorClient implements CalledActor {
   private stateNow: ClientState = { kind: "claiming" };
   private readonly own: ActorCalls;
-  private readonly listeners = new Set<() => void>();
-  private readonly idleWaiters: (() => void)[] = [];
+  // A process may have a hundred thousand of these: what is rarely there is made when it is needed.
+  private listeners: Set<() => void> | undefined;
+  private idleWaiters: (() => void)[] | undefined;
   /** Arguments of the constructor stay as long as the actor may be made again. */
   private pinned: EncodedArgs | undefined;
   /** What it asks for, where this process has created it. */
@@ -128,11 +129,21 @@ export class ActorClient implements CalledActor {
 
   onChange(listener: () => void): () => void {
     const { current } = this;
-    current.listeners.add(listener);
+    current.listen(listener);
     return () => {
-      current.listeners.delete(listener);
-      current.current.listeners.delete(listener);
+      current.unlisten(listener);
+      current.current.unlisten(listener);
     };
+  }
+
+  private listen(listener: () => void): void {
+    (this.listeners ??= new Set()).add(listener);
+  }
+  private unlisten(listener: () => void): void {
+    if (this.listeners?.delete(listener) === true && this.listeners.size === 0) this.listeners = undefined;
+  }
+  private tell(): void {
+    if (this.listeners !== undefined) for (const listener of [...this.listeners]) listener();
   }
 
   /** `getIfExists` found an actor that this process knows already: one client is enough, and keeps one order. */
@@ -141,20 +152,23 @@ export class ActorClient implements CalledActor {
     this.id = other.id;
     if (this.pinned !== undefined) this.runtime.values.release(this.pinned.pinned);
     this.pinned = undefined;
-    for (const listener of this.listeners) other.listeners.add(listener);
+    for (const listener of this.listeners ?? []) other.listen(listener);
     for (const call of this.own.takeQueued()) other.own.submit(call);
-    other.idleWaiters.push(...this.idleWaiters.splice(0));
-    for (const listener of [...this.listeners]) listener();
+    for (const done of this.idleWaiters ?? []) (other.idleWaiters ??= []).push(done);
+    this.idleWaiters = undefined;
+    this.tell();
   }
 
   /** Calls back when no call is queued or sent any more; at once if there is none. */
   whenIdle(done: () => void): void {
     if (this.calls.pending === 0 && this.state.kind !== "claiming") done();
-    else this.current.idleWaiters.push(done);
+    else (this.current.idleWaiters ??= []).push(done);
   }
 
   idle(): void {
-    for (const done of this.idleWaiters.splice(0)) done();
+    const waiters = this.idleWaiters;
+    this.idleWaiters = undefined;
+    for (const done of waiters ?? []) done();
   }
 
   /** A new view, the answer to its claim, or a broken channel. */
@@ -173,7 +187,7 @@ export class ActorClient implements CalledActor {
     if (after.kind === "alive") this.own.pump();
     if (after.kind === "alive" && this.durable === true) this.own.keeper.alive();
     this.warnOfWait();
-    for (const listener of [...this.listeners]) listener();
+    this.tell();
     if (before.kind === "claiming" && this.own.pending === 0) this.idle();
   }
 

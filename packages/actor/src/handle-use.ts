@@ -4,7 +4,7 @@ import type { ActorCallState } from "./call.js";
 
 export class HandleUse {
   private pending = 0;
-  private readonly idle: (() => void)[] = [];
+  private idle: (() => void)[] | undefined;
   private over = false;
 
   /** True after `Symbol.asyncDispose`. */
@@ -26,13 +26,16 @@ export class HandleUse {
     const { onEnd } = call;
     call.onEnd = () => {
       onEnd?.();
-      if (--this.pending === 0) for (const done of this.idle.splice(0)) done();
+      if (--this.pending > 0 || this.idle === undefined) return;
+      const { idle } = this;
+      this.idle = undefined;
+      for (const done of idle) done();
     };
   }
 
   /** No more calls are taken; resolves when those that were made have ended. */
   async dispose(): Promise<void> {
     this.over = true;
-    if (this.pending > 0) await new Promise<void>((done) => this.idle.push(done));
+    if (this.pending > 0) await new Promise<void>((done) => (this.idle ??= []).push(done));
   }
 }

@@ -73,12 +73,18 @@ class HandleTarget {
   }
 
   readonly [INTERNAL]: HandleParts;
-  readonly methodCache = new Map<string, ActorMethodImpl>();
+  #methods: Map<string, ActorMethodImpl> | undefined;
 
   constructor(parts: HandleParts) {
-    Object.defineProperty(this, INTERNAL, { value: parts });
-    Object.defineProperty(this, "methodCache", { enumerable: false });
     this[INTERNAL] = parts;
+  }
+
+  method(name: string): ActorMethodImpl {
+    this.#methods ??= new Map();
+    let method = this.#methods.get(name);
+    if (method === undefined)
+      this.#methods.set(name, (method = new ActorMethodImpl(this[INTERNAL], name, {})));
+    return method;
   }
 
   toString(): string {
@@ -124,9 +130,7 @@ const proxyRules: ProxyHandler<HandleTarget> = {
     const { methods } = target[INTERNAL];
     // A handle is no promise, and says what it is in messages.
     if (!Object.hasOwn(methods, property) && (property === "then" || property === "toJSON")) return undefined;
-    let method = target.methodCache.get(property);
-    if (method === undefined)
-      target.methodCache.set(property, (method = new ActorMethodImpl(target[INTERNAL], property, {})));
+    const method = target.method(property);
     if (property === "toString" && !Object.hasOwn(methods, property)) {
       const refused = method;
       return Object.assign(() => target.toString(), {

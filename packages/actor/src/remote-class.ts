@@ -20,6 +20,7 @@ import {
   type ActorOptions,
   type ActorSpec,
   type MethodSpec,
+  type Shape,
   type ObjectId,
   type NodeId,
   type ValueDesc,
@@ -65,6 +66,7 @@ export interface RemoteClass<A extends unknown[], T> {
 /** CPUs held while an actor is placed, and while it runs, unless given. */
 const PLACEMENT_CPUS = 1;
 const RUNNING_CPUS = 0;
+const NO_GROUPS: Readonly<Record<string, number>> = {};
 /** Time for the claim of an actor to be answered, in milliseconds. */
 const CLAIM_DEADLINE_MS = 30_000;
 
@@ -74,6 +76,8 @@ export class RemoteClassImpl {
   }
 
   private methods: Record<string, MethodSpec> | undefined;
+  private shapeKept: Shape | undefined;
+  private runningKept: Record<string, number> | undefined;
 
   constructor(
     private readonly info: ActorClassInfo,
@@ -113,7 +117,7 @@ export class RemoteClassImpl {
     const encoded = runtime.values.encodeArgs(args);
     const id = newActorId();
     const client = clients.create(id, definition.name, options.maxPendingCalls ?? Infinity);
-    client.keep(encoded, shapeOf(options, placementCpus(options)));
+    client.keep(encoded, this.shape);
     const parts: HandleParts = {
       clients,
       client,
@@ -136,6 +140,14 @@ export class RemoteClassImpl {
   private methodsOf(definition: RemoteDefinition): Record<string, MethodSpec> {
     if (this.given.isolation !== "shared") return methodSpecs(definition, this.given);
     return (this.methods ??= methodSpecs(definition, this.given));
+  }
+
+  /** What it asks for; the same for all that are made of this. */
+  private get shape(): Shape {
+    return (this.shapeKept ??= shapeOf(this.given, placementCpus(this.given)));
+  }
+  private get running(): Record<string, number> {
+    return (this.runningKept ??= resourceMap(this.given, RUNNING_CPUS));
   }
 
   private get detached(): boolean {
@@ -226,14 +238,14 @@ export class RemoteClassImpl {
       className: definition.name,
       hash: definition.hash,
       args,
-      placement: shapeOf(o, placementCpus(o), captured),
-      running: resourceMap(o, RUNNING_CPUS),
+      placement: captured === undefined ? this.shape : shapeOf(o, placementCpus(o), captured),
+      running: this.running,
       namespace: o.namespace ?? runtime.job.namespace,
       detached: this.detached,
       maxRestarts: countOnWire(o.maxRestarts ?? (o.mailbox === "durable" ? Infinity : 0)),
       maxTaskRetries: countOnWire(o.maxTaskRetries ?? 0),
       maxConcurrency: o.maxConcurrency ?? 1,
-      concurrencyGroups: o.concurrencyGroups ?? {},
+      concurrencyGroups: o.concurrencyGroups ?? NO_GROUPS,
       methods: o.isolation === "shared" ? parts.methods : { ...parts.methods },
     };
     if (parts.hold !== undefined && !this.detached) spec.handleRef = parts.hold.id;
