@@ -61,8 +61,15 @@ export const Agent = {
   ),
   /** A driver starts its job here; this agent is its home (watches its life, answers its requests). Idempotent. */
   jobStart: method<JobSpec, object>("job.start", jobSpec, empty),
-  /** The job is over: end its workers, actors and objects on every node, pass on its last output, then answer. */
-  jobEnd: method<{ job: string }, object>("job.end", record({ job: jobId }), empty),
+  /**
+   * The job is over: end its workers, actors and objects on every node, pass on its last output, then answer. `last`: the
+   * cluster ends with it, and its broker, so that nobody needs its rows removed.
+   */
+  jobEnd: method<{ job: string; last?: boolean | undefined }, object>(
+    "job.end",
+    record({ job: jobId, last: optional(bool) }),
+    empty,
+  ),
   /** Agent to agent: the part of `job.end` that concerns one node. */
   jobCleanup: method<{ job: string }, object>("job.cleanup", record({ job: jobId }), empty),
 

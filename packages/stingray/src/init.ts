@@ -177,7 +177,11 @@ async function run(
       try {
         // Without an agent it is ended by those that are left, or there is nothing left of it.
         if (await runtime.home.reached(HOME_MS))
-          await runtime.home.request(Agent.jobEnd, { job: job.job }, { timeoutMs: JOB_END_MS });
+          await runtime.home.request(
+            Agent.jobEnd,
+            { job: job.job, ...(membership.isOwn === true && { last: true }) },
+            { timeoutMs: JOB_END_MS },
+          );
       } catch (error) {
         if (!runtime.failed)
           warn(

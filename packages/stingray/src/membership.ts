@@ -32,6 +32,8 @@ export interface Membership {
   readonly servers: readonly string[];
   /** The connection to the broker, now or as soon as it is there. */
   readonly connection: () => Promise<NatsConnection>;
+  /** The cluster is this program's, and ends with it, together with its broker. */
+  readonly isOwn?: boolean | undefined;
   /** After the transport is closed: the connection if it is ours, and the cluster if it is. */
   leave(): Promise<void>;
   /** What to do in place of `shutdown()` where a signal ends the program; it calls that. */
@@ -95,6 +97,7 @@ async function startEmbedded(
     local: first,
     job: { ...job, driverNode: first.node },
     servers: cluster.brokerOptions.servers,
+    isOwn: true,
     connection: () => (connecting ??= connect(cluster.brokerOptions)),
     findHome: (gone) => {
       const other = cluster.nodes.find(

@@ -142,19 +142,23 @@ export class Jobs {
     return [...this.drivers.keys()];
   }
 
-  /** Ends the job on all nodes and removes its rows. Later calls wait for the first. */
-  end(job: JobId, outcome: JobOutcome): Promise<void> {
+  /**
+   * Ends the job on all nodes and removes its rows. Later calls wait for the first.
+   * @param last the cluster ends with it, and so do its rows
+   */
+  end(job: JobId, outcome: JobOutcome, last = false): Promise<void> {
     let running = this.ending.get(job);
     if (running === undefined) {
-      running = this.endOnce(job, outcome).finally(() => this.ending.delete(job));
+      running = this.endOnce(job, outcome, last).finally(() => this.ending.delete(job));
       this.ending.set(job, running);
     }
     return running;
   }
 
-  private async endOnce(job: JobId, outcome: JobOutcome): Promise<void> {
+  private async endOnce(job: JobId, outcome: JobOutcome, last: boolean): Promise<void> {
     await this.close(job, outcome);
     await Promise.all([this.cleanUp(job), this.hooks.cleanUpElsewhere(job)]);
+    if (last) return;
     const removed = this.hooks.removeRows(job);
     removed.catch((error: unknown) => this.hooks.failed(`remove the rows of job ${job}`, error));
     const late = AbortSignal.timeout(ROWS_MS);

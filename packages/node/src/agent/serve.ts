@@ -110,8 +110,8 @@ function serveJobs(get: t.Get): void {
     if (channel.closed !== undefined) jobs.processGone(from(channel), channel.closed.message);
     return {};
   });
-  inbox.serve(AgentMethods.jobEnd, async ({ job }) => {
-    await jobs.end(job as JobId, "FINISHED");
+  inbox.serve(AgentMethods.jobEnd, async ({ job, last }) => {
+    await jobs.end(job as JobId, "FINISHED", last);
     return {};
   });
   inbox.serve(AgentMethods.jobCleanup, async ({ job }) => {
