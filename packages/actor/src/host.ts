@@ -1,8 +1,9 @@
 /** The actors that a worker hosts. */
-import { Op, ProtocolError, type ActorId, type ActorSpec, type WireError } from "@stingray/protocol";
+import { Op, ProtocolError, type ActorId, type ActorSpec } from "@stingray/protocol";
 import type { Runtime } from "@stingray/task/internal";
 import { Activation, type ActivationHost, type ActivationParts } from "./activation.js";
 import { CallEndpoint } from "./call-endpoint.js";
+import type { Before } from "./durable/kept-mailbox.js";
 import { KeptMailboxes } from "./durable/kept-mailboxes.js";
 import { HostedClass } from "./hosted-class.js";
 import { IdleWatch } from "./idle-watch.js";
@@ -39,8 +40,7 @@ export class ActorHost implements ActivationHost {
    * mailbox.
    * @param lease name of the actor's reservation at its agent, whose CPUs are lent while all that it does is waiting
    * @param state what an earlier incarnation has saved
-   * @param mailbox what it has saved of its durable mailbox; empty: nothing, and it is not the first incarnation
-   * @param cause why the earlier one ended
+   * @param before what it has left of its durable mailbox
    * @throws what the constructor threw, as a TaskError; FunctionNotFoundError; RuntimeEnvError
    */
   async start(
@@ -49,8 +49,7 @@ export class ActorHost implements ActivationHost {
     gpus: readonly number[],
     lease: string,
     state?: Uint8Array,
-    mailbox?: Uint8Array,
-    cause?: WireError,
+    before: Before = {},
   ): Promise<Activation> {
     const { runtime } = this;
     const restore: ActivationParts["restore"] =
@@ -64,7 +63,7 @@ export class ActorHost implements ActivationHost {
     runtime.waitStates.addRunner((task) => endpoint.waitState(task));
     this.own = { activation, endpoint };
     IdleWatch.begin(runtime, activation, () => KeptMailboxes.of(runtime).isQuiet(activation));
-    if (spec.durable === true) KeptMailboxes.of(runtime).open(activation, { mailbox, cause });
+    if (spec.durable === true) KeptMailboxes.of(runtime).open(activation, before);
     return activation;
   }
 

@@ -152,6 +152,8 @@ export interface StateHead {
   parted?: boolean | undefined;
   /** Of the durable mailbox: position and numbers that go with the state. */
   mailbox?: Uint8Array | undefined;
+  /** Another incarnation has taken the row over since `mailbox` was saved. */
+  taken?: boolean | undefined;
 }
 /** Part of a large state. Key: {@link statePartKey}. */
 export interface StatePart {
@@ -210,6 +212,7 @@ const stateHead = record<StateHead>({
   parts: optional(record<{ set: string; count: number }>({ set: text, count: uint })),
   parted: optional(bool),
   mailbox: optional(bytes),
+  taken: optional(bool),
 });
 const statePart = record<StatePart>({ part: bytes });
 const stateRow: Check<StateRow> = (value, at) =>

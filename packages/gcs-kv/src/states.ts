@@ -22,6 +22,8 @@ export interface SavedState {
   state?: Uint8Array;
   /** Of the durable mailbox. */
   mailbox?: Uint8Array;
+  /** An incarnation has lived since that was saved, or may have: it is not the end of the last one. */
+  taken?: boolean;
 }
 /** What is to be stored; what is absent stays as it is. */
 export interface StateSave {
@@ -55,6 +57,7 @@ export class ActorStates {
     const saved: SavedState & { writer: StateWriter } = { writer: this.writer(actor, job, epoch, head) };
     if (state !== undefined) saved.state = state;
     if (mailbox !== undefined) saved.mailbox = mailbox;
+    if (head.taken) saved.taken = true;
     return saved;
   }
 
@@ -74,14 +77,16 @@ export class ActorStates {
   }
 
   /** The head, once it belongs to `epoch`. */
-  private async own(actor: string, job: string, epoch: number): Promise<Head> {
+  private async own(actor: string, job: string, epoch: number): Promise<Head & { taken: boolean }> {
     let head = await this.head(actor);
     for (;;) {
       if (head !== undefined && head.value.epoch > epoch) throw stale(actor, epoch, head.value.epoch);
-      if (head?.value.epoch === epoch) return head;
-      const value: StateHead = head === undefined ? { job, epoch, version: 0 } : { ...head.value, epoch };
+      const taken = head?.value.taken === true;
+      if (head?.value.epoch === epoch) return { ...head, taken };
+      const value: StateHead =
+        head === undefined ? { job, epoch, version: 0 } : { ...head.value, epoch, taken: true };
       const written = await this.write(actor, value, head?.revision);
-      if (written.ok) return { value, revision: written.revision };
+      if (written.ok) return { value, revision: written.revision, taken };
       head = headIn(written.current);
     }
   }
@@ -108,7 +113,10 @@ export class ActorStates {
         checkSizes(actor, state, mailbox);
         const before = head?.value ?? { job, epoch, version: 0 };
         const next: StateHead = { ...before, version: before.version + 1 };
-        if (mailbox !== undefined) next.mailbox = mailbox;
+        if (mailbox !== undefined) {
+          next.mailbox = mailbox;
+          delete next.taken;
+        }
         if (state !== undefined) {
           delete next.state;
           delete next.parts;

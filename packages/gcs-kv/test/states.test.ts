@@ -41,6 +41,17 @@ describe("saved states of actors", () => {
     expect([last.state?.length, last.mailbox?.length]).to.deep.equal([11, 4]);
   });
 
+  it("says whether an incarnation may have lived since the mailbox was saved", async () => {
+    await states.first(actor, job, 3).save({ mailbox: bytes(3) });
+    const next = await states.take(actor, job, 5);
+    expect(next.taken).to.equal(undefined);
+    await next.writer.save({ state: bytes(2) });
+    const after = await states.take(actor, job, 6);
+    expect([after.taken, after.mailbox]).to.deep.equal([true, bytes(3)]);
+    await after.writer.save({ mailbox: bytes(4) });
+    expect((await states.take(actor, job, 7)).taken).to.equal(undefined);
+  });
+
   it("finds nothing where nothing was saved", async () => {
     const { state, mailbox } = await states.take(actor, job, 5);
     expect([state, mailbox]).to.deep.equal([undefined, undefined]);

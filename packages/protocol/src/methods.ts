@@ -315,7 +315,7 @@ export const Worker = {
   ),
   /**
    * Become the host of an actor: load its class and run the constructor. Fails with what the constructor threw. `gpus`
-   * and `visible` are as in WorkerAssign; `state` and `mailbox` are what an earlier incarnation has saved.
+   * and `visible` are as in WorkerAssign; `state` and `mailbox` are what an earlier incarnation has saved; `taken`: another may have lived since.
    */
   startActor: method<
     {
@@ -326,6 +326,7 @@ export const Worker = {
       lease: string;
       state?: Uint8Array | undefined;
       mailbox?: Uint8Array | undefined;
+      taken?: boolean | undefined;
       /** Why the incarnation before it ended. */
       cause?: WireError | undefined;
     },
@@ -340,6 +341,7 @@ export const Worker = {
       lease: text,
       state: optional(bytes),
       mailbox: optional(bytes),
+      taken: optional(bool),
       cause: optional(wireErrorCheck()),
     }),
     empty,

@@ -50,6 +50,8 @@ const DEFAULT_TRIES = 3;
 export interface Before {
   /** What it saved of its mailbox; empty: nothing. Absent: this is the first. */
   readonly mailbox?: Uint8Array | undefined;
+  /** Another incarnation may have lived since. */
+  readonly taken?: boolean | undefined;
   /** Why it ended. */
   readonly cause?: WireError | undefined;
 }
@@ -113,8 +115,8 @@ export class KeptMailbox {
 
   private suspectsOf(): Suspects {
     const { maxTaskRetries, maxConcurrency, concurrencyGroups } = this.activation.spec;
-    const { mailbox } = this.before;
-    const suspicious = mailbox !== undefined && !this.progress.clean;
+    const { mailbox, taken } = this.before;
+    const suspicious = mailbox !== undefined && (taken === true || !this.progress.clean);
     const most = Object.values(concurrencyGroups).reduce((sum, limit) => sum + limit, maxConcurrency);
     return new Suspects(suspicious ? MOST_AHEAD + most : 0, {
       limit: maxTaskRetries < 0 ? Number.POSITIVE_INFINITY : Math.max(DEFAULT_TRIES, maxTaskRetries + 1),

@@ -67,12 +67,15 @@ async function main(): Promise<void> {
     trace("worker", "bound to a job");
     return {};
   });
-  inbox.serve(Worker.startActor, async ({ spec, epoch, gpus, visible, lease, state, mailbox, cause }) => {
-    if (spec.creatorNode !== config.node) void attach();
-    enterLease({ resources: spec.running, visible });
-    await actors.start(spec, epoch, gpus, lease, state, mailbox, cause);
-    return {};
-  });
+  inbox.serve(
+    Worker.startActor,
+    async ({ spec, epoch, gpus, visible, lease, state, mailbox, taken, cause }) => {
+      if (spec.creatorNode !== config.node) void attach();
+      enterLease({ resources: spec.running, visible });
+      await actors.start(spec, epoch, gpus, lease, state, { mailbox, taken, cause });
+      return {};
+    },
+  );
   serveShared(inbox, actors, () => void attach());
   // process.exit() in user code must not take along what was yielded or returned before it.
   process.on("exit", () => {
