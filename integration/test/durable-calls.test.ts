@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { expect } from "chai";
 import { callsSetAside, cancel, dropCall, get, kill, retryCall } from "stingray";
 import { eventually, rejection, testCluster, type TestCluster } from "stingray/testing";
-import { LedgerActor, PlainActor } from "./fixtures/durable-actors.js";
+import { BetweenActor, CircleActor, LedgerActor, PlainActor } from "./fixtures/durable-actors.js";
 import { linesOf } from "./support/lines.js";
 
 describe("calls of an actor with a durable mailbox", function () {
@@ -76,6 +76,22 @@ describe("calls of an actor with a durable mailbox", function () {
     await eventually(() => linesOf(file).includes("spared p"), "it ran");
     expect(await retryCall(ledger, aside?.id ?? "")).to.equal(false);
     expect(await dropCall(ledger, "no such id")).to.equal(false);
+  });
+
+  it("may come back to their actor where calls run beside each other, though saves wait for them", async () => {
+    const between = BetweenActor.remote();
+    const two = CircleActor.options({ maxConcurrency: 2 }).remote();
+    expect(await get(two.outer.remote(between, { self: two }), { timeoutMs: 20_000 })).to.equal(2);
+    expect(await get(two.inner.remote())).to.equal(3);
+    const one = CircleActor.remote();
+    const error = await rejection(get(one.outer.remote(between, { self: one }), { timeoutMs: 20_000 }));
+    expect(error.message).to.contain("DeadlockError");
+    // What has run and is saved does not wait for what runs.
+    const known = one.inner.options({ callId: "known" });
+    expect(await get(known.remote())).to.equal(1);
+    const held = one.hold.remote(60_000);
+    expect(await get(known.remote(), { timeoutMs: 20_000 })).to.equal(1);
+    await cancel(held);
   });
 
   it("run at least once where the class takes no snapshot", async () => {

@@ -17,6 +17,7 @@ import {
   encodeError,
   keptBatch,
   ownerOf,
+  taskIdOf,
   toError,
   type ActorId,
   type KeptAnswer,
@@ -34,6 +35,7 @@ import { callState } from "../cycles/call-state.js";
 import { AnswerDelivery } from "./answer-delivery.js";
 import { KeptOrigin, type GivenCall } from "./kept-origin.js";
 import { KeptSaves, MOST_AHEAD } from "./kept-saves.js";
+import { SaveCircles } from "./save-circles.js";
 import { Suspects } from "./suspects.js";
 import { MailboxProgress, type Arrival, type OpenCall } from "./progress.js";
 import { answerOf, type OpenAnswer } from "./unheard.js";
@@ -68,6 +70,9 @@ export class KeptMailbox {
   /** Failed calls that nobody is there to hear of. */
   private asides: KeptAside[] = [];
   private readonly failures = new Map<string, OpenCall>();
+  /** Ids of calls that have ended, with the save that covers them. */
+  private readonly unsaved = new Map<string, number>();
+  private readonly circles: SaveCircles;
   private readonly suspects: Suspects;
   private running = 0;
   private mayWait: boolean;
@@ -96,6 +101,7 @@ export class KeptMailbox {
         position: this.progress.position,
       }),
       store: (save) => saver.store(save),
+      waits: (now) => (now ? this.circles.begin() : this.circles.stop()),
       before: () => this.setAside(),
       saved: (position, answers) => this.saved(position, answers),
       goOn: () => activation.goOn(),
@@ -107,6 +113,14 @@ export class KeptMailbox {
       goneAt: (producer) => this.progress.unheard.goneAt(producer),
       setGone: (producer, at) => this.progress.unheard.setGone(producer, at),
       unheard: (answer) => this.unheard(answer),
+    });
+    this.circles = new SaveCircles(runtime.waitStates, {
+      running: () => [...this.given.keys()].map(({ taskId }) => taskId),
+      waitsForSave: (task) => this.waitsForSave(task),
+      open: () => {
+        this.delivery.deliver(this.saves.release());
+        activation.goOn();
+      },
     });
     activation.observe({ before: (call) => this.began(call), after: (call) => this.over(call) });
     this.suspects = this.suspectsOf();
@@ -137,9 +151,21 @@ export class KeptMailbox {
 
   /** What keeps a call from going on, if it is here. */
   waitState(task: TaskId): WaitState | undefined {
-    const sequence = Number(task.slice(task.indexOf(".") + 1));
-    const call = this.origins.get(ownerOf(task))?.calls.get(sequence)?.running;
+    const call = this.find(task);
     return call && callState(call);
+  }
+
+  private find(task: string): ActivationCall | undefined {
+    const sequence = Number(task.slice(task.indexOf(".") + 1));
+    return this.origins.get(ownerOf(task as TaskId))?.calls.get(sequence)?.running;
+  }
+
+  private waitsForSave(task: string): boolean {
+    const call = this.find(task);
+    if (call !== undefined) return !call.taken && this.saves.holdsUp;
+    return this.saves.held.some(
+      ({ producer, answer }) => taskIdOf(producer as ProcessId, answer[1]) === task,
+    );
   }
 
   /** All that has ended is saved, and was heard by its callers. */
@@ -188,6 +214,7 @@ export class KeptMailbox {
   stop(): void {
     this.ending = true;
     this.suspects.stop();
+    this.circles.stop();
     this.saves.stop();
     this.delivery.stop();
   }
@@ -196,7 +223,10 @@ export class KeptMailbox {
     if (arrival.kind === "known") {
       const { to, answer, callId } = arrival;
       const owed = this.progress.owe(to, answer ?? forgotten(to.number, to.call, callId));
-      if (owed !== undefined) this.saves.add([owed]);
+      if (owed === undefined) return;
+      // What is saved already need not wait for those that run now.
+      if (this.unsaved.has(callId)) this.saves.add([owed]);
+      else this.delivery.deliver([owed]);
       return;
     }
     this.suspects.add(arrival.open);
@@ -282,10 +312,15 @@ export class KeptMailbox {
       if (open.producer === "") this.asides.push(asideOf(open, errorOf(answer)));
       else this.failures.set(keyOf(open.producer, answer[0]), open);
     }
-    // What was cancelled before it began has changed nothing: its caller need not wait for those that run to end.
-    const now = answer[2] === TaskStatus.Cancelled && !begun;
+    this.noteId(open);
+    // What was cancelled or refused before it began has changed nothing: its caller need not wait for those that run.
+    const now = answer[2] !== TaskStatus.Ok && !begun;
     if (now) this.delivery.deliver(told);
     this.saves.add(now ? [] : told);
+  }
+
+  private noteId({ call: [, , , , , , , callId] }: OpenCall): void {
+    if (callId !== undefined) this.unsaved.set(callId, this.saves.moment);
   }
 
   /** Its process has ended during it again and again: it is set aside, and its caller is told. */
@@ -300,6 +335,7 @@ export class KeptMailbox {
     );
     this.asides.push(asideOf(open, error, open.tries));
     this.start(open.revision);
+    this.noteId(open);
     const failed = encodeThrown(error);
     this.saves.add(
       this.progress.end(open, [number, call, TaskStatus.Failed, [[ValueKind.Error, failed]], 0, undefined]),
@@ -324,6 +360,10 @@ export class KeptMailbox {
 
   private saved(position: number, answers: readonly OpenAnswer[]): void {
     this.done = position;
+    for (const [id, moment] of this.unsaved) {
+      if (moment > this.saves.stored) break;
+      this.unsaved.delete(id);
+    }
     this.delivery.deliver(answers);
     this.tellLater();
   }

@@ -22,6 +22,8 @@ export interface SaveHooks {
   /** How far the mailbox is, at this moment. */
   mailbox(): { bytes: Uint8Array; position: number };
   store(save: ActorSave): Promise<void>;
+  /** A save waits until no call runs, or does so no more. */
+  waits(now: boolean): void;
   /** What must be stored elsewhere before. */
   before(): Promise<void>;
   /** A save was stored: up to `position` all is done, and these may be told. */
@@ -38,6 +40,7 @@ interface Capture {
   readonly answers: readonly OpenAnswer[];
   /** Calls that ended since the one before. */
   readonly ended: number;
+  readonly moment: number;
 }
 
 export class KeptSaves {
@@ -52,6 +55,13 @@ export class KeptSaves {
   private storing = false;
   /** Calls that have ended and are not in a save that was stored. */
   private ahead = 0;
+  /** No call that runs can go on before others do. */
+  private opened = false;
+  private waiting = false;
+  /** Counts captures: what ends now is in this one. */
+  moment = 1;
+  /** All up to this capture are stored. */
+  stored = 0;
   private over = false;
   private quietWaiters: (() => void)[] = [];
   private idleWaiters: (() => void)[] = [];
@@ -60,14 +70,17 @@ export class KeptSaves {
 
   /** Whether a call may begin now. */
   get open(): boolean {
+    if (this.over) return false;
+    if (this.opened) return true;
     const { hooks } = this;
-    if (this.over || this.ahead >= MOST_AHEAD || hooks.full()) return false;
+    if (this.ahead >= MOST_AHEAD || hooks.full()) return false;
     return !hooks.takesSnapshots || !(this.capturing || (this.dirty && hooks.mayWait()));
   }
 
   /** A call has ended, and these are to be told. */
   add(answers: readonly OpenAnswer[]): void {
     this.answers.push(...answers);
+    this.opened = false;
     this.ended++;
     this.ahead++;
     this.touch();
@@ -82,6 +95,26 @@ export class KeptSaves {
       this.due = false;
       void this.capture();
     });
+  }
+
+  /** What has ended and waits for calls that run, so that it can be saved. */
+  get held(): readonly OpenAnswer[] {
+    return this.waiting ? this.answers : [];
+  }
+
+  /** Whether calls that run keep others from beginning. */
+  get holdsUp(): boolean {
+    return this.waiting && !this.open;
+  }
+
+  /**
+   * Calls that run wait for what the save holds up: the next may begin.
+   * @returns what may be told ahead of the save
+   */
+  release(): readonly OpenAnswer[] {
+    if (!this.waiting) return [];
+    this.opened = true;
+    return this.answers.splice(0);
   }
 
   /** No call runs at this moment. */
@@ -125,15 +158,15 @@ export class KeptSaves {
     this.capturing = true;
     const { hooks } = this;
     try {
-      if (hooks.takesSnapshots && hooks.running() > 0)
-        await new Promise<void>((quiet) => this.quietWaiters.push(quiet));
+      if (hooks.takesSnapshots && hooks.running() > 0) await this.whenQuiet();
       // From here to the call of snapshot() nothing else runs: all three are of the same moment.
       const { bytes, position } = hooks.mailbox();
       const state = hooks.takesSnapshots ? hooks.snapshot() : undefined;
       const { answers, ended } = this;
       this.answers = [];
       this.ended = 0;
-      this.dirty = false;
+      this.dirty = this.opened = false;
+      const moment = this.moment++;
       const save: ActorSave =
         state === undefined ? { mailbox: bytes } : { mailbox: bytes, state: await state };
       const { captured } = this;
@@ -142,6 +175,7 @@ export class KeptSaves {
         position,
         answers: [...(captured?.answers ?? []), ...answers],
         ended: (captured?.ended ?? 0) + ended,
+        moment,
       };
     } catch (error) {
       this.fail(error);
@@ -153,6 +187,14 @@ export class KeptSaves {
     void this.store();
   }
 
+  private async whenQuiet(): Promise<void> {
+    this.waiting = true;
+    this.hooks.waits(true);
+    while (this.hooks.running() > 0) await new Promise<void>((quiet) => this.quietWaiters.push(quiet));
+    this.waiting = false;
+    this.hooks.waits(false);
+  }
+
   private async store(): Promise<void> {
     if (this.storing || this.over) return;
     this.storing = true;
@@ -162,6 +204,7 @@ export class KeptSaves {
         await this.hooks.before();
         await this.hooks.store(next.save);
         this.ahead -= next.ended;
+        this.stored = next.moment;
         this.hooks.saved(next.position, next.answers);
         this.hooks.goOn();
       }
