@@ -24,6 +24,8 @@ const WARN_AFTER_MS = 5_000;
 export interface ClientHooks {
   /** Asks an agent what became of the actor. */
   inquire(client: ActorClient): void;
+  /** It waits for long, for what the line says. */
+  waits(line: string): void;
   /** There is nothing more to learn about it. */
   dead(client: ActorClient): void;
   /** The channel to a process that many actors live in. */
@@ -208,7 +210,7 @@ export class ActorClient implements CalledActor {
       if (this.stateNow.kind !== "waiting") return;
       const { restarting, reason = "", infeasible = false } = this.stateNow;
       const calls = this.own.pending;
-      this.runtime.warn(
+      this.hooks.waits(
         (restarting ? `actor ${this.className} (${this.id}) is still being restarted: ${reason}` : reason) +
           (calls === 0 ? "" : ` (${calls} call${calls === 1 ? " waits" : "s wait"} for it)`) +
           (infeasible && this.placement !== undefined

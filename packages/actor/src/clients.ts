@@ -18,6 +18,7 @@ import { ActorClient, type ClientHooks } from "./client.js";
 import { HostChannels } from "./host-channels.js";
 import { SharedCreation } from "./shared-creation.js";
 import { identityOf, type ActorIdentity } from "./identity.js";
+import { WaitWarnings } from "./wait-warnings.js";
 import { explainCalls, ownedState } from "./why.js";
 
 /** How often an agent is asked about an actor that can't be reached, and for how long. Milliseconds. */
@@ -35,7 +36,9 @@ export class ActorClients {
   private constructor(private readonly runtime: Runtime) {
     this.creation = new SharedCreation(runtime);
     const hosts = new HostChannels(runtime.transport.inbox, () => this.clients.values());
+    const warnings = new WaitWarnings((line) => runtime.warn(line));
     this.hooks = {
+      waits: (line) => warnings.say(line),
       inquire: (c) => void this.inquire(c),
       // Asked for again, an agent says how it ended.
       dead: (c) => {
