@@ -97,9 +97,10 @@ export class KeptMailbox {
       mayWait: () => this.mayWait,
       snapshot: () => saver.snapshot(),
       mailbox: () => ({
-        bytes: this.progress.encode(Date.now(), this.ending),
+        row: this.progress.row(Date.now(), this.ending),
         position: this.progress.position,
       }),
+      encode: (row) => this.progress.encode(row),
       store: (save) => saver.store(save),
       waits: (now) => (now ? this.circles.begin() : this.circles.stop()),
       before: () => this.setAside(),
@@ -134,6 +135,8 @@ export class KeptMailbox {
     const most = Object.values(concurrencyGroups).reduce((sum, limit) => sum + limit, maxConcurrency);
     return new Suspects(suspicious ? MOST_AHEAD + most : 0, {
       limit: maxTaskRetries < 0 ? Number.POSITIVE_INFINITY : Math.max(DEFAULT_TRIES, maxTaskRetries + 1),
+      blamed: blamedIn(this.before.cause),
+      nameOf: ({ call: [, , method] }) => `${this.activation.spec.className}.${method}`,
       mark: (open) => {
         this.progress.suspect(open);
         return this.saves.mark();
@@ -424,6 +427,12 @@ export class KeptMailbox {
         this.runtime.warn(`${reason}; and it could not be ended: ${toError(again).message}`),
       );
   }
+}
+
+/** What its process did when it ended, where that is known. */
+function blamedIn(cause: WireError | undefined): string | undefined {
+  const running = cause === undefined ? undefined : decodeError(cause).detail?.["running"];
+  return typeof running === "string" ? running : undefined;
 }
 
 const keyOf = (producer: string, number: number): string => `${producer}/${number}`;

@@ -3,6 +3,7 @@
  * being stored calls go on, and what they end with is released by the save after it.
  */
 import type { ActorSave } from "../state-saver.js";
+import type { ProgressRow } from "./progress.js";
 import type { OpenAnswer } from "./unheard.js";
 
 /** Calls that may end ahead of the save that covers them: what is run again at most after a crash. */
@@ -20,7 +21,9 @@ export interface SaveHooks {
   /** `snapshot()` is called before it returns. */
   snapshot(): Promise<Uint8Array | undefined>;
   /** How far the mailbox is, at this moment. */
-  mailbox(): { bytes: Uint8Array; position: number };
+  mailbox(): { row: ProgressRow; position: number };
+  /** It, with the calls under suspicion as they are when it is stored. */
+  encode(row: ProgressRow): Uint8Array;
   store(save: ActorSave): Promise<void>;
   /** A save waits until no call runs, or does so no more. */
   waits(now: boolean): void;
@@ -35,7 +38,8 @@ export interface SaveHooks {
 }
 
 interface Capture {
-  readonly save: ActorSave;
+  readonly row: ProgressRow;
+  readonly state: Uint8Array | undefined;
   readonly position: number;
   readonly answers: readonly OpenAnswer[];
   /** Calls that ended since the one before. */
@@ -53,6 +57,10 @@ export class KeptSaves {
   /** The newest that is not on its way. */
   private captured: Capture | undefined;
   private storing = false;
+  /** What is stored. */
+  private storedRow: ProgressRow;
+  /** Those who wait until the calls under suspicion are. */
+  private markWaiters: ((stored: boolean) => void)[] = [];
   /** Calls that have ended and are not in a save that was stored. */
   private ahead = 0;
   /** No call that runs can go on before others do. */
@@ -66,7 +74,9 @@ export class KeptSaves {
   private quietWaiters: (() => void)[] = [];
   private idleWaiters: (() => void)[] = [];
 
-  constructor(private readonly hooks: SaveHooks) {}
+  constructor(private readonly hooks: SaveHooks) {
+    this.storedRow = hooks.mailbox().row;
+  }
 
   /** Whether a call may begin now. */
   get open(): boolean {
@@ -126,17 +136,20 @@ export class KeptSaves {
   /** Nothing is saved any more. */
   stop(): void {
     this.over = true;
+    this.marked(false);
     this.checkIdle();
   }
 
-  /** Stores how far the mailbox is, apart from the state: at a moment when both are saved as they are. */
-  async mark(): Promise<void> {
-    if (this.hooks.running() > 0) return; // what ended since can't be saved now
-    await this.finish();
-    if (!this.isOver)
-      await this.hooks
-        .store({ mailbox: this.hooks.mailbox().bytes })
-        .catch((error: unknown) => this.fail(error));
+  /** Stores which calls are under suspicion, whatever runs. Resolves with whether they are stored; else never will be. */
+  async mark(): Promise<boolean> {
+    if (this.over) return false;
+    const stored = new Promise<boolean>((resolve) => this.markWaiters.push(resolve));
+    void this.store();
+    return stored;
+  }
+
+  private marked(stored: boolean, waiters = this.markWaiters.splice(0)): void {
+    for (const waiter of waiters) waiter(stored);
   }
 
   /** Resolves when all that has ended is stored, or never will be. */
@@ -160,18 +173,18 @@ export class KeptSaves {
     try {
       if (hooks.takesSnapshots && hooks.running() > 0) await this.whenQuiet();
       // From here to the call of snapshot() nothing else runs: all three are of the same moment.
-      const { bytes, position } = hooks.mailbox();
-      const state = hooks.takesSnapshots ? hooks.snapshot() : undefined;
+      const { row, position } = hooks.mailbox();
+      const snapshot = hooks.takesSnapshots ? hooks.snapshot() : undefined;
       const { answers, ended } = this;
       this.answers = [];
       this.ended = 0;
       this.dirty = this.opened = false;
       const moment = this.moment++;
-      const save: ActorSave =
-        state === undefined ? { mailbox: bytes } : { mailbox: bytes, state: await state };
+      const state = await snapshot;
       const { captured } = this;
       this.captured = {
-        save,
+        row,
+        state: state ?? captured?.state,
         position,
         answers: [...(captured?.answers ?? []), ...answers],
         ended: (captured?.ended ?? 0) + ended,
@@ -199,10 +212,16 @@ export class KeptSaves {
     if (this.storing || this.over) return;
     this.storing = true;
     try {
-      for (let next = this.captured; next !== undefined && !this.isOver; next = this.captured) {
+      for (let next = this.captured; !this.isOver; next = this.captured) {
+        if (next === undefined) {
+          if (this.markWaiters.length === 0) break;
+          // Apart from the state: what was stored with it, so that the two go together.
+          await this.put(this.storedRow, undefined);
+          continue;
+        }
         this.captured = undefined;
         await this.hooks.before();
-        await this.hooks.store(next.save);
+        await this.put(next.row, next.state);
         this.ahead -= next.ended;
         this.stored = next.moment;
         this.hooks.saved(next.position, next.answers);
@@ -218,6 +237,19 @@ export class KeptSaves {
   /** Asked after an await: it may have changed meanwhile. */
   private get isOver(): boolean {
     return this.over;
+  }
+
+  private async put(row: ProgressRow, state: Uint8Array | undefined): Promise<void> {
+    const marks = this.markWaiters.splice(0);
+    const mailbox = this.hooks.encode(row);
+    try {
+      await this.hooks.store(state === undefined ? { mailbox } : { mailbox, state });
+      this.storedRow = row;
+      this.marked(true, marks);
+    } catch (error) {
+      this.marked(false, marks);
+      throw error;
+    }
   }
 
   private fail(error: unknown): void {

@@ -46,7 +46,8 @@ export interface Addressee {
   readonly call: number;
 }
 
-type Saved = [
+/** What is saved, at one moment. */
+export type ProgressRow = [
   version: 2,
   position: number,
   producers: ProducerRow[],
@@ -55,7 +56,7 @@ type Saved = [
   tries: [call: string, tries: number][],
   clean: boolean,
 ];
-const saved = tuple<Saved>(
+const saved = tuple<ProgressRow>(
   oneOf(2),
   uint,
   list(producerRow, 100_000),
@@ -114,8 +115,8 @@ export class MailboxProgress {
    * @param now milliseconds since 1970, to forget producers that are silent for long
    * @param clean no call was begun that has not ended, and none will be
    */
-  encode(now: number, clean: boolean): Uint8Array {
-    const row: Saved = [
+  row(now: number, clean: boolean): ProgressRow {
+    return [
       2,
       this.position,
       this.producers.rows(now),
@@ -124,7 +125,12 @@ export class MailboxProgress {
       [...this.tries],
       clean,
     ];
-    return encodePlain(row);
+  }
+
+  /** What is stored of a row: with the tries as they are now, which go ahead of what has ended since. */
+  encode(row: ProgressRow): Uint8Array {
+    const [version, position, producers, ids, unheard, , clean] = row;
+    return encodePlain([version, position, producers, ids, unheard, [...this.tries], clean]);
   }
 
   /** Calls of a message: those to be run, and those that are known to have run under the same id. */

@@ -4,14 +4,23 @@
  */
 import type { OpenCall } from "./progress.js";
 
-/** A call that takes longer does not keep the next from being begun: they may wait for each other. Milliseconds. */
+/**
+ * A call that takes longer does not keep the next from being begun: they may wait for each other. The more often the
+ * process has ended in its time the longer it is left alone, so that none is blamed for another. Milliseconds.
+ */
 const ALONE_MS = 1_000;
+const ALONE_FACTOR = 8;
+const LONGEST_ALONE_MS = 64_000;
 
 export interface SuspectHooks {
   /** A call that was begun so often is not begun again. */
   readonly limit: number;
-  /** Writes down that the call is begun. */
-  mark(open: OpenCall): Promise<void>;
+  /** What the process did when it ended the last time, as `Class.method`; undefined: nobody knows. */
+  readonly blamed?: string | undefined;
+  /** As {@link SuspectHooks.blamed} has it. */
+  nameOf(open: OpenCall): string;
+  /** Writes down that the call is begun. @returns whether that is stored; where not, nothing is begun any more */
+  mark(open: OpenCall): Promise<boolean>;
   begin(open: OpenCall): void;
   giveUp(open: OpenCall): void;
 }
@@ -30,7 +39,7 @@ export class Suspects {
 
   /** Begins the call in its turn: at once when there is no suspicion any more. */
   add(open: OpenCall): void {
-    if (this.left === 0 && this.waiting.length === 0) {
+    if (this.left === 0 && this.waiting.length === 0 && !this.busy) {
       this.hooks.begin(open);
       return;
     }
@@ -55,7 +64,8 @@ export class Suspects {
     this.busy = true;
     clearTimeout(this.timer);
     try {
-      while (this.current === undefined) {
+      // The last that is suspicious holds up none of those that are not.
+      while (this.left === 0 || this.current === undefined) {
         const open = this.waiting.shift();
         if (open === undefined) break;
         if (this.left === 0) {
@@ -64,16 +74,27 @@ export class Suspects {
         }
         this.left--;
         if (open.tries >= this.hooks.limit) {
-          this.hooks.giveUp(open);
-          continue;
+          if (this.isToBlame(open)) {
+            this.hooks.giveUp(open);
+            continue;
+          }
+          open.tries = this.hooks.limit - 1;
         }
         this.current = open;
-        await this.hooks.mark(open);
+        if (!(await this.hooks.mark(open))) return;
         this.hooks.begin(open);
-        this.timer = setTimeout(() => this.ended(open), ALONE_MS).unref();
+        if (this.current !== open) continue; // it has ended at once
+        const alone = Math.min(ALONE_MS * ALONE_FACTOR ** (open.tries - 1), LONGEST_ALONE_MS);
+        this.timer = setTimeout(() => this.ended(open), alone).unref();
       }
     } finally {
       this.busy = false;
     }
+  }
+
+  /** Another that was begun beside it, and in which the process ended, is found in its own turn. */
+  private isToBlame(open: OpenCall): boolean {
+    const { blamed } = this.hooks;
+    return blamed === undefined || blamed === this.hooks.nameOf(open);
   }
 }
