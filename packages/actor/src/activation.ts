@@ -282,10 +282,17 @@ export class Activation implements CallHost {
     return taken;
   }
 
-  /** It ends at once: what has not begun goes back, and what runs is not waited for. */
+  /** It ends at once: what has not begun goes back, and what runs sees its signal. */
   giveUp(): void {
     this.ending = true;
     this.giveBackQueued();
+    for (const call of this.mail?.running() ?? []) call.cancel();
+  }
+
+  /** Resolves when no call is left, or after `deadlineMs`. */
+  async quiet(deadlineMs: number): Promise<void> {
+    const end = performance.now() + deadlineMs;
+    while (this.open > 0 && performance.now() < end) await new Promise((turn) => setTimeout(turn, 5));
   }
 
   /** Whether its class has something to do at its end. */
@@ -319,8 +326,7 @@ export class Activation implements CallHost {
   async leave(reason: string, deadlineMs: number, save = false): Promise<number> {
     this.ending = true;
     this.giveBackQueued();
-    const end = performance.now() + deadlineMs;
-    while (this.open > 0 && performance.now() < end) await new Promise((turn) => setTimeout(turn, 5));
+    await this.quiet(deadlineMs);
     this.deactivated ??= (async () =>
       runIn(this.self.betweenCalls(), () => (this.instance as LifeCycle).onDeactivate?.(reason)))();
     try {

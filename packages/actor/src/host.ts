@@ -1,5 +1,5 @@
 /** The actors that a worker hosts. */
-import { Op, ProtocolError, type ActorId, type ActorSpec } from "@stingray/protocol";
+import { Op, ProtocolError, encodeError, type ActorId, type ActorSpec } from "@stingray/protocol";
 import type { Runtime } from "@stingray/task/internal";
 import { Activation, type ActivationHost, type ActivationParts } from "./activation.js";
 import { CallEndpoint } from "./call-endpoint.js";
@@ -72,7 +72,14 @@ export class ActorHost implements ActivationHost {
     const { home } = this.runtime;
     const tell = (): void => {
       this.flush();
-      home.send([Op.ActorExited, spec.actor, epoch]);
+      const { exitError } = activation.self;
+      // Its callers may hear of its end before they hear how the call has ended that was the last one.
+      home.send([
+        Op.ActorExited,
+        spec.actor,
+        epoch,
+        ...(exitError === undefined ? [] : [encodeError(exitError)]),
+      ]);
       home.flush();
     };
     setImmediate(() => {

@@ -78,6 +78,11 @@ export class Mailbox {
     return removed;
   }
 
+  /** The calls that run. */
+  running(): IncomingCall[] {
+    return [...this.groups.values()].flatMap(({ running }) => running);
+  }
+
   /** The groups in which calls wait for others to end. */
   *heldUp(): Generator<HeldUp> {
     for (const name of this.groups.keys()) {

@@ -20,6 +20,11 @@ export class Makings {
     }
   }
 
+  /** Whether one is being made. */
+  has(actor: string): boolean {
+    return this.making.has(actor);
+  }
+
   /** Resolves when it is there or has failed; after a while, if it is not even begun. */
   ended(actor: string): Promise<void> {
     return new Promise((resolve) => {

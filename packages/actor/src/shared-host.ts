@@ -1,5 +1,6 @@
 /** Many actors in one process: their activations by id, and one endpoint that takes the calls of all of them. */
 import {
+  ActorDiedError,
   ActorUnavailableError,
   InvalidArgumentError,
   Op,
@@ -33,6 +34,8 @@ export class SharedHost {
   private readonly held = new HeldCalls((message, channel) => this.endpoint.accept(message, channel));
   private readonly makings = new Makings();
   private readonly endpoint: CallEndpoint;
+  /** Why no actors are made any more that do not outlive their job. */
+  private jobOver: string | undefined;
 
   constructor(
     id: ActorId,
@@ -80,6 +83,10 @@ export class SharedHost {
     const cls = known ?? (await HostedClass.load(spec, host.runtime.job.root));
     const activation = await Activation.start({ host, spec, epoch, cls, gpus: NO_GPUS, restore });
     spec.args = NO_ARGS; // they are used, and its agent has them
+    if (this.jobOver !== undefined && !spec.detached) {
+      activation.giveUp();
+      throw new ActorDiedError(`actor ${spec.className} (${spec.actor}) was not made: ${this.jobOver}`);
+    }
     const before = this.activations.get(spec.actor);
     if (before !== undefined && before.epoch > epoch)
       throw new InvalidArgumentError(`a later incarnation of actor ${spec.actor} lives here`);
@@ -96,6 +103,12 @@ export class SharedHost {
     inOrder: boolean,
     deadlineMs: number,
   ): Promise<{ running: number; error?: string | undefined }> {
+    const end = performance.now() + deadlineMs;
+    while (!this.activations.has(actor) && this.makings.has(actor)) {
+      // Its constructor can't be stopped.
+      if (performance.now() >= end) return { running: 1 };
+      await new Promise((turn) => setTimeout(turn, 10));
+    }
     const activation = this.activations.get(actor);
     if (activation === undefined || activation.epoch > epoch) return { running: 0 };
     let error: string | undefined;
@@ -103,10 +116,26 @@ export class SharedHost {
       await activation
         .leave(reason, deadlineMs)
         .catch((thrown: unknown) => (error = toError(thrown).message));
-    else activation.giveUp();
+    else {
+      activation.giveUp();
+      await activation.quiet(end - performance.now());
+    }
     const running = activation.pending;
     if (this.activations.get(actor) === activation) this.activations.delete(actor);
     return error === undefined ? { running } : { running, error };
+  }
+
+  /** The job is over: those that do not outlive it end in order, and none of them is made any more. */
+  async endJob(reason: string, deadlineMs: number): Promise<void> {
+    this.jobOver = reason;
+    const mine = [...this.activations.values()].filter(({ spec }) => !spec.detached);
+    await Promise.allSettled(
+      mine.map(async (one) => {
+        if (one.pending > 0 || one.hasDeactivate) await one.leave(reason, deadlineMs);
+        one.giveUp();
+        if (this.activations.get(one.spec.actor) === one) this.activations.delete(one.spec.actor);
+      }),
+    );
   }
 
   private lives(actor: string, epoch: number): boolean {

@@ -44,8 +44,8 @@ export const SharedHosts = {
     empty,
   ),
   /**
-   * End this incarnation. `inOrder`: what runs may end within `deadlineMs`, then `onDeactivate` runs; else calls that
-   * run are no longer waited for. `running`: calls that have not ended; `error`: the message of what `onDeactivate` threw.
+   * End this incarnation. `inOrder`: what runs may end within `deadlineMs`, then `onDeactivate` runs; else the signals of
+   * calls that run are aborted, and none begins. `running`: calls that have not ended; `error`: the message of what `onDeactivate` threw.
    */
   end: method<
     { actor: string; epoch: number; reason: string; inOrder: boolean; deadlineMs: number },
@@ -54,6 +54,15 @@ export const SharedHosts = {
     "shared.end",
     record({ actor: actorId, epoch: uint, reason: text, inOrder: bool, deadlineMs: uint }),
     record({ running: uint, error: optional(text) }),
+  ),
+  /**
+   * The job is over: end all that do not outlive it, and take none of them any more. What runs may end within
+   * `deadlineMs`, then `onDeactivate` runs.
+   */
+  endJob: method<{ reason: string; deadlineMs: number }, object>(
+    "shared.endJob",
+    record({ reason: text, deadlineMs: uint }),
+    empty,
   ),
 } as const;
 

@@ -21,6 +21,7 @@ export async function cleanUpHere(get: t.Get, job: JobId): Promise<void> {
     (worker) => pool.get(worker) ?? [],
   );
   shared.forgetJob(job);
+  const light = shared.endJob(job, DEACTIVATE_MS / 2);
   host.forgetJob(job);
   get(t.ACTOR_PLACER).endJob(job);
   get(t.SCHEDULER).jobEnded(job);
@@ -33,6 +34,7 @@ export async function cleanUpHere(get: t.Get, job: JobId): Promise<void> {
     shared.isNeeded(worker) ||
     leaving.some(({ id }) => id === worker);
   await Promise.all([
+    light,
     pool.endJob(job, spared, "job-ended"),
     ...leaving.flatMap((worker) => [worker.whenGone(), worker.drained()]),
   ]);

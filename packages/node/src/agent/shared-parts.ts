@@ -23,6 +23,8 @@ import * as t from "./tokens.js";
 const CONSTRUCTOR_MS = 24 * 3_600_000;
 /** What an `onDeactivate` gets beyond the time for calls. Milliseconds. */
 const DEACTIVATE_MS = 60_000;
+/** The same at the end of a job, whose driver waits for it. Milliseconds. */
+const JOB_DEACTIVATE_MS = 1_000;
 /** A worker that is up becomes a host within this. Milliseconds. */
 const OPEN_MS = 30_000;
 /** Whoever creates an actor is answered when its constructor has ended, or after this. Milliseconds. */
@@ -67,8 +69,12 @@ export function provideShared(provide: t.Provide, get: t.Get): void {
       },
       end: (worker, ask) =>
         peers.channel(worker).request(SharedHosts.end, ask, { timeoutMs: ask.deadlineMs + DEACTIVATE_MS }),
+      endJob: (worker, ask) =>
+        peers
+          .channel(worker)
+          .request(SharedHosts.endJob, ask, { timeoutMs: ask.deadlineMs + JOB_DEACTIVATE_MS }),
       beginState: async (inc) => (await get(t.ACTOR_STATES).begin(inc)).state,
-      endActor: (actor, cause) => get(t.ACTOR_DIRECTORY).end(actor, cause),
+      endActor: (actor, cause, epoch) => get(t.ACTOR_DIRECTORY).end(actor, cause, epoch),
       ended: async (spec) => {
         await get(t.ACTOR_NAMES).release(spec);
         await get(t.ACTOR_STATES).drop(spec);
@@ -147,9 +153,8 @@ export async function acceptShared(
   const [fit] = rank(spec.placement, [own], { random: Math.random });
   if (fit?.fit !== "now") return { accepted: false, reason: fit?.reason ?? "has no room" };
   if (!get(t.SHARED_HOSTS).hasRoom) return { accepted: false, reason: "has as many actors as it takes" };
-  const value = { spec, state: "RESTARTING" as const, epoch: 0, restarts: 0 };
-  const hosted = await get(t.SHARED_ACTORS).host({ key: spec.actor, value, revision: epoch });
-  return hosted
+  const accepted = await get(t.SHARED_ACTORS).accept(spec, epoch);
+  return accepted
     ? { accepted: true }
     : { accepted: false, reason: `the claim ${epoch} is no longer the newest` };
 }

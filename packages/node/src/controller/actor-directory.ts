@@ -37,7 +37,7 @@ export interface SharedMaker {
   create(
     spec: ActorSpec,
     claimName: (entry: ActorEntry) => Promise<boolean>,
-  ): Promise<{ started: Promise<void> } | undefined>;
+  ): Promise<{ started: Promise<void> } | undefined | "later">;
 }
 
 export interface Created {
@@ -79,8 +79,10 @@ export class ActorDirectory {
       const holder = await this.names.holder(spec.namespace, spec.name);
       if (holder !== undefined && holder.actor !== spec.actor) return taken(spec, holder, getIfExists);
     }
-    if (spec.shared === true && this.hooks.shared.isPlaceFor(spec))
-      return this.createShared(spec, getIfExists);
+    if (spec.shared === true && this.hooks.shared.isPlaceFor(spec)) {
+      const made = await this.createShared(spec, getIfExists);
+      if (made !== undefined) return made;
+    }
     const entry = await this.claim(spec).catch((error: unknown) => {
       this.giveUp(spec, error);
       throw error;
@@ -91,7 +93,8 @@ export class ActorDirectory {
     return {};
   }
 
-  private async createShared(spec: ActorSpec, getIfExists: boolean): Promise<Created> {
+  /** Undefined: its process takes a while to be up. */
+  private async createShared(spec: ActorSpec, getIfExists: boolean): Promise<Created | undefined> {
     let holder: ActorSpec | undefined;
     const claimName = async (entry: ActorEntry): Promise<boolean> => {
       if (spec.name === undefined) return true;
@@ -105,6 +108,7 @@ export class ActorDirectory {
       this.giveUp(spec, error);
       throw error;
     });
+    if (made === "later") return undefined;
     if (made !== undefined) return { started: made.started };
     return holder === undefined ? {} : taken(spec, holder, getIfExists);
   }
@@ -139,10 +143,14 @@ export class ActorDirectory {
     await this.end(actor, new ActorDiedError(what, { detail: { reason } }));
   }
 
-  /** The actor ends for good. Its host sees the row and ends the process. */
-  async end(actor: string, cause: StingrayError | WireError): Promise<void> {
+  /**
+   * The actor ends for good. Its host sees the row and ends the process.
+   * @param epoch only where this incarnation is the one that is alive
+   */
+  async end(actor: string, cause: StingrayError | WireError, epoch?: number): Promise<void> {
     const wire = cause instanceof Error ? encodeError(cause) : cause;
-    const entry = await this.book.apply(actor, { kind: "ended", cause: wire, at: Date.now() });
+    const of = epoch === undefined ? {} : { epoch };
+    const entry = await this.book.apply(actor, { kind: "ended", cause: wire, at: Date.now(), ...of });
     if (entry !== undefined) await this.hooks.ended(entry.value.spec);
   }
 

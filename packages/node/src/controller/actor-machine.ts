@@ -33,8 +33,8 @@ export type ActorEvent =
   | { kind: "slept"; epoch: number }
   /** There is something for one that sleeps: an agent takes it on itself to find a place. */
   | { kind: "woken"; agent: string }
-  /** It ends for good. */
-  | { kind: "ended"; cause: WireError; at?: number };
+  /** It ends for good. `epoch`: only where this incarnation is the one that is alive. */
+  | { kind: "ended"; cause: WireError; at?: number; epoch?: number };
 
 /** The row after the event, or undefined where the event is stale or changes nothing. */
 export function nextActorRow(row: ActorRow, event: ActorEvent): ActorRow | undefined {
@@ -86,6 +86,7 @@ export function nextActorRow(row: ActorRow, event: ActorEvent): ActorRow | undef
     case "woken":
       return row.state === "PASSIVE" ? { ...rest, state: "RESTARTING", agent: event.agent } : undefined;
     case "ended":
+      if (event.epoch !== undefined && (row.state !== "ALIVE" || row.epoch !== event.epoch)) return undefined;
       return dead(rest, event);
   }
 }

@@ -164,6 +164,7 @@ export class ActorPlacer {
         for (const candidate of spec.shared === true ? orderFor(spec.placement, ranked) : ranked) {
           if (candidate.fit !== "now") break;
           if (candidate.node === ownBid.node && spec.shared === true) {
+            wait.because(`the process that it is to live in on node ${ownBid.node} is being prepared`);
             await this.hooks.hostShared(entry);
             return;
           }

@@ -25,13 +25,14 @@ export interface HostPoolHooks {
 export interface HostPoolLimits {
   /** Processes for one job and environment. */
   readonly processes: number;
+  /** A process without actors stays for so long. Milliseconds. @defaultValue 30 s */
+  readonly idleMs?: number;
 }
 
 /** Another process is only started when each has so many. */
 const FULL_ENOUGH = 500;
 /** Beyond this a process takes no more. */
 const MOST_ACTORS = 100_000;
-/** A process without actors stays for so long. Milliseconds. */
 const IDLE_MS = 30_000;
 
 export class HostPool {
@@ -67,13 +68,16 @@ export class HostPool {
     return this.size < this.limits.processes * MOST_ACTORS;
   }
 
-  /** Chooses a process for it, starting one where there is none or all have many; it counts as living there at once. */
-  async choose(spec: ActorSpec): Promise<HostProcess> {
+  /**
+   * Chooses a process for it, starting one where there is none or all have many; it counts as living there at once.
+   * @param epoch of the incarnation; 0 where it is not known before its row is written: see `named`
+   */
+  async choose(spec: ActorSpec, epoch: number): Promise<HostProcess> {
     const key = await this.hooks.keyOf(spec);
     let best: HostProcess | undefined;
     let same = 0;
     for (const host of this.hosts.values()) {
-      if (host.key !== key || !host.usable) continue;
+      if (host.key !== key || !host.takes || host.stuck.has(spec.actor)) continue;
       same++;
       if (best === undefined || host.actors.size < best.actors.size) best = host;
     }
@@ -81,8 +85,8 @@ export class HostPool {
       best = this.begin(spec, key);
     clearTimeout(best.idle);
     best.idle = undefined;
-    best.actors.add(spec.actor);
-    if (spec.detached) best.detached++;
+    if (spec.detached && !best.actors.has(spec.actor)) best.detached++;
+    best.actors.set(spec.actor, epoch);
     if (Object.hasOwn(spec.methods, "onDeactivate")) best.deactivates = true;
     return best;
   }
@@ -95,6 +99,7 @@ export class HostPool {
     up.then(
       (worker) => host.step({ kind: "opened", worker }),
       (error: unknown) => {
+        if (host.usable) this.pause(key);
         host.step({ kind: "ended", cause: encodeError(toError(error)) });
         this.hosts.delete(id);
       },
@@ -108,33 +113,62 @@ export class HostPool {
     const worker = await this.hooks.acquire(spec);
     const host = this.hosts.get(id);
     if (host !== undefined) this.byWorker.set(worker, host);
-    await this.hooks.open(worker, id);
+    try {
+      await this.hooks.open(worker, id);
+    } catch (error) {
+      // It is nobody's else, and would stay for ever.
+      this.byWorker.delete(worker);
+      this.hooks.end(worker, "it did not become a host of actors");
+      throw error;
+    }
     return worker;
   }
 
-  /** The actor lives there no more. */
-  left(host: HostProcess, spec: Pick<ActorSpec, "actor" | "detached">): void {
-    if (!host.actors.delete(spec.actor)) return;
+  /** The row of one that was chosen for with epoch 0 is written. */
+  named(host: HostProcess, actor: string, epoch: number): void {
+    if (host.actors.get(actor) === 0) host.actors.set(actor, epoch);
+  }
+
+  /** This incarnation lives there no more; nothing happens where it does not, or another one does. */
+  left(host: HostProcess, spec: Pick<ActorSpec, "actor" | "detached">, epoch: number): void {
+    if (host.actors.get(spec.actor) !== epoch) return;
+    host.actors.delete(spec.actor);
     if (spec.detached) host.detached--;
-    if (host.actors.size > 0 || host.state.kind === "gone" || host.idle !== undefined) return;
+    this.emptied(host);
+  }
+
+  /** All of these have left, none of which is detached. */
+  allLeft(host: HostProcess, actors: Iterable<string>): void {
+    for (const actor of actors) host.actors.delete(actor);
+    this.emptied(host);
+  }
+
+  private emptied(host: HostProcess): void {
+    if (host.actors.size > 0 || !host.takes || host.idle !== undefined) return;
     host.idle = setTimeout(() => {
       host.idle = undefined;
       const { worker } = host;
       if (host.actors.size > 0 || worker === undefined) return;
+      host.step({ kind: "unused" });
       this.hooks.end(worker, "no actor lives there any more");
-    }, IDLE_MS).unref();
+    }, this.limits.idleMs ?? IDLE_MS).unref();
   }
 
   /** Its process has ended. Soon after it began, again and again: the next one waits. */
   gone(worker: ProcessId, cause: WireError): HostProcess | undefined {
     const host = this.byWorker.get(worker);
     if (host === undefined) return undefined;
-    const now = performance.now();
     clearTimeout(host.idle);
     host.step({ kind: "ended", cause });
     this.byWorker.delete(worker);
-    if (host.actors.size > 0) this.notBefore.set(host.key, now + this.pauses.next(host.key, now).ms);
+    if (host.actors.size > 0) this.pause(host.key);
     return host;
+  }
+
+  private pause(key: string): void {
+    const now = performance.now();
+    for (const [other, until] of this.notBefore) if (until <= now) this.notBefore.delete(other);
+    this.notBefore.set(key, now + this.pauses.next(key, now).ms);
   }
 
   /** Nothing more is asked of it. */

@@ -14,6 +14,10 @@ export function serveShared(inbox: Endpoint, actors: ActorHost, attach: () => vo
     await actors.shared.start(own, base, epoch, state);
     return {};
   });
+  inbox.serve(SharedHosts.endJob, async ({ reason, deadlineMs }) => {
+    await actors.shared.endJob(reason, deadlineMs);
+    return {};
+  });
   inbox.serve(SharedHosts.end, ({ actor, epoch, reason, inOrder, deadlineMs }) =>
     actors.shared.end(actor, epoch, reason, inOrder, deadlineMs),
   );

@@ -37,7 +37,7 @@ export function watchedWorkers(get: t.Get): UsedWorker[] {
       const inc = host.on(worker.id);
       const own = inc === undefined ? [] : [inc.spec.actor];
       const shared = shares.on(worker.id)?.actors;
-      const living = shared === undefined ? own : firstOf(shared, MOST_LOOKED_AT);
+      const living = shared === undefined ? own : firstOf(shared.keys(), MOST_LOOKED_AT);
       const rows = living.map((actor) => book.get(actor)?.value);
       const first = rows[0]?.spec;
       const final = rows.some(
