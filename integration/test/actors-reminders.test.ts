@@ -155,6 +155,9 @@ describe("reminders", function () {
       ],
       [setReminder(actor, { name: "a", method: "all" }), InvalidOptionError, "give one of delayMs"],
       [setReminder(actor, { name: "a", method: "all", cron: "x y z" }), InvalidOptionError, "cron"],
+      [setReminder(actor, { name: "a", method: "all", delayMs: Infinity }), InvalidOptionError, "delayMs"],
+      [setReminder(actor, { name: "a", method: "all", everyMs: Infinity }), InvalidOptionError, "everyMs"],
+      [setReminder(actor, { name: "a", method: "all", at: 1e300 }), InvalidOptionError, "9999"],
       [setReminder(actor, { name: "", method: "all", delayMs: 1 }), InvalidOptionError, "name"],
       [
         setReminder(actor, { name: "a", method: "al" as "all", delayMs: 1 }),

@@ -25,6 +25,22 @@ describe("calls of an actor with a durable mailbox", function () {
     expect(linesOf(file)).to.deep.equal(["a"]);
   });
 
+  it("with a callId are tried again, and what they failed with is remembered", async () => {
+    const flaky = CircleActor.remote();
+    const method = flaky.flaky.options({ callId: "once" });
+    const first = await rejection(get(method.remote()));
+    expect((await rejection(get(method.remote()))).message).to.equal(first.message);
+    const again = flaky.flaky.options({ callId: "more", maxTaskRetries: 5, retryOn: true });
+    expect(await get([again.remote(), again.remote()])).to.deep.equal([3, 3]);
+    const held = flaky.hold.remote(300);
+    const inner = flaky.inner.options({ callId: "twin" });
+    const [cancelled, twin] = [inner.remote(), inner.remote()];
+    await cancel(cancelled);
+    expect((await rejection(get(cancelled))).code).to.equal("TASK_CANCELLED");
+    expect(await get(twin)).to.equal(4);
+    await get(held);
+  });
+
   it("can be cancelled before they begin and while they run", async () => {
     const file = cluster.file("cancelled");
     const ledger = LedgerActor.remote(file);

@@ -135,6 +135,25 @@ describe("the progress of a durable mailbox", () => {
     expect(next.position).to.equal(3);
   });
 
+  it("runs the next with an id where the first was cancelled before it began", () => {
+    const progress = new MailboxProgress();
+    const [first] = runs(progress, 1, batch("d1", call(1, "x")));
+    expect(runs(progress, 2, batch("d2", call(1, "x"), call(2, "x")))).to.deep.equal([]);
+    const cancelled: KeptAnswer = [1, 501, TaskStatus.Cancelled, [], 0, undefined];
+    const { told, instead } = progress.withdraw(first as OpenCall, cancelled);
+    expect(told.map(({ producer }) => producer)).to.deep.equal(["d1"]);
+    expect(instead).to.include({ producer: "d2", revision: 2 });
+    expect(progress.position).to.equal(1);
+    const next = again(progress);
+    expect(numbers(runs(next, 2, batch("d2", call(1, "x"), call(2, "x"))))).to.deep.equal([1]);
+    const all = progress.end(instead as OpenCall, ok(instead as OpenCall));
+    expect(all.map(({ producer, answer }) => [producer, answer[0]])).to.deep.equal([
+      ["d2", 1],
+      ["d2", 2],
+    ]);
+    expect(progress.position).to.equal(2);
+  });
+
   it("gives a call with an id to those who asked while it ran, also after a restart", () => {
     const progress = new MailboxProgress();
     runs(progress, 1, batch("d1", call(1, "x")));

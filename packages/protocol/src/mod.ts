@@ -193,6 +193,7 @@ export type { ActorStateName, ActorView, ActorExited } from "./messages/actors.j
 export type { WaitPart, WaitSide, WaitState } from "./messages/waits-for.js";
 export {
   MAX_CALL_ID,
+  RETRY_ID,
   UNORDERED,
   MAX_KEPT_CALLS,
   keptAnswer,

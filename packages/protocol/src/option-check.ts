@@ -30,6 +30,13 @@ export const positiveCount: OptionRule = (v) =>
 /** Milliseconds above 0. */
 export const milliseconds: OptionRule = (v) =>
   typeof v === "number" && v > 0 && !Number.isNaN(v) ? undefined : "milliseconds, more than 0";
+/** Longest distance to a time that is kept. Milliseconds: a hundred years. */
+const MAX_AHEAD_MS = 100 * 365.25 * 24 * 3_600_000;
+/** Milliseconds until something that is kept until then. */
+export const millisecondsAhead: OptionRule = (v) =>
+  milliseconds(v) === undefined && (v as number) <= MAX_AHEAD_MS
+    ? undefined
+    : "milliseconds, more than 0 and at most a hundred years";
 /** The longest that a timer counts; a longer one would fire at once. Milliseconds. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 /** A time limit as a timer can keep it: undefined where there is none, or one of more than 24 days. */

@@ -9,6 +9,7 @@ import {
   gpuAmount,
   mapOfRule,
   milliseconds,
+  millisecondsAhead,
   nested,
   optionBool,
   optionText,
@@ -288,7 +289,7 @@ export const CALL_RULES: OptionRules = {
   signal: abortSignal,
   timeoutMs: milliseconds,
   backpressure: positiveWhole,
-  delayMs: milliseconds,
+  delayMs: millisecondsAhead,
   callId: optionText,
 };
 

@@ -1,5 +1,11 @@
 /** Reminders as users give them: calls that an actor with a durable mailbox gets at a time. */
-import { finiteNumber, milliseconds, optionText, type OptionRule, type OptionRules } from "./option-check.js";
+import {
+  finiteNumber,
+  millisecondsAhead,
+  optionText,
+  type OptionRule,
+  type OptionRules,
+} from "./option-check.js";
 
 /** When a reminder comes. One of them, or `everyMs` with a first time given by `delayMs` or `at`. */
 export interface ReminderTime {
@@ -57,10 +63,14 @@ export interface ReminderView {
   fired: number;
 }
 
-const time: OptionRule = (v) =>
-  v instanceof Date
-    ? finiteNumber(v.getTime()) && "a valid Date"
-    : finiteNumber(v) && "milliseconds since 1970 or a Date";
+/** The end of the year 9999. Milliseconds since 1970. */
+const LAST_TIME = 253_402_300_799_999;
+const time: OptionRule = (v) => {
+  const ms: unknown = v instanceof Date ? v.getTime() : v;
+  return finiteNumber(ms) === undefined && Math.abs(ms as number) <= LAST_TIME
+    ? undefined
+    : "milliseconds since 1970 or a valid Date, at most in the year 9999";
+};
 const reminderName: OptionRule = (v) =>
   optionText(v) ??
   ((v as string).length <= 256 && !(v as string).startsWith("=")
@@ -72,9 +82,9 @@ export const REMINDER_RULES: OptionRules = {
   name: reminderName,
   method: optionText,
   args: argList,
-  delayMs: milliseconds,
+  delayMs: millisecondsAhead,
   at: time,
-  everyMs: (v) => milliseconds(v) ?? ((v as number) >= 1 ? undefined : "milliseconds, at least 1"),
+  everyMs: (v) => millisecondsAhead(v) ?? ((v as number) >= 1 ? undefined : "milliseconds, at least 1"),
   cron: optionText,
   timeZone: optionText,
 };

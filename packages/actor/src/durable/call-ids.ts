@@ -3,7 +3,20 @@
  * of their hash, and the answers of the last thousand as far as they are small.
  */
 import { createHash } from "node:crypto";
-import { bytes, keptAnswer, list, tuple, uint, type Check, type KeptAnswer } from "@stingray/protocol";
+import { decodeThrown, encodeThrown } from "@stingray/task/internal";
+import {
+  ValueKind,
+  bytes,
+  decodeError,
+  encodeError,
+  keptAnswer,
+  list,
+  tuple,
+  uint,
+  type Check,
+  type KeptAnswer,
+  type WireError,
+} from "@stingray/protocol";
 
 /** Ids that are remembered. */
 export const MOST_IDS = 10_000;
@@ -12,6 +25,8 @@ const MOST_ANSWERS = 1_000;
 const MAX_ANSWER = 1_024;
 const MAX_ANSWERS = 64 * 1024;
 const HASH_BYTES = 8;
+/** Characters of the message of an error, and of that of its cause. */
+const MAX_MESSAGE = 256;
 
 /** Hashes one behind the other, oldest first, and the answers of some by their index. */
 export type RememberedIds = [hashes: Uint8Array, answers: [index: number, answer: KeptAnswer][]];
@@ -65,11 +80,16 @@ export class CallIds {
     this.open.add(hashOf(id));
   }
 
+  /** It never began: the next with this id runs. */
+  forget(id: string): void {
+    this.open.delete(hashOf(id));
+  }
+
   end(id: string, answer: KeptAnswer): void {
     const key = hashOf(id);
     this.open.delete(key);
     this.done.set(key, DONE);
-    this.remember(key, answer);
+    this.remember(key, shortened(answer));
     for (const oldest of this.done.keys()) {
       if (this.done.size <= MOST_IDS) break;
       this.forgetAnswer(oldest);
@@ -100,6 +120,22 @@ export class CallIds {
 
 function hashOf(id: string): string {
   return createHash("sha256").update(id).digest().subarray(0, HASH_BYTES).toString("latin1");
+}
+
+/** An error says what happened, but not where: a stack would leave no room for others. */
+function shortened(answer: KeptAnswer): KeptAnswer {
+  const [number, call, status, [first], tookUs, refs] = answer;
+  if (first?.[0] !== ValueKind.Error) return answer;
+  const error = decodeError(shortError(encodeError(decodeThrown(first[1])), true));
+  return [number, call, status, [[ValueKind.Error, encodeThrown(error)]], tookUs, refs];
+}
+
+function shortError({ code, message, name, cause }: WireError, withCause: boolean): WireError {
+  const short = message.length <= MAX_MESSAGE ? message : `${message.slice(0, MAX_MESSAGE - 1)}\u2026`;
+  const error: WireError = { code, message: short, stack: `${name ?? code}: ${short}` };
+  if (name !== undefined) error.name = name;
+  if (withCause && cause !== undefined) error.cause = shortError(cause, false);
+  return error;
 }
 
 /** Of a value that lies in a store only its caller knows where: such an answer is not remembered. */

@@ -309,7 +309,10 @@ export class KeptMailbox {
   }
 
   private end(open: OpenCall, answer: KeptAnswer, begun = false): void {
-    const told = this.progress.end(open, answer);
+    const withdrawn = answer[2] === TaskStatus.Cancelled && !begun;
+    const { told, instead } = withdrawn
+      ? this.progress.withdraw(open, answer)
+      : { told: this.progress.end(open, answer), instead: undefined };
     this.suspects.ended(open);
     if (answer[2] === TaskStatus.Failed || answer[2] === TaskStatus.TimedOut) {
       if (open.producer === "") this.asides.push(asideOf(open, errorOf(answer)));
@@ -320,10 +323,16 @@ export class KeptMailbox {
     const now = answer[2] !== TaskStatus.Ok && !begun;
     if (now) this.delivery.deliver(told);
     this.saves.add(now ? [] : told);
+    if (instead === undefined) return;
+    const message = this.unbegun.find(({ revision }) => revision === instead.revision);
+    if (message !== undefined) message.left++;
+    this.suspects.add(instead);
   }
 
   private noteId({ call: [, , , , , , , callId] }: OpenCall): void {
-    if (callId !== undefined) this.unsaved.set(callId, this.saves.moment);
+    if (callId === undefined) return;
+    this.unsaved.delete(callId); // the newest are last
+    this.unsaved.set(callId, this.saves.moment);
   }
 
   /** Its process has ended during it again and again: it is set aside, and its caller is told. */

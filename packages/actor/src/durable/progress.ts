@@ -91,7 +91,7 @@ export class MailboxProgress {
   /** Of calls that may make their process end. */
   private readonly tries = new Map<string, number>();
   /** Calls with an id that wait for one that has not ended. */
-  private readonly twins = new Map<string, Addressee[]>();
+  private readonly twins = new Map<string, OpenCall[]>();
   private last = 0;
 
   /** @throws ProtocolError where the bytes are not of this version */
@@ -149,7 +149,7 @@ export class MailboxProgress {
         const known = this.ids.get(callId);
         if (known !== undefined) {
           if (known.done) arrivals.push({ kind: "known", to, answer: known.answer, callId });
-          else if (producer !== "") addTo(this.twins, callId, to);
+          else if (producer !== "") addTo(this.twins, callId, { producer, node, revision, call, tries: 0 });
           // A twin needs no count: the call that it waits for came before it, and holds the position.
           if (known.done) this.producers.end(producer, number);
           continue;
@@ -165,21 +165,47 @@ export class MailboxProgress {
     return arrivals;
   }
 
+  /**
+   * A call was cancelled before it began. It has not used its id: the first of those that waited for it is to be run in
+   * its place.
+   */
+  withdraw(open: OpenCall, answer: KeptAnswer): { told: OpenAnswer[]; instead: OpenCall | undefined } {
+    const [, , , , , , , callId] = open.call;
+    if (callId === undefined) return { told: this.end(open, answer), instead: undefined };
+    this.ids.forget(callId);
+    const [instead, ...others] = this.twins.get(callId) ?? [];
+    this.twins.delete(callId);
+    if (instead !== undefined) {
+      this.ids.begin(callId);
+      if (others.length > 0) this.twins.set(callId, others);
+      // It holds the position from here on; until now the one before it did.
+      const message = this.messages.find((one) => one.revision === instead.revision);
+      if (message !== undefined) message.left++;
+    }
+    return { told: this.over(open, answer, undefined), instead };
+  }
+
   /** A call has ended so. Gives all who are to be told: its caller, and those who called under the same id. */
   end(open: OpenCall, answer: KeptAnswer): OpenAnswer[] {
+    return this.over(open, answer, open.call[7]);
+  }
+
+  private over(open: OpenCall, answer: KeptAnswer, callId: string | undefined): OpenAnswer[] {
     const { producer, node, call, revision } = open;
-    const [number, , , , , , , callId] = call;
+    const [number] = call;
     const message = this.messages.find((one) => one.revision === revision);
     if (message !== undefined) message.left--;
     this.producers.end(producer, number);
-    this.tries.delete(keyOf(producer, number, callId));
+    this.tries.delete(keyOf(producer, number, call[7]));
     const told: OpenAnswer[] = [];
     if (producer !== "") told.push({ producer, node, answer });
     if (callId !== undefined) {
       this.ids.end(callId, answer);
       for (const twin of this.twins.get(callId) ?? []) {
-        told.push(answerTo(twin, answer));
-        this.producers.end(twin.producer, twin.number);
+        const [theirs, sequence] = twin.call;
+        const to = { producer: twin.producer, node: twin.node, number: theirs, call: sequence };
+        told.push(answerTo(to, answer));
+        this.producers.end(twin.producer, theirs);
       }
       this.twins.delete(callId);
     }
@@ -223,7 +249,7 @@ function keyOf(producer: string, number: number, callId?: string): string {
   return producer === "" ? `/${callId ?? ""}` : `${producer}/${number}`;
 }
 
-function addTo(map: Map<string, Addressee[]>, key: string, to: Addressee): void {
+function addTo(map: Map<string, OpenCall[]>, key: string, to: OpenCall): void {
   const known = map.get(key);
   if (known === undefined) map.set(key, [to]);
   else known.push(to);

@@ -7,6 +7,7 @@ import {
   MAX_KEPT_CALLS,
   Op,
   StingrayError,
+  RETRY_ID,
   UNORDERED,
   decodeError,
   toError,
@@ -248,8 +249,13 @@ function wireOf({ number, call, args }: Item): KeptCall {
     call.returns,
     call.attempt,
     call.options,
-    call.callId,
+    idOf(call),
   ];
+}
+
+/** A try after one that failed is another call, of which one runs. */
+function idOf({ callId, attempt }: ActorCallState): string | undefined {
+  return callId === undefined || attempt === 0 ? callId : `${callId}${RETRY_ID}${attempt}`;
 }
 
 function sizeOf(args: Uint8Array | ValueDesc[]): number {

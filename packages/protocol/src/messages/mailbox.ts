@@ -22,6 +22,9 @@ import { wireErrorCheck, type WireError } from "./wire-error.js";
 export const MAX_KEPT_CALLS = 10_000;
 /** Longest id of a call, in UTF-16 units. */
 export const MAX_CALL_ID = 256;
+/** Between the id of a call and the number of a try after one that failed. */
+export const RETRY_ID = " retry ";
+const MAX_KEPT_ID = MAX_CALL_ID + 32;
 
 /**
  * Numbers from here on are of calls that come at a time of their own, in no order with the others of their producer: only
@@ -31,7 +34,7 @@ export const UNORDERED = 2 ** 52;
 
 const callId: Check<string> = (value, at) => {
   const id = text(value, at);
-  return id.length <= MAX_CALL_ID ? id : text(undefined, `${at} (at most ${MAX_CALL_ID} characters)`);
+  return id.length <= MAX_KEPT_ID ? id : text(undefined, `${at} (at most ${MAX_KEPT_ID} characters)`);
 };
 
 /**
