@@ -60,6 +60,22 @@ describe("the API of actors", function () {
       expect(await get(other.add.remote(1))).to.equal(2);
     });
 
+    it("that are disposed of wait for a stream to end, but not for a reader that can't come", async () => {
+      const file = test.file("unread");
+      const api = RemoteApi.remote();
+      const [whole, held] = [
+        api.numbersAfter.remote(0, 3),
+        api.cleaning.options({ backpressure: 2 }).remote(file),
+      ];
+      await api[Symbol.asyncDispose]();
+      const seen: unknown[] = [];
+      for (const stream of [whole, held])
+        for await (const ref of stream) seen.push(await get(ref).catch((error: Error) => error.cause));
+      expect(seen.slice(0, -1)).to.deep.equal([0, 1, 2, 0, 1]);
+      expect(String(seen.at(-1))).to.contain("before anybody read the stream");
+      expect(linesOf(file)).to.deep.equal(["item 0", "item 1", "finally"]);
+    });
+
     it("may be disposed of before the actor is made, also where it turns out to be another", async () => {
       const late = RemoteCounter.options({ name: "late" }).remote(valueAfter.remote(1, 50));
       await late[Symbol.asyncDispose]();

@@ -98,6 +98,13 @@ describe("circles of calls", function () {
     await kill(named);
   });
 
+  it("fail also where a handle's calls are awaited by disposing of it", async () => {
+    const back: Step[] = [{ try: [{ await: 0, steps: [] }] }];
+    expect(await run([{ await: 1, how: "dispose", steps: back }])).to.equal(1);
+    const caught = get((actors[1] as ActorHandle<Scripted>).caught.remote());
+    expect((await caught).at(-1)).to.equal("DeadlockError");
+  });
+
   it("fail where callers wait for each other's turn: two that call each other at the same time", async () => {
     const crossing = [
       run([{ try: [{ sleepMs: 50 }, { await: 1, steps: [] }] }], 0),

@@ -103,10 +103,15 @@ class HandleTarget {
   /** Once the calls that were made with this handle have ended, it lets go of the actor, which ends with its last handle. */
   async [Symbol.asyncDispose](): Promise<void> {
     const parts = this[INTERNAL];
-    await parts.use.dispose();
-    const letGo = (): void => parts.hold?.release();
-    if (parts.client.state.kind === "claiming") void settledClaim(parts.client).then(letGo);
-    else letGo();
+    const { clients, client, use } = parts;
+    const release = (): void => parts.hold?.release();
+    const letGo = (): void => {
+      if (client.state.kind === "claiming") void settledClaim(client).then(release);
+      else release();
+    };
+    const disposed = use.dispose(client).then(letGo);
+    // Where the wait is ended, because the call that waits is cancelled or out of time, that happens later.
+    await use.waitFor(disposed, clients, client);
   }
 
   [WIRE](): { tag: string; data: unknown; refs: string[] } {

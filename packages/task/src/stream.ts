@@ -13,6 +13,8 @@ export class StreamState {
   private wake: (() => void) | undefined;
   private ended = false;
   private taken = 0;
+  private asked = false;
+  private heldBack: { readonly at: number; readonly then: () => void } | undefined;
   /** Index of the next item expected; items of a repeated attempt below it are dropped. */
   received = 0;
 
@@ -33,11 +35,26 @@ export class StreamState {
     }
     this.ready.push(ref);
     this.notify();
+    this.lookWhetherHeldBack();
   }
 
   end(): void {
     this.ended = true;
     this.notify();
+  }
+
+  /** Calls back when the producer waits for a reader of its first item, as it does with so many unread. */
+  whenHeldBack(unread: number | undefined, then: () => void): void {
+    if (unread === undefined) return;
+    this.heldBack = { at: unread, then };
+    this.lookWhetherHeldBack();
+  }
+
+  private lookWhetherHeldBack(): void {
+    const { heldBack } = this;
+    if (heldBack === undefined || this.asked || this.ended || this.ready.length < heldBack.at) return;
+    this.heldBack = undefined;
+    heldBack.then();
   }
 
   private notify(): void {
@@ -57,6 +74,7 @@ export class StreamState {
 
   /** @throws the signal's reason, or TimeoutError: then nothing was taken */
   async next(options: WaitOptions = {}): Promise<ObjectRef | undefined> {
+    this.asked = true;
     const end = performance.now() + (options.timeoutMs ?? Infinity);
     const limited = timerMs(options.timeoutMs) !== undefined || options.signal !== undefined;
     while (this.ready.length === 0) {
