@@ -119,6 +119,23 @@ describe("names of actors", function () {
     expect(seen.map(([, n]) => n)).to.deep.equal(Array.from({ length: 30 }, (_, i) => i));
   });
 
+  it("give one order also where one handle is made while another is in use", async () => {
+    const first = RemoteRecorder.options({ name: "in use" }).remote();
+    await get(first.note.remote("driver", 0, 0));
+    await ready(first);
+    const sent: number[] = [];
+    const refs: unknown[] = [];
+    for (let n = 1; n <= 30; n++) {
+      const handle =
+        n % 3 === 0 ? first : RemoteRecorder.options({ name: "in use", getIfExists: true }).remote();
+      refs.push(handle.note.remote("driver", n, n));
+      sent.push(n);
+    }
+    const seen = (await get(first.seen.remote())).map(([, n]) => n);
+    expect(refs).to.have.lengthOf(30);
+    expect(seen).to.deep.equal([0, ...sent]);
+  });
+
   it("hold for handles that are sent on before the actor is claimed", async () => {
     const late = RemoteCounter.remote(valueAfter.remote(1, 300));
     expect(await get(addFrom.remote(late, 1))).to.equal(2);

@@ -10,6 +10,7 @@ import {
   type ObjectRefStream,
   type RemoteClass,
 } from "stingray";
+import type { Queue } from "stingray/util";
 
 class Account {
   #secret = 0;
@@ -30,6 +31,18 @@ class Account {
   }
   async *eachLater(): AsyncGenerator<string> {
     yield this.owner;
+  }
+  *eachOf(): IterableIterator<number> {
+    yield this.balance;
+  }
+  async *eachLaterOf(): AsyncIterableIterator<string> {
+    yield this.owner;
+  }
+  async *someLater(): AsyncIterable<string> {
+    yield this.owner;
+  }
+  inbox(queue: Queue<string>): Queue<string> {
+    return queue;
   }
   both(): [number, string] {
     return [this.balance, this.owner];
@@ -74,6 +87,10 @@ async function typesOnly(): Promise<void> {
   same<ReturnType<typeof account.history.remote>, ObjectRef<{ amount: number }[]>>(true);
   same<ReturnType<typeof account.each.remote>, ObjectRefStream<number>>(true);
   same<ReturnType<typeof account.eachLater.remote>, ObjectRefStream<string>>(true);
+  same<ReturnType<typeof account.eachOf.remote>, ObjectRefStream<number>>(true);
+  same<ReturnType<typeof account.eachLaterOf.remote>, ObjectRefStream<string>>(true);
+  same<ReturnType<typeof account.someLater.remote>, ObjectRefStream<string>>(true);
+  same<ReturnType<typeof account.inbox.remote>, ObjectRef<Queue<string>>>(true);
   const both = account.both.options({ returns: 2 }).remote();
   same<typeof both, [ObjectRef<number>, ObjectRef<string>]>(true);
   account.transfer.remote(RemoteAccount.remote("Grace"), 1);

@@ -37,6 +37,12 @@ export interface HostTarget {
   readonly epoch: number;
 }
 
+/** Keeps calls made after one from being sent, until it is open. */
+export interface CallHold {
+  readonly after: number;
+  open: boolean;
+}
+
 /** What the calls need to know of their actor. */
 export interface CalledActor {
   readonly id: ActorId;
@@ -68,6 +74,7 @@ export class ActorCalls {
   private sent = NONE;
   private waitsForArguments: ActorCallState | undefined;
   private sender: DurableSender | undefined;
+  private holds: Set<CallHold> | undefined;
 
   constructor(
     private readonly runtime: Runtime,
@@ -114,7 +121,7 @@ export class ActorCalls {
       const { channel, durable } = this.actor;
       if (durable !== true && (channel === undefined || !this.actor.takesCalls)) return;
       const call = this.queue.peek();
-      if (call === undefined) return;
+      if (call === undefined || (this.holds !== undefined && this.isHeld(call))) return;
       if (!call.argumentsReady) {
         this.pumpWhenReady(call);
         return;
@@ -380,9 +387,35 @@ export class ActorCalls {
     for (const call of this.queue.drain()) this.fail(call, error);
   }
 
-  /** Those that were not sent, taken out. */
-  takeQueued(): ActorCallState[] {
-    return this.queue.drain();
+  /**
+   * Calls that are made after `sequence` wait until the hold is opened, and `pump` called: others that were made before
+   * them are still to come.
+   */
+  holdAfter(sequence: number): CallHold {
+    const hold: CallHold = { after: sequence, open: false };
+    (this.holds ??= new Set()).add(hold);
+    return hold;
+  }
+
+  private isHeld(call: ActorCallState): boolean {
+    for (const hold of this.holds ?? []) {
+      if (hold.open) this.holds?.delete(hold);
+      else if (call.sequence > hold.after) return true;
+    }
+    this.holds = this.holds?.size === 0 ? undefined : this.holds;
+    return false;
+  }
+
+  /** Those of another that were not sent, among these in the order in which they were made. */
+  takeIn(other: ActorCalls): void {
+    for (const hold of other.holds ?? []) (this.holds ??= new Set()).add(hold);
+    const hold = this.holdAfter(-1);
+    for (const call of other.queue.drain()) this.submit(call);
+    const all = this.queue.drain();
+    const made = all.filter(({ again }) => !again).sort((a, b) => a.sequence - b.sequence);
+    for (const call of [...all.filter(({ again }) => again), ...made]) this.queue.push(call);
+    hold.open = true;
+    this.pump();
   }
 
   private fail(call: ActorCallState, error: Error): void {

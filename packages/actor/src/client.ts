@@ -155,7 +155,7 @@ export class ActorClient implements CalledActor {
     if (this.pinned !== undefined) this.runtime.values.release(this.pinned.pinned);
     this.pinned = undefined;
     for (const listener of this.listeners ?? []) other.listen(listener);
-    for (const call of this.own.takeQueued()) other.own.submit(call);
+    other.own.takeIn(this.own);
     for (const done of this.idleWaiters ?? []) (other.idleWaiters ??= []).push(done);
     this.idleWaiters = undefined;
     this.tell();

@@ -16,6 +16,7 @@ import { processState, runtimeFor, type ObjectEntry, type Runtime } from "@sting
 import { Claims } from "./claims.js";
 import { ActorClient, type ClientHooks } from "./client.js";
 import { HostChannels } from "./host-channels.js";
+import { NamedClients } from "./named-clients.js";
 import { SharedCreation } from "./shared-creation.js";
 import { identityOf, type ActorIdentity } from "./identity.js";
 import { WaitWarnings } from "./wait-warnings.js";
@@ -27,6 +28,7 @@ const INQUIRE_FOR_MS = 30_000;
 
 export class ActorClients {
   readonly claims = new Claims();
+  readonly named = new NamedClients();
   private readonly clients = new Map<ActorId, ActorClient>();
 
   private readonly hooks: ClientHooks;
@@ -42,6 +44,7 @@ export class ActorClients {
       inquire: (c) => void this.inquire(c),
       // Asked for again, an agent says how it ended.
       dead: (c) => {
+        this.named.forget(c);
         if (this.clients.get(c.id) === c) this.clients.delete(c.id);
       },
       hostChannel: (view, host) => hosts.to(view, host),

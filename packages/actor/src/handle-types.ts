@@ -5,7 +5,9 @@ import type { RemoteArgs, RemoteResult, RemoteResults } from "@stingray/task";
 /** A method of an actor as its handle has it. */
 export interface ActorMethod<A extends unknown[], R, Result = RemoteResult<R>> {
   /**
-   * Calls the method and returns at once. Calls of one process run in the order in which they were made.
+   * Calls the method and returns at once. Calls of one process run in the order in which they were made, over
+   * all its handles. (Where a handle of `getIfExists` waits for references among its constructor's arguments, its calls
+   * come in when it is known that it is of the same actor.)
    * @throws SerializationError; PendingCallsLimitError; InvalidArgumentError where the class has no such method
    */
   remote(...args: RemoteArgs<A>): Result;

@@ -127,12 +127,19 @@ export class RemoteClassImpl {
       hold: this.holder(runtime, client),
       use: new HandleUse(),
     };
+    const own = parts.hold;
     const ready = argumentsOf(runtime, encoded);
     let asked = (): void => {};
     const captured = currentExecution()?.capture;
     const claim = runtime.during(this.claim(clients, client, parts, ready, captured, () => asked()));
-    if (options.name !== undefined)
-      asked = clients.claims.add(options.namespace ?? runtime.job.namespace, options.name, claim);
+    if (options.name !== undefined) {
+      const namespace = options.namespace ?? runtime.job.namespace;
+      asked = clients.claims.add(namespace, options.name, claim);
+      const known = clients.named.of(namespace, options.name, client);
+      // The calls of both handles are to keep one order. (A claim that waits for its arguments may wait for just these.)
+      if (known !== client && options.getIfExists === true && encoded.whole !== undefined && own !== undefined)
+        keepOrder(known, own.entry.sequence, claim);
+    }
     return makeHandle(parts);
   }
 
@@ -278,6 +285,15 @@ async function argumentsOf(runtime: Runtime, encoded: EncodedArgs): Promise<Uint
   );
 }
 
+/** What is called on `known` after `sequence` waits until it is known whether the claim leads there, too. */
+function keepOrder(known: ActorClient, sequence: number, claim: Promise<void>): void {
+  const hold = known.calls.holdAfter(sequence);
+  void claim.finally(() => {
+    hold.open = true;
+    known.calls.pump();
+  });
+}
+
 function methodSpecs(definition: RemoteDefinition, options: ActorOptions): Record<string, MethodSpec> {
   const cls = definition.target as Constructor;
   const specs: Record<string, MethodSpec> = {};
@@ -318,6 +334,7 @@ export function handleFor<T>(clients: ActorClients, spec: ActorSpec): ActorHandl
     spec.className,
     limit === undefined ? Infinity : countFromWire(limit),
   );
+  if (spec.name !== undefined) clients.named.of(spec.namespace, spec.name, client);
   return makeHandle<T>({
     clients,
     client,

@@ -28,14 +28,27 @@ export type RemoteArg<T> = [Sendable<T>, 0] extends [never, 0]
   : T | ObjectRef<T>;
 /** The same for all arguments of a function. */
 export type RemoteArgs<A extends readonly unknown[]> = { [K in keyof A]: RemoteArg<A[K]> };
+/**
+ * What generators are declared to give, besides `AsyncIterable` itself. What has `next` can't be sent: nobody returns it
+ * who is not a generator. Other iterables, such as queues, are values.
+ */
+type Streamed<T> =
+  | Generator<T, unknown, unknown>
+  | AsyncGenerator<T, unknown, unknown>
+  | Iterator<T, unknown, unknown>
+  | AsyncIterator<T, unknown, unknown>;
 /** What `.remote()` returns for a function that returns `R`. */
 export type RemoteResult<R> = [R, 0] extends [never, 0]
   ? ObjectRef<R>
   : 0 extends 1 & R
     ? ObjectRef<R>
-    : [R] extends [Generator<infer T, unknown, unknown> | AsyncGenerator<infer T, unknown, unknown>]
+    : [R] extends [Streamed<infer T>]
       ? ObjectRefStream<T>
-      : ObjectRef<Awaited<R>>;
+      : [R] extends [AsyncIterable<infer T>]
+        ? AsyncIterable<T> extends R
+          ? ObjectRefStream<T>
+          : ObjectRef<R>
+        : ObjectRef<Awaited<R>>;
 /** The same with `returns: n`: a reference for each item of the array. */
 export type RemoteResults<R> =
   unknown extends Awaited<R>
