@@ -71,7 +71,9 @@ export class HandleUse {
     const tasks = (): ReturnType<typeof taskIdOf>[] =>
       [...(this.pending ?? [])].map(({ sequence }) => taskIdOf(runtime.process, sequence));
     try {
-      await runtime.during(makingRoom(disposed, { tasks, needs: () => this.pending?.size ?? 0, limited: false }));
+      await runtime.during(
+        makingRoom(disposed, { tasks, needs: () => this.pending?.size ?? 0, limited: false }),
+      );
     } finally {
       clearTimeout(warning);
     }

@@ -137,7 +137,12 @@ export class RemoteClassImpl {
       asked = clients.claims.add(namespace, options.name, claim);
       const known = clients.named.of(namespace, options.name, client);
       // The calls of both handles are to keep one order. (A claim that waits for its arguments may wait for just these.)
-      if (known !== client && options.getIfExists === true && encoded.whole !== undefined && own !== undefined)
+      if (
+        known !== client &&
+        options.getIfExists === true &&
+        encoded.whole !== undefined &&
+        own !== undefined
+      )
         keepOrder(known, own.entry.sequence, claim);
     }
     return makeHandle(parts);

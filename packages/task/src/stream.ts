@@ -14,7 +14,7 @@ export class StreamState {
   private ended = false;
   private taken = 0;
   private asked = false;
-  private heldBack: { readonly at: number; readonly then: () => void } | undefined;
+  private heldBack: { readonly at: number; readonly tell: () => void } | undefined;
   /** Index of the next item expected; items of a repeated attempt below it are dropped. */
   received = 0;
 
@@ -44,9 +44,9 @@ export class StreamState {
   }
 
   /** Calls back when the producer waits for a reader of its first item, as it does with so many unread. */
-  whenHeldBack(unread: number | undefined, then: () => void): void {
+  whenHeldBack(unread: number | undefined, tell: () => void): void {
     if (unread === undefined) return;
-    this.heldBack = { at: unread, then };
+    this.heldBack = { at: unread, tell };
     this.lookWhetherHeldBack();
   }
 
@@ -54,7 +54,7 @@ export class StreamState {
     const { heldBack } = this;
     if (heldBack === undefined || this.asked || this.ended || this.ready.length < heldBack.at) return;
     this.heldBack = undefined;
-    heldBack.then();
+    heldBack.tell();
   }
 
   private notify(): void {
