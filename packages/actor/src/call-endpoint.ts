@@ -1,6 +1,7 @@
 /** An endpoint that takes calls of actors: finds the activation, and remembers who waits for what. */
 import {
   Op,
+  TaskStatus,
   actorCall,
   taskCancel,
   taskConsumed,
@@ -41,12 +42,16 @@ export class CallEndpoint {
   private readonly lines = new Map<Channel, CallerLine>();
   private readonly endpoint: Endpoint;
 
-  /** @param find the activation that a call is for; it answers the call itself where there is none */
+  /**
+   * @param find the activation that a call is for; it answers the call itself where there is none
+   * @param cancelHeld takes out one that `find` has kept; false where it has not
+   */
   constructor(
     runtime: Runtime,
     id: ActorId,
     epoch: number,
     private readonly find: (message: ActorCall, channel: Channel) => Activation | undefined,
+    cancelHeld?: (sequence: number, channel: Channel) => boolean,
   ) {
     const endpoint = runtime.transport.openEndpoint(id, epoch);
     this.endpoint = endpoint;
@@ -56,6 +61,8 @@ export class CallEndpoint {
     endpoint.on(Op.TaskCancel, taskCancel, ([, sequence, recursive], channel) => {
       const call = this.lines.get(channel)?.calls.get(sequence);
       call?.activation.cancel(call, recursive);
+      if (call === undefined && cancelHeld?.(sequence, channel) === true)
+        channel.send([Op.TaskDone, sequence, TaskStatus.Cancelled, [], 0]);
     });
     endpoint.on(Op.TaskConsumed, taskConsumed, ([, sequence, count], channel) => {
       const call = this.lines.get(channel)?.calls.get(sequence);

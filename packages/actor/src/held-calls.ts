@@ -14,14 +14,22 @@ interface Held {
 export class HeldCalls {
   private readonly byActor = new Map<string, { readonly calls: Held[]; readonly timer: NodeJS.Timeout }>();
 
-  /** @param deliver takes a call again when its actor is here */
-  constructor(private readonly deliver: (message: ActorCall, channel: Channel) => void) {}
+  /**
+   * @param deliver takes a call again when its actor is here
+   * @param isMade whether an actor is being made here: its calls wait for as long as that takes
+   * @param holdMs how long calls of others wait. Milliseconds
+   */
+  constructor(
+    private readonly deliver: (message: ActorCall, channel: Channel) => void,
+    private readonly isMade: (actor: string) => boolean,
+    private readonly holdMs = HOLD_MS,
+  ) {}
 
   /** @param late called where the actor does not come in time */
   hold(actor: string, message: ActorCall, channel: Channel, late: () => void): void {
     let held = this.byActor.get(actor);
     if (held === undefined) {
-      const timer = setTimeout(() => this.expire(actor), HOLD_MS).unref();
+      const timer = setInterval(() => this.expire(actor), this.holdMs).unref();
       this.byActor.set(actor, (held = { calls: [], timer }));
     }
     held.calls.push({ message, channel, late });
@@ -33,12 +41,28 @@ export class HeldCalls {
       if (channel.closed === undefined) this.deliver(message, channel);
   }
 
+  /** Its caller wants it no more. False: no such call is held. */
+  cancel(sequence: number, channel: Channel): boolean {
+    for (const [actor, { calls, timer }] of this.byActor) {
+      const at = calls.findIndex((one) => one.channel === channel && one.message[1] === sequence);
+      if (at < 0) continue;
+      calls.splice(at, 1);
+      if (calls.length === 0) {
+        clearInterval(timer);
+        this.byActor.delete(actor);
+      }
+      return true;
+    }
+    return false;
+  }
+
   stop(): void {
-    for (const { timer } of this.byActor.values()) clearTimeout(timer);
+    for (const { timer } of this.byActor.values()) clearInterval(timer);
     this.byActor.clear();
   }
 
   private expire(actor: string): void {
+    if (this.isMade(actor)) return;
     for (const { late, channel } of this.take(actor)) if (channel.closed === undefined) late();
   }
 
@@ -46,7 +70,7 @@ export class HeldCalls {
     const held = this.byActor.get(actor);
     if (held === undefined) return [];
     this.byActor.delete(actor);
-    clearTimeout(held.timer);
+    clearInterval(held.timer);
     return held.calls;
   }
 }

@@ -31,7 +31,10 @@ const NO_GPUS: readonly number[] = [];
 export class SharedHost {
   private readonly templates = new SpecTemplates();
   private readonly activations = new Map<string, Activation>();
-  private readonly held = new HeldCalls((message, channel) => this.endpoint.accept(message, channel));
+  private readonly held = new HeldCalls(
+    (message, channel) => this.endpoint.accept(message, channel),
+    (actor) => this.makings.has(actor),
+  );
   private readonly makings = new Makings();
   private readonly endpoint: CallEndpoint;
   /** Why no actors are made any more that do not outlive their job. */
@@ -41,8 +44,12 @@ export class SharedHost {
     id: ActorId,
     private readonly host: ActivationHost,
   ) {
-    this.endpoint = new CallEndpoint(host.runtime, id, HOST_EPOCH, (message, channel) =>
-      this.find(message, channel),
+    this.endpoint = new CallEndpoint(
+      host.runtime,
+      id,
+      HOST_EPOCH,
+      (message, channel) => this.find(message, channel),
+      (sequence, channel) => this.held.cancel(sequence, channel),
     );
     this.endpoint.serve(SharedCalls.made, async ({ actor, epoch }) => {
       if (!this.lives(actor, epoch)) await this.makings.ended(actor);
