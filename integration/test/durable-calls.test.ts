@@ -1,5 +1,6 @@
 /** Single calls of actors with a durable mailbox: ids, cancelling, limits, those that are set aside. */
 import { writeFileSync } from "node:fs";
+import { connect } from "@nats-io/transport-node";
 import { expect } from "chai";
 import { callsSetAside, cancel, dropCall, get, kill, retryCall } from "stingray";
 import { eventually, rejection, testCluster, type TestCluster } from "stingray/testing";
@@ -108,6 +109,33 @@ describe("calls of an actor with a durable mailbox", function () {
     const held = one.hold.remote(60_000);
     expect(await get(known.remote(), { timeoutMs: 20_000 })).to.equal(1);
     await cancel(held);
+  });
+
+  it("go on behind a message that can't be read, which is set aside", async () => {
+    const { STINGRAY_ADDRESS: servers = "", STINGRAY_TOKEN: token } = cluster.env;
+    const nc = await connect({ servers, ...(token === undefined ? {} : { token }) });
+    const ledger = LedgerActor.remote();
+    try {
+      let subject = "";
+      const seen = nc.subscribe(">", {
+        callback: (_error, message) => {
+          if (/\.m\.[a-z0-9]+$/.test(message.subject)) subject = message.subject;
+        },
+      });
+      await nc.flush();
+      await get(ledger.add.remote("before"));
+      await eventually(() => subject !== "", "the subject of the mailbox is known");
+      seen.unsubscribe();
+      await nc.request(subject, Uint8Array.from([1, 2, 3]));
+    } finally {
+      await nc.close();
+    }
+    expect(await get(ledger.add.remote("after"))).to.equal(2);
+    await eventually(async () => (await callsSetAside(ledger)).length === 1, "it was set aside");
+    const [aside] = await callsSetAside(ledger);
+    expect(aside).to.include({ method: "(unreadable)", caller: undefined });
+    expect(aside?.error.code).to.equal("PROTOCOL");
+    expect(await dropCall(ledger, aside?.id ?? "")).to.equal(true);
   });
 
   it("run at least once where the class takes no snapshot", async () => {

@@ -4,6 +4,7 @@
  */
 import { encodePlain } from "@stingray/broker";
 import {
+  MAX_CALL_ID,
   SerializationError,
   encodeError,
   type ActorId,
@@ -38,6 +39,8 @@ export interface Producer {
 
 interface Line {
   readonly waiting: Waiting[];
+  /** Calls that wait or are being kept, by number: who asks for one again waits for the same. */
+  readonly known: Map<number, Promise<Refused>>;
 }
 
 export class MailboxAppender {
@@ -50,19 +53,38 @@ export class MailboxAppender {
    * @returns those that can't be kept: too large for the broker
    * @throws ConnectionError where the producer did not want it any more
    */
-  append(actor: ActorId, producer: Producer, calls: readonly KeptCall[]): Promise<Refused> {
+  async append(actor: ActorId, producer: Producer, calls: readonly KeptCall[]): Promise<Refused> {
+    const line = this.lines.get(`${actor}/${producer.id}`);
+    // While the broker is away callers ask again and again: that must not fill the agent.
+    const numbered = producer.id !== "";
+    const known = new Set<Promise<Refused>>();
+    const fresh: KeptCall[] = [];
+    for (const call of calls) {
+      const before = numbered ? line?.known.get(call[0]) : undefined;
+      if (before === undefined) fresh.push(call);
+      else known.add(before);
+    }
+    if (known.size === 0) return this.add(actor, producer, calls);
+    if (fresh.length > 0) known.add(this.add(actor, producer, fresh));
+    return (await Promise.all(known)).flat();
+  }
+
+  private add(actor: ActorId, producer: Producer, calls: readonly KeptCall[]): Promise<Refused> {
     const key = `${actor}/${producer.id}`;
-    return new Promise((resolve, reject) => {
-      const waiting: Waiting = { calls, resolve, reject };
-      const line = this.lines.get(key);
-      if (line !== undefined) {
-        line.waiting.push(waiting);
-        return;
-      }
-      const fresh: Line = { waiting: [waiting] };
-      this.lines.set(key, fresh);
-      void this.run(key, fresh, actor, producer);
-    });
+    const line: Line = this.lines.get(key) ?? { waiting: [], known: new Map() };
+    const kept = new Promise<Refused>((resolve, reject) => line.waiting.push({ calls, resolve, reject }));
+    if (producer.id !== "") {
+      for (const [number] of calls) line.known.set(number, kept);
+      const over = (): void => {
+        for (const [number] of calls) line.known.delete(number);
+      };
+      kept.then(over, over);
+    }
+    if (!this.lines.has(key)) {
+      this.lines.set(key, line);
+      void this.run(key, line, actor, producer);
+    }
+    return kept;
   }
 
   private async run(key: string, line: Line, actor: ActorId, producer: Producer): Promise<void> {
@@ -113,6 +135,21 @@ export class MailboxAppender {
     await this.log.append(actor, data, idOf(actor, producer, first, last), producer.wanted);
   }
 }
+
+/**
+ * A call that is to be kept later than now.
+ * @param limit bytes of a message, at most
+ * @throws SerializationError where it will be too large then
+ */
+export function checkLater(limit: number, producer: Pick<Producer, "id" | "node">, call: KeptCall): void {
+  // By then it has an id.
+  const [number, sequence, method, args, returns, attempt, options, callId = LONGEST_ID] = call;
+  const later: KeptCall = [number, sequence, method, args, returns, attempt, options, callId];
+  const batch: KeptBatch = [1, producer.id, producer.node, [later]];
+  const size = encodePlain(batch).byteLength;
+  if (size > limit) throw tooLarge(call, size, limit);
+}
+const LONGEST_ID = "x".repeat(MAX_CALL_ID);
 
 /** The same for the same calls, also from another agent. */
 function idOf(actor: ActorId, producer: Producer, first: KeptCall, last: KeptCall): string {

@@ -3,7 +3,7 @@ export { MailboxLog } from "./log.js";
 export type { KeptMessage, MailboxLogOptions } from "./log.js";
 export { MailboxReader } from "./reader.js";
 export type { ReaderHooks } from "./reader.js";
-export { MailboxAppender } from "./appender.js";
+export { MailboxAppender, checkLater } from "./appender.js";
 export type { Producer, Refused } from "./appender.js";
 export { MachineClock, VirtualClock } from "./clock.js";
 export type { Forget, ReminderClock } from "./clock.js";

@@ -3,13 +3,15 @@
  * that one that two agents deliver, because the first could not write down that it had, is run once.
  */
 import type { ReminderRow, Row, Table, TableCache } from "@stingray/gcs-kv";
-import type { KeptCall } from "@stingray/protocol";
+import { SerializationError, type KeptCall } from "@stingray/protocol";
 import type { Forget, ReminderClock } from "./clock.js";
 import { next } from "./schedule.js";
 
 export interface ReminderHooks {
   /** Puts the call into the mailbox of the actor; resolves once it is kept. Asked again, with the same id, it keeps it once. */
   deliver(row: ReminderRow, call: KeptCall): Promise<void>;
+  /** It can't be kept, now or later: the reminder is removed. Tells whoever is to know. */
+  refused(row: ReminderRow, call: KeptCall, error: SerializationError): Promise<void>;
   /** The actor is dead, or nobody knows it. */
   isGone(actor: string): Promise<boolean>;
   failed(what: string, error: unknown): void;
@@ -117,8 +119,8 @@ export class ReminderRunner {
     try {
       if (await this.hooks.isGone(value.actor)) await this.table.delete(key, row.revision);
       else {
-        await this.hooks.deliver(value, occurrence(value));
-        await this.goOn(row);
+        if (await this.deliver(value)) await this.goOn(row);
+        else await this.table.delete(key, row.revision);
       }
       this.underWay.delete(key);
     } catch (error) {
@@ -131,6 +133,19 @@ export class ReminderRunner {
         this.underWay.delete(key);
         this.arm();
       }, AGAIN_MS).unref();
+    }
+  }
+
+  /** @returns false where it can't be delivered, now or later: the broker takes less than when it was set */
+  private async deliver(row: ReminderRow): Promise<boolean> {
+    const call = occurrence(row);
+    try {
+      await this.hooks.deliver(row, call);
+      return true;
+    } catch (error) {
+      if (!(error instanceof SerializationError)) throw error;
+      await this.hooks.refused(row, call, error);
+      return false;
     }
   }
 

@@ -94,6 +94,22 @@ describe("the log of durable mailboxes", function () {
     reader.stop();
   });
 
+  it("keeps a call once that is asked for again while it waits", async () => {
+    const actor = newActorId();
+    const appender = new MailboxAppender(log);
+    const me = producer();
+    await broker.kill();
+    const asked = [appender.append(actor, me, [call(1), call(2)])];
+    for (let again = 0; again < 50; again++)
+      asked.push(appender.append(actor, me, [call(1), call(2), call(3)]));
+    await broker.restart();
+    expect(await Promise.all(asked)).to.deep.equal(asked.map(() => []));
+    const { numbers, reader } = reading(actor);
+    await until("all were read", () => numbers.includes(3));
+    expect(numbers).to.deep.equal([1, 2, 3]);
+    reader.stop();
+  });
+
   it("refuses what is too large, and keeps what came with it", async () => {
     const actor = newActorId();
     const appender = new MailboxAppender(log);

@@ -1,7 +1,7 @@
 /** Reminders are delivered at their time, once each, by whoever has the role; also when that one ends in the middle. */
 import { expect } from "chai";
 import { MemoryControlStore, type ReminderRow, type Table } from "@stingray/gcs-kv";
-import { newActorId, newJobId, type KeptCall } from "@stingray/protocol";
+import { SerializationError, newActorId, newJobId, type KeptCall } from "@stingray/protocol";
 import { ReminderBook, ReminderRunner, VirtualClock, type ReminderHooks } from "../src/mod.js";
 
 const DAY = 86_400_000;
@@ -36,6 +36,7 @@ describe("reminders", () => {
       delivered.push(`${method} ${id?.split("/").slice(0, 2).join("/")} ${id?.split("/").at(-1)}`);
     },
     isGone: async (one) => dead.has(one),
+    refused: async (_row, [, , method], { code }) => void delivered.push(`${method} ${code}`),
     failed: () => failures++,
   };
   async function reign(with_: Partial<ReminderHooks> = {}): Promise<() => Promise<void>> {
@@ -74,6 +75,15 @@ describe("reminders", () => {
     const [noon] = await book.list(actor);
     expect(noon).to.include({ name: "noon", method: "tick", fired: 2, cron: "0 12 * * *" });
     expect(await keys()).to.have.length(1);
+  });
+
+  it("that can't be kept are removed, and told of", async () => {
+    await reign({ deliver: () => Promise.reject(new SerializationError("too large")) });
+    await set("large", { everyMs: 10 });
+    await clock.advanceTo(clock.now() + 100);
+    expect(delivered).to.deep.equal(["tick SERIALIZATION"]);
+    expect(await keys()).to.deep.equal([]);
+    expect(failures).to.equal(0);
   });
 
   it("of the same name replace each other, and can be taken back", async () => {

@@ -9,6 +9,7 @@ import {
   Mailbox,
   ObjectLostError,
   Op,
+  ProtocolError,
   StaleEpochError,
   TaskStatus,
   WorkerCrashedError,
@@ -22,6 +23,8 @@ import {
   type ActorId,
   type KeptAnswer,
   type KeptAside,
+  type KeptBatch,
+  type KeptCall,
   type NodeId,
   type ProcessId,
   type TaskId,
@@ -44,6 +47,9 @@ import { answerOf, type OpenAnswer } from "./unheard.js";
 const MOST_CANCELLED = 10_000;
 /** At its end an incarnation waits so long for its callers to have heard it. Milliseconds. */
 const HEARD_WITHIN_MS = 500;
+
+/** Stands for the method of a message that can't be read. */
+const UNREADABLE = "(unreadable)";
 
 /** A call during which the process has ended so often is set aside, unless maxTaskRetries says more. */
 const DEFAULT_TRIES = 3;
@@ -176,9 +182,9 @@ export class KeptMailbox {
     return this.progress.unheard.size === 0 && this.asides.length === 0;
   }
 
-  /** A message of the stream. @throws ProtocolError */
+  /** A message of the stream. */
   feed(revision: number, data: Uint8Array): void {
-    const batch = keptBatch(decodePlain(Uint8Array.from(data)), `kept message ${revision}`);
+    const batch = this.batchOf(revision, data);
     const message = { revision, left: 0 };
     this.unbegun.push(message);
     const arrivals = this.progress.arrive(revision, batch, Date.now());
@@ -187,6 +193,34 @@ export class KeptMailbox {
     this.tellLater();
     // All of it was known: its revision is to be saved, too.
     if (message.left === 0) this.saves.touch();
+  }
+
+  /** What can't be read must not keep what is behind it, nor be lost: it is set aside as it is. */
+  private batchOf(revision: number, data: Uint8Array): KeptBatch {
+    try {
+      return keptBatch(decodePlain(Uint8Array.from(data)), `kept message ${revision}`);
+    } catch (thrown) {
+      const { spec } = this.activation;
+      const cause = toError(thrown);
+      const error = new ProtocolError(
+        `message ${revision} in the mailbox of actor ${spec.className} (${spec.actor}) can't be read, and was set aside: ${cause.message}; ` +
+          "something other than this version of the library has written it",
+        { cause, detail: { actor: spec.actor, revision } },
+      );
+      this.runtime.warn(error.message);
+      const call: KeptCall = [
+        0,
+        0,
+        UNREADABLE,
+        Uint8Array.from(data),
+        0,
+        0,
+        undefined,
+        `message ${revision}`,
+      ];
+      this.asides.push(asideOf({ producer: "", node: undefined, revision, call, tries: 0 }, error, 0));
+      return [1, "", undefined, []];
+    }
   }
 
   /** A caller wants these no more. */

@@ -5,6 +5,7 @@ import {
   ReminderBook,
   ReminderRunner,
   VirtualClock,
+  checkLater,
   type ReminderClock,
 } from "@stingray/mailbox";
 import {
@@ -12,18 +13,27 @@ import {
   Clock,
   InvalidArgumentError,
   InvalidOptionError,
+  Mailbox,
   Reminders,
   StingrayError,
+  TaskStatus,
+  ValueKind,
   decodeError,
   type ActorSpec,
   type NodeId,
+  type ProcessId,
+  type KeptAnswer,
   type KeptCall,
+  type SerializationError,
 } from "@stingray/protocol";
+import { encodeThrown } from "@stingray/task/internal";
 import { describe } from "../controller/actor-directory.js";
 import * as t from "./tokens.js";
 
 /** Other agents may take so long to have their clocks go on. Milliseconds. */
 const ADVANCE_MS = 30_000;
+/** A caller may take so long to hear how its call ended. Milliseconds. */
+const ANSWER_MS = 10_000;
 /** Between tries to read the table, in milliseconds. */
 const AGAIN_MS = 1_000;
 
@@ -55,6 +65,7 @@ export function serveReminders(get: t.Get): void {
       );
     const { process, node, endpoint } = channel.peer;
     const producer = answer === true ? { id: process ?? endpoint, node } : undefined;
+    checkLater(get(t.MAILBOX_LOG).limit, producer ?? { id: "", node: undefined }, call);
     const book = await openBook(get);
     const nextAt = await book.set({ actor, job: spec.job, name, call, timing, producer });
     // It may have died while this was written; nothing of it may stay.
@@ -115,6 +126,28 @@ export async function runReminders(get: t.Get, signal: AbortSignal): Promise<voi
           const producer = { id: row.producer, node: row.node as NodeId | undefined, wanted };
           const [refused] = await get(t.MAILBOXES).append(row.actor, producer, [call]);
           if (refused !== undefined) throw decodeError(refused[1]);
+        },
+        refused: async (row: ReminderRow, call: KeptCall, error: SerializationError): Promise<void> => {
+          const { producer, node, actor, name } = row;
+          if (producer === "") {
+            get(t.FAILED)(`deliver the reminder "${name}" of actor ${actor}, which was removed`, error);
+            return;
+          }
+          const failed: KeptAnswer = [
+            call[0],
+            call[1],
+            TaskStatus.Failed,
+            [[ValueKind.Error, encodeThrown(error)]],
+            0,
+            undefined,
+          ];
+          try {
+            await get(t.PEERS)
+              .channel(producer as ProcessId, node as NodeId | undefined)
+              .request(Mailbox.answers, { actor, answers: [failed] }, { timeoutMs: ANSWER_MS });
+          } catch (unheard) {
+            get(t.FAILED)(`tell ${producer} that its delayed call can't be kept: ${error.message}`, unheard);
+          }
         },
         isGone: async (actor: string): Promise<boolean> => {
           const entry = get(t.ACTOR_BOOK).get(actor) ?? (await get(t.ACTOR_BOOK).fetch(actor));
