@@ -5,6 +5,7 @@ import {
   InvalidArgumentError,
   InvalidOptionError,
   availableResources,
+  cancel,
   clusterResources,
   get,
   getActor,
@@ -58,11 +59,39 @@ describe("testCluster()", function () {
       expect((await cluster.leaks()).join("\n"))
         .to.match(/bytes of objects/)
         .and.match(/1 of 2 CPU are free/);
-      const error = await rejection(cluster.expectIdle({ timeoutMs: 1 }));
+      const error = await rejection(cluster.expectIdle({ timeoutMs: 1_500 }));
       expect(error.message).to.contain("everything is free again").and.contain("bytes of objects");
       await get(running);
       ref.release();
       await cluster.expectIdle();
+    });
+
+    it("asks its own nodes, whatever this process is a driver of", async () => {
+      const other = await testCluster({
+        cpus: 1,
+        cluster: "other",
+        driver: false,
+        broker: cluster.broker,
+        clock: 5,
+      });
+      try {
+        expect((await other.sees(1)).map(({ node }) => node)).to.deep.equal([other.node().id]);
+        expect(await other.clock.advance(5)).to.equal(10);
+        const running = rest.remote(30_000);
+        await eventually(async () => (await cluster.leaks()).length > 0, "it runs");
+        await other.expectIdle({ timeoutMs: 1_000 });
+        await cancel(running, { force: true });
+        await rejection(get(running));
+        const second = await other.addNode();
+        await other.node(0).pause();
+        expect((await rejection(other.givesUp(other.node(0), { timeoutMs: 300 }))).message).to.contain(
+          "dead",
+        );
+        await other.heal();
+        await second.kill();
+      } finally {
+        await other.end();
+      }
     });
 
     it("tells node and process of an actor", async () => {

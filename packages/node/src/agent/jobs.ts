@@ -149,7 +149,12 @@ export class Jobs {
   end(job: JobId, outcome: JobOutcome, last = false): Promise<void> {
     let running = this.ending.get(job);
     if (running === undefined) {
-      running = this.endOnce(job, outcome, last).finally(() => this.ending.delete(job));
+      running = this.endOnce(job, outcome, last)
+        .catch((error: unknown) => {
+          // This agent ends itself, and its tables are closed: those that are left end the job, or nothing is left.
+          if (!this.stopped) throw error;
+        })
+        .finally(() => this.ending.delete(job));
       this.ending.set(job, running);
     }
     return running;

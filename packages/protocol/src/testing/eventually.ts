@@ -21,7 +21,7 @@ const INTERVAL_MS = 20;
 
 /**
  * Looks again and again until `check` gives something true, and resolves with that. What it throws or rejects with
- * counts as "not yet".
+ * counts as "not yet". A check that has not ended by then is left alone.
  *
  * @param options how it waits, or just what for
  * @throws Error after the time, whose message has the last reason and whose `cause` is that; the signal's reason
@@ -32,20 +32,59 @@ export async function eventually<T>(
 ): Promise<Truthy<T>> {
   const o = typeof options === "string" ? { message: options } : options;
   const { message = "what was waited for", timeoutMs = TIMEOUT_MS, intervalMs = INTERVAL_MS, signal } = o;
-  const deadline = performance.now() + timeoutMs;
-  let reason: unknown;
-  for (let pauseMs = 1; ; pauseMs = Math.min(2 * pauseMs, intervalMs)) {
-    signal?.throwIfAborted();
-    try {
-      const value = await check();
-      if (value) return value as Truthy<T>;
-      reason = value;
-    } catch (error) {
-      reason = error;
+  signal?.throwIfAborted();
+  const limit = new Limit(timeoutMs, signal);
+  let reason: unknown = "the first look has not ended";
+  try {
+    for (let pauseMs = 1; ; pauseMs = Math.min(2 * pauseMs, intervalMs)) {
+      try {
+        // The check itself may hang.
+        const value = await Promise.race([check(), limit.reached]);
+        if (value === REACHED) break;
+        if (value) return value as Truthy<T>;
+        reason = value;
+      } catch (error) {
+        reason = error;
+      }
+      if (limit.isReached || (await limit.pause(Math.min(pauseMs, intervalMs)))) break;
     }
-    if (performance.now() > deadline)
-      throw new Error(`${message}: not within ${timeoutMs} ms (${shown(reason)})`, { cause: reason });
-    await new Promise((resolve) => setTimeout(resolve, Math.min(pauseMs, intervalMs)));
+  } finally {
+    limit.end();
+  }
+  signal?.throwIfAborted();
+  throw new Error(`${message}: not within ${timeoutMs} ms (${shown(reason)})`, { cause: reason });
+}
+
+const REACHED = Symbol("the time is up, or the signal was given");
+
+class Limit {
+  readonly reached: Promise<typeof REACHED>;
+  isReached = false;
+  /** Idempotent. */
+  end = (): void => undefined;
+
+  constructor(ms: number, signal: AbortSignal | undefined) {
+    this.reached = new Promise((resolve) => {
+      const reach = (): void => {
+        this.isReached = true;
+        resolve(REACHED);
+      };
+      const timer = setTimeout(reach, Math.min(ms, 2 ** 31 - 1));
+      signal?.addEventListener("abort", reach, { once: true });
+      this.end = () => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", reach);
+      };
+    });
+  }
+
+  /** @returns whether it was reached meanwhile */
+  async pause(ms: number): Promise<boolean> {
+    let timer: NodeJS.Timeout | undefined;
+    const over = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)));
+    await Promise.race([over, this.reached]);
+    clearTimeout(timer);
+    return this.isReached;
   }
 }
 
@@ -61,5 +100,6 @@ export async function rejection(promise: PromiseLike<unknown>): Promise<Error & 
 }
 
 function shown(reason: unknown): string {
+  if (typeof reason === "string") return reason;
   return reason instanceof Error ? reason.message : inspect(reason, { depth: 1 }).slice(0, 500);
 }

@@ -1,15 +1,18 @@
 /** The virtual clock of a test cluster, by which reminders and delayed calls go. */
 import { Clock } from "@stingray/protocol";
-import { runtimeFor } from "@stingray/task/internal";
+import type { Agents } from "./agents.js";
 
 /** All agents may take so long to deliver what is due on the way. Milliseconds. */
 const ADVANCE_MS = 60_000;
 
 /** Stands still until it is told to go on. The cluster must have been started with option `clock`. */
 export class TestClock {
+  /** @internal */
+  constructor(private readonly agents: Agents) {}
+
   /** Milliseconds since 1970. */
   async now(): Promise<number> {
-    return (await runtimeFor("clock.now()").home.request(Clock.read, {})).now;
+    return (await this.agents.ask(Clock.read, {})).now;
   }
 
   /**
@@ -18,11 +21,6 @@ export class TestClock {
    * @throws InvalidArgumentError where the clock is that of the machine
    */
   async advance(ms: number): Promise<number> {
-    const asked = runtimeFor("clock.advance()").home.request(
-      Clock.advance,
-      { ms },
-      { timeoutMs: ADVANCE_MS },
-    );
-    return (await asked).now;
+    return (await this.agents.ask(Clock.advance, { ms }, { timeoutMs: ADVANCE_MS })).now;
   }
 }

@@ -4,10 +4,10 @@ import { connectBroker } from "@stingray/broker/connect";
 import { InvalidArgumentError, type NodeView } from "@stingray/protocol";
 import { processState } from "@stingray/task/internal";
 import type { Cluster } from "../cluster.js";
-import { nodes as nodeViews } from "../cluster.js";
 import { init, initBy, isInitialized, shutdown } from "../init.js";
 import type { InitOptions, NodeOptions } from "../init-options.js";
 import { jobOf } from "../job.js";
+import { Agents } from "./agents.js";
 import { placeOf } from "./ask.js";
 import { membershipOf } from "./driver.js";
 import { TestClock } from "./clock.js";
@@ -40,11 +40,15 @@ export class TestCluster implements AsyncDisposable {
   private joined: Cluster | undefined;
   private ending: Promise<void> | undefined;
   private readonly letGo = keepAlive();
+  private readonly agents: Agents;
 
   private constructor(
     private readonly options: TestClusterOptions,
     private readonly members: Members,
-  ) {}
+  ) {
+    this.agents = new Agents(() => members.asked);
+    this.clock = new TestClock(this.agents);
+  }
 
   /** @internal See {@link testCluster}. */
   static async start(options: TestClusterOptions): Promise<TestCluster> {
@@ -55,8 +59,10 @@ export class TestCluster implements AsyncDisposable {
       );
     const test = new TestCluster(options, new Members(options));
     try {
-      if (options.driver === false) await test.members.start(undefined);
-      else await test.enter(options, true);
+      if (options.driver === false) {
+        await test.members.start(undefined);
+        await test.seesAll();
+      } else await test.enter(options, true);
       return test;
     } catch (error) {
       await test.end().catch(() => undefined); // it is the first error that tells
@@ -78,7 +84,7 @@ export class TestCluster implements AsyncDisposable {
   }
 
   /** Of reminders and delayed calls; see option `clock`. */
-  readonly clock = new TestClock();
+  readonly clock: TestClock;
 
   get broker(): TestBroker {
     return this.members.broker;
@@ -117,7 +123,7 @@ export class TestCluster implements AsyncDisposable {
     return this.enter({ ...this.options, ...options }, false);
   }
 
-  /** One more node, with what the others have unless given. Resolves when the driver sees it. */
+  /** One more node, with what the others have unless given. Resolves when the node that is asked sees it. */
   async addNode(options: NodeOptions = {}): Promise<TestNode> {
     const node = await this.members.addNode(options);
     await this.seesAll();
@@ -144,11 +150,11 @@ export class TestCluster implements AsyncDisposable {
     return this.members.processes.of(pid, `the process of ${name}`);
   }
 
-  /** Waits until the driver's node sees exactly so many nodes alive. @throws Error after the time */
+  /** Waits until one node, the driver's if this process is a driver, sees exactly so many nodes alive. @throws Error after the time */
   async sees(count: number, o: Pick<EventuallyOptions, "timeoutMs"> = {}): Promise<NodeView[]> {
     return eventually(
       async () => {
-        const alive = (await nodeViews()).filter(({ state }) => state === "ALIVE");
+        const alive = (await this.views()).filter(({ state }) => state === "ALIVE");
         if (alive.length !== count) throw new Error(`${alive.length} nodes live`);
         // Others may see a node before it has told us what it is called now.
         const known = new Set<string>(this.nodes.map(({ id }) => id));
@@ -163,12 +169,16 @@ export class TestCluster implements AsyncDisposable {
   /**
    * Waits until the cluster has declared a node dead that stands still, is cut off or was killed: 5 s after its last
    * sign of life unless `deadAfterMs` says otherwise.
-   * @throws Error after the time
+   * @throws Error after the time; also where it was never part of the cluster, or no other node could give it up
    */
   async givesUp(node: TestNode, o: Pick<EventuallyOptions, "timeoutMs"> = {}): Promise<void> {
     const { id } = node;
     await eventually(
-      async () => (await nodeViews()).every((one) => one.node !== id || one.state === "DEAD"),
+      async () => {
+        const view = (await this.views({ but: node })).find((one) => one.node === id);
+        // Rows of dead ones are removed some time.
+        return view === undefined ? this.agents.knows(id) : view.state === "DEAD";
+      },
       {
         message: `node ${node.index} (${id}) is declared dead`,
         ...o,
@@ -188,7 +198,8 @@ export class TestCluster implements AsyncDisposable {
   async leaks(): Promise<string[]> {
     collectGarbage();
     await new Promise(setImmediate);
-    const held = isInitialized() ? heldByNodes(await nodeViews()) : [];
+    const isUp = this.nodes.some(({ state }) => state === "up");
+    const held = isUp ? heldByNodes(await this.views()) : [];
     const { subjects, storage } = this.members;
     const connection = await connectBroker({ ...this.broker.options, name: "stingray test kit" });
     try {
@@ -241,8 +252,12 @@ export class TestCluster implements AsyncDisposable {
     return this.joined;
   }
 
+  private async views(o: { but?: TestNode | undefined } = {}): Promise<NodeView[]> {
+    return this.agents.nodes({ preferred: processState.runtime?.home.node, ...o });
+  }
+
   private async seesAll(): Promise<void> {
-    if (isInitialized()) await this.sees(this.nodes.filter(({ state }) => state === "up").length);
+    await this.sees(this.nodes.filter(({ state }) => state === "up").length);
   }
 
   private async endAll(): Promise<void> {
@@ -257,6 +272,7 @@ export class TestCluster implements AsyncDisposable {
     // Nodes that stand still or are cut off can't end in order.
     await attempt(() => this.members.heal());
     if (this.joined !== undefined) await attempt(() => shutdown());
+    await this.agents.close();
     await attempt(() => this.members.end());
     this.letGo();
     if (errors.length === 1) throw errors[0];

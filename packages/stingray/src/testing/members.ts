@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { planNodes, type NodePlan } from "@stingray/node/embedded";
 import { DEFAULT_CLUSTER, DEFAULT_SUBJECT_ROOT, Subjects, type JobSpec } from "@stingray/protocol";
 import type { NodeOptions } from "../init-options.js";
+import type { AskedCluster } from "./agents.js";
 import { TestBroker } from "./broker.js";
 import type { DriverPlace } from "./driver.js";
 import { eventually } from "@stingray/protocol/testing";
@@ -54,6 +55,15 @@ export class Members {
       subjects: this.subjects,
       broker: { ...this.broker.options, servers: [this.driverLine.url] },
       remote: this.options.driver === "remote",
+    };
+  }
+
+  get asked(): AskedCluster {
+    return {
+      nodes: this.nodes,
+      subjects: this.subjects,
+      broker: this.broker.options,
+      viaBroker: this.options.links === "nats",
     };
   }
 
