@@ -71,6 +71,20 @@ describe("a pool of actors", function () {
     expect((await rejection(run.next())).message).to.contain("-2 is negative");
     expect(await run.next()).to.deep.equal({ done: false, value: 9 });
     expect(await run.next()).to.deep.equal({ done: true, value: undefined });
+    let taken = 0;
+    const source = function* (): Generator<number> {
+      for (const x of [-1, 2, 3, 4, 5, 6, 7, 8]) yield (taken++, x);
+    };
+    const left = pool.map((w, x) => w.square.remote(x), source());
+    const reading = (async () => {
+      for await (const value of left) expect.fail(`nothing comes before the error, but ${value} did`);
+    })();
+    expect((await rejection(reading)).message).to.contain("-1 is negative");
+    const before = taken;
+    await eventually(() => pool.hasFree(), "what was begun ends");
+    expect(await all(pool.map((w, x) => w.square.remote(x), [3, 4]))).to.deep.equal([9, 16]);
+    expect(taken).to.equal(before).and.to.be.lessThan(8);
+    expect(await all(left)).to.deep.equal([4, 9, 16, 25, 36, 49, 64]);
     function* broken(): Generator<number> {
       yield 2;
       throw new Error("no more");

@@ -149,6 +149,28 @@ describe("a queue", function () {
     expect(await wanted).to.equal("for the living");
   });
 
+  it("is not over when it is closed while an item may come back", async () => {
+    const queue = new Queue<string>();
+    const file = test.file("hanging at the end");
+    const dead = takeAndHang.remote(queue, file);
+    await eventually(() => linesOf(file).length === 1, "it has begun");
+    const pid = Number(linesOf(file)[0]);
+    process.kill(pid, "SIGSTOP");
+    // For the stopped one, which waits for it.
+    await queue.put("comes back");
+    const rest = (async () => {
+      const items: string[] = [];
+      for await (const item of queue) items.push(item);
+      return items;
+    })();
+    await queue.size();
+    await queue.close();
+    process.kill(pid, "SIGKILL");
+    await rejection(get(dead));
+    expect(await rest).to.deep.equal(["comes back"]);
+    expect((await rejection(queue.get())).code).to.equal("QUEUE_CLOSED");
+  });
+
   it("lets those that wait end when it is closed, and gives what is left", async () => {
     const queue = new Queue<number>({ maxSize: 1 });
     await queue.put(1);
@@ -169,6 +191,8 @@ describe("a queue", function () {
     expect((await waiting).code).to.equal("ACTOR_DIED");
     expect((await rejection(queue.put(1))).code).to.equal("ACTOR_DIED");
     expect(() => new Queue({ actor: { mailbox: "durable" } })).to.throw("leave out actor.mailbox");
+    for (const options of [{ maxPendingCalls: 1 }, { maxConcurrency: 1 }, { concurrencyGroups: { io: 1 } }])
+      expect(() => new Queue({ actor: options })).to.throw(`leave out actor.${Object.keys(options)[0]}`);
     expect(() => new Queue({ maxsize: 3 } as object)).to.throw("maxSize");
   });
 });

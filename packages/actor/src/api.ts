@@ -132,6 +132,7 @@ export async function kill(
 export async function ready(handle: unknown, options: WaitOptions = {}): Promise<void> {
   const parts = handleParts(handle, "ready()");
   checkOptions("ready()", WAIT_RULES, options);
+  parts.use.check(parts.client.className);
   try {
     const wake = (): void => parts.clients.wake(parts.client);
     await parts.clients.processRuntime.during(makingRoom(untilReady(parts.client, wake, options)));

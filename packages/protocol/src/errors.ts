@@ -183,7 +183,10 @@ export class PendingCallsLimitError extends StingrayError {
   static override readonly code: ErrorCode = ErrorCode.PendingCallsLimitError;
   static override readonly retryable: boolean = true;
 }
-/** A cycle of calls would have waited for itself; the message shows the cycle. */
+/**
+ * A cycle of calls would have waited for itself; the message shows the cycle. A `get` that was begun counts as awaited:
+ * one that the method goes on without needs a `timeoutMs` or a signal.
+ */
 export class DeadlockError extends StingrayError {
   static override readonly code: ErrorCode = ErrorCode.DeadlockError;
 }

@@ -4,6 +4,12 @@ import type { Caller } from "@stingray/actor/internal";
 export class Held<T> {
   private readonly callers = new Map<Caller, Map<number, T>>();
 
+  /** Whether any caller has something. */
+  get any(): boolean {
+    for (const items of this.callers.values()) if (items.size > 0) return true;
+    return false;
+  }
+
   /** @param gaveBack called for each that a caller leaves behind, in the order in which they were given */
   constructor(private readonly gaveBack: (item: T) => void) {}
 

@@ -15,6 +15,9 @@ import { UTIL_MODULE } from "@stingray/task/internal";
 /** Calls wait inside these actors, so there is no sensible limit to their number. */
 const MAX_CONCURRENCY = 1_000_000;
 
+/** What would keep calls out for which others wait. */
+const OF_THEIR_OWN = ["maxPendingCalls", "maxConcurrency", "concurrencyGroups"] as const;
+
 /** Of every utility. */
 export interface UtilityOptions {
   /**
@@ -37,6 +40,13 @@ export function utilityOptions(what: string, { actor = {} }: UtilityOptions): Ac
   if (actor.mailbox === "durable") {
     throw new InvalidOptionError(
       `${what}: its calls wait for each other and end with their callers, which a durable mailbox does not go with; leave out actor.mailbox`,
+    );
+  }
+  for (const option of OF_THEIR_OWN) {
+    if (actor[option] === undefined) continue;
+    throw new InvalidOptionError(
+      `${what}: its calls wait inside its actor, as many as there are; leave out actor.${option}`,
+      { detail: { option: `actor.${option}` } },
     );
   }
   return { ...actor, maxConcurrency: MAX_CONCURRENCY };

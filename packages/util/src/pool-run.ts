@@ -25,6 +25,10 @@ export class PoolRun<I, R> implements AsyncIterableIterator<R, undefined> {
   private filling = false;
   /** No more items are taken. */
   private over = false;
+  /**
+   * The reader was told of an error: a `for await` ends at that, without a word. No items are taken until it asks again.
+   */
+  private paused = false;
   /** What the items' own iterator threw, until it was told. */
   private failure: { readonly error: unknown } | undefined;
   private changed: () => void = () => undefined;
@@ -62,15 +66,19 @@ export class PoolRun<I, R> implements AsyncIterableIterator<R, undefined> {
   }
 
   private async read(): Promise<IteratorResult<R, undefined>> {
+    this.paused = false;
     for (;;) {
       this.source ??= this.open();
       void this.fill();
       const slot = this.ordered ? this.slots[0] : this.slots.find(({ done }) => done);
       if (slot?.done === true) {
         this.slots.splice(this.slots.indexOf(slot), 1);
-        void this.fill();
         const settled = await slot.result;
-        if (!settled.ok) throw settled.error;
+        if (!settled.ok) {
+          this.paused = true;
+          throw settled.error;
+        }
+        void this.fill();
         return { done: false, value: settled.value };
       }
       if (this.over && this.slots.length === 0) {
@@ -112,7 +120,7 @@ export class PoolRun<I, R> implements AsyncIterableIterator<R, undefined> {
 
   private get mayTake(): boolean {
     const members = Math.max(1, this.members());
-    return !this.over && this.working < members && this.slots.length < members * AHEAD;
+    return !this.over && !this.paused && this.working < members && this.slots.length < members * AHEAD;
   }
 
   private begin(item: I): void {

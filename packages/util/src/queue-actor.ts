@@ -76,7 +76,7 @@ export class QueueActor {
           return "dropped";
         }
         this.#letIn();
-      } else if (this.#closed) return "closed";
+      } else if (this.#closed && !this.#taken.any) return "closed";
       else {
         const turn = await this.#getting.wait(call, id, undefined, timeoutMs);
         if (typeof turn === "string") return turn;
@@ -88,6 +88,7 @@ export class QueueActor {
       } catch {
         // Its producer was gone before it was here. The next one, then.
         this.#taken.take(caller, id);
+        this.#endIfOver();
       }
     }
   }
@@ -96,6 +97,7 @@ export class QueueActor {
   took(ids: readonly number[]): void {
     const { caller } = currentCall();
     for (const id of ids) this.#taken.take(caller, id);
+    this.#endIfOver();
   }
 
   /** The caller has given up a call. False where nothing is left of it: an item that a consumer has, or no item at all. */
@@ -126,7 +128,12 @@ export class QueueActor {
   close(): void {
     this.#closed = true;
     this.#putting.closeAll();
-    this.#getting.closeAll();
+    this.#endIfOver();
+  }
+
+  /** Nothing comes any more: what was given to callers is theirs, and can't come back. */
+  #endIfOver(): void {
+    if (this.#closed && !this.#taken.any) this.#getting.closeAll();
   }
 
   get #hasRoom(): boolean {

@@ -127,7 +127,8 @@ function errorOf(graph: WaitGraph, cycle: readonly string[]): DeadlockError {
     .join(", which ");
   return new DeadlockError(
     `${victim.name} would never run, since it waits for itself: ${way}. Don't await, inside a call of an actor, what comes ` +
-      `back to the same actor; or let such calls run beside each other: maxConcurrency, a concurrencyGroup, or shared methods`,
+      `back to the same actor; or let such calls run beside each other: maxConcurrency, a concurrencyGroup, or shared methods. (A get ` +
+      `that was begun counts as awaited until it is over: one that the method goes on without needs a timeoutMs.)`,
     {
       detail: {
         cycle: steps.map(({ text }) => text),
