@@ -61,6 +61,28 @@ describe("the progress of a durable mailbox", () => {
     void one;
   });
 
+  it("has few bytes for one call that runs below a hundred thousand that have ended", () => {
+    const progress = new MailboxProgress();
+    const long = runs(progress, 1, batch("d1", call(1)));
+    for (let i = 2; i <= 100_010; i++) {
+      for (const open of runs(progress, i, batch("d1", call(i)))) progress.end(open, ok(open));
+      progress.unheard.remove("d1", i);
+    }
+    expect(saved(progress).byteLength).to.be.below(100);
+    let next = again(progress);
+    expect(numbers(runs(next, 1, batch("d1", call(1))))).to.deep.equal([1]);
+    expect(runs(next, 2, batch("d1", call(2), call(3)))).to.have.length(0);
+    next = again(next);
+    const [open, ...others] = runs(next, 1, batch("d1", call(1)));
+    expect(others).to.deep.equal([]);
+    expect(runs(next, 2, batch("d1", call(2), call(100_010)))).to.have.length(0);
+    expect(next.position).to.equal(0);
+    next.end(open as OpenCall, ok(open as OpenCall));
+    expect(next.position).to.equal(2);
+    expect(numbers(runs(again(next), 3, batch("d1", call(100_011))))).to.deep.equal([100_011]);
+    void long;
+  });
+
   it("drops what an old agent appends again, or late, however long that takes", () => {
     let progress = new MailboxProgress();
     for (const open of runs(progress, 1, batch("d1", call(1), call(2), call(3))))

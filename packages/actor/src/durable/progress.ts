@@ -83,8 +83,8 @@ export class MailboxProgress {
   position = 0;
   /** Whether the incarnation that saved it had begun no call that it had not ended. */
   clean = false;
-  /** Messages above it, in order, with how many of their calls have not ended. */
-  private readonly messages: { readonly revision: number; left: number }[] = [];
+  /** Messages above it by revision: how many of their calls have not ended, and the message before. None at 0. */
+  private readonly messages = new Map<number, { left: number; readonly before: number }>();
   private readonly producers = new ProducerBook();
   private readonly ids = new CallIds();
   readonly unheard = new UnheardAnswers();
@@ -136,9 +136,12 @@ export class MailboxProgress {
   /** Calls of a message: those to be run, and those that are known to have run under the same id. */
   arrive(revision: number, [, producer, node, calls]: KeptBatch, now: number): Arrival[] {
     // The stream was made anew, as by a broker that keeps it in memory: its numbers begin again.
-    if (revision <= this.last) this.position = revision - 1;
+    if (revision <= this.last) {
+      this.position = this.last = revision - 1;
+      this.messages.clear();
+    }
+    const message = { left: 0, before: this.last };
     this.last = revision;
-    const message = { revision, left: 0 };
     const arrivals: Arrival[] = [];
     for (const call of calls) {
       const [number, sequence, , , , , , callId] = call;
@@ -160,7 +163,7 @@ export class MailboxProgress {
       const tries = this.tries.get(keyOf(producer, number, callId)) ?? 0;
       arrivals.push({ kind: "run", open: { producer, node, revision, call, tries } });
     }
-    this.messages.push(message);
+    if (message.left > 0) this.messages.set(revision, message);
     this.advance();
     return arrivals;
   }
@@ -179,8 +182,10 @@ export class MailboxProgress {
       this.ids.begin(callId);
       if (others.length > 0) this.twins.set(callId, others);
       // It holds the position from here on; until now the one before it did.
-      const message = this.messages.find((one) => one.revision === instead.revision);
+      const { revision } = instead;
+      const message = this.messages.get(revision);
       if (message !== undefined) message.left++;
+      else this.messages.set(revision, { left: 1, before: revision - 1 });
     }
     return { told: this.over(open, answer, undefined), instead };
   }
@@ -193,8 +198,8 @@ export class MailboxProgress {
   private over(open: OpenCall, answer: KeptAnswer, callId: string | undefined): OpenAnswer[] {
     const { producer, node, call, revision } = open;
     const [number] = call;
-    const message = this.messages.find((one) => one.revision === revision);
-    if (message !== undefined) message.left--;
+    const message = this.messages.get(revision);
+    if (message !== undefined && --message.left === 0) this.messages.delete(revision);
     this.producers.end(producer, number);
     this.tries.delete(keyOf(producer, number, call[7]));
     const told: OpenAnswer[] = [];
@@ -235,13 +240,9 @@ export class MailboxProgress {
   }
 
   private advance(): void {
-    let ended = 0;
-    for (const { revision, left } of this.messages) {
-      if (left > 0) break;
-      this.position = Math.max(this.position, revision);
-      ended++;
-    }
-    if (ended > 0) this.messages.splice(0, ended);
+    let upTo = this.last;
+    for (const { before } of this.messages.values()) upTo = Math.min(upTo, before);
+    this.position = Math.max(this.position, upTo);
   }
 }
 

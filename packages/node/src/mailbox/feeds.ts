@@ -74,9 +74,9 @@ class IncarnationFeed {
   open = false;
   private readonly reader: MailboxReader;
   /** Sent, and not saved as done, oldest first. */
-  private sent: { readonly revision: number; readonly bytes: number }[] = [];
-  private takenUpTo: number;
-  private untakenMessages = 0;
+  private sent: number[] = [];
+  /** Of these, what the worker has not begun. */
+  private untaken: { readonly revision: number; readonly bytes: number }[] = [];
   private untakenBytes = 0;
 
   constructor(
@@ -86,10 +86,13 @@ class IncarnationFeed {
     done: number,
     private readonly hooks: FeedHooks,
   ) {
-    this.takenUpTo = done;
     this.reader = new MailboxReader(hooks.link, hooks.log, actor, done, {
       take: (message) => this.take(message),
-      restarted: () => (this.takenUpTo = 0),
+      restarted: () => {
+        this.sent = [];
+        this.untaken = [];
+        this.untakenBytes = 0;
+      },
       failed: (error) => hooks.failed(`read the mailbox of actor ${actor}`, error),
     });
   }
@@ -105,17 +108,15 @@ class IncarnationFeed {
   }
 
   taken(taken: number, done: number): void {
-    for (const { revision, bytes } of this.sent) {
-      if (revision <= this.takenUpTo) continue;
-      if (revision > taken) break;
-      this.untakenMessages--;
+    this.untaken = this.untaken.filter(({ revision, bytes }) => {
+      if (revision > taken) return true;
       this.untakenBytes -= bytes;
-    }
-    this.takenUpTo = Math.max(this.takenUpTo, taken);
-    const over = this.sent.findIndex(({ revision }) => revision > done);
+      return false;
+    });
+    const over = this.sent.findIndex((revision) => revision > done);
     const finished = this.sent.splice(0, over < 0 ? this.sent.length : over);
     this.reader.finished(done);
-    for (const { revision } of finished)
+    for (const revision of finished)
       this.hooks.log
         .remove(revision)
         .catch((error: unknown) => this.hooks.failed(`remove what actor ${this.actor} has done`, error));
@@ -123,10 +124,10 @@ class IncarnationFeed {
   }
 
   private take({ revision, data }: KeptMessage): boolean {
-    if (this.untakenMessages >= MOST_MESSAGES || this.untakenBytes >= MOST_BYTES) return false;
-    this.untakenMessages++;
+    if (this.untaken.length >= MOST_MESSAGES || this.untakenBytes >= MOST_BYTES) return false;
     this.untakenBytes += data.byteLength;
-    this.sent.push({ revision, bytes: data.byteLength });
+    this.sent.push(revision);
+    this.untaken.push({ revision, bytes: data.byteLength });
     this.channel.send([Op.MailboxFeed, this.actor, this.epoch, revision, data]);
     return true;
   }
