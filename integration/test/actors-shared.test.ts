@@ -11,6 +11,7 @@ import {
   kill,
   nodes,
   ready,
+  shutdown,
   type ActorHandle,
 } from "stingray";
 import { collectGarbage, eventually, rejection, testCluster, type TestCluster } from "stingray/testing";
@@ -164,6 +165,22 @@ describe("actors with shared isolation", function () {
       InvalidOptionError,
       "process",
     );
+  });
+
+  it("end in order with their job, also beside one that outlives it", async () => {
+    const [namespace, file] = ["beside", test.file("beside")];
+    const env = { runtimeEnv: { envVars: { LIGHT_TEST: "beside one that stays" } } };
+    const stays = RemoteLight.options({ ...env, namespace, name: "stays", lifetime: "detached" }).remote(5);
+    const goes = RemoteLight.options(env).remote(1, file);
+    const [{ pid }, other] = await get([stays.where.remote(), goes.where.remote()]);
+    expect(other.pid).to.equal(pid);
+    await shutdown();
+    await test.join({ namespace });
+    expect(linesOf(file)).to.deep.equal(["job-ended"]);
+    const found = await getActor<Light>("stays");
+    expect(await get(found.where.remote())).to.include({ pid });
+    expect(await get(found.add.remote(1))).to.equal(6);
+    await kill(found);
   });
 });
 

@@ -118,6 +118,14 @@ export class ActorClients {
     });
   }
 
+  /** Its creation was not answered in time: it ends if it was made all the same. */
+  endUnanswered(id: ActorId, className: string): void {
+    const ask = { actor: id, restart: false, reason: "its creation was not answered in time" };
+    this.runtime.home.request(Agent.actorKill, ask).catch((thrown: unknown) => {
+      this.runtime.warn(`actor ${className} (${id}) may have been made: ${toError(thrown).message}`);
+    });
+  }
+
   /** Has one that sleeps made again. */
   wake(client: ActorClient): void {
     const { id } = client;

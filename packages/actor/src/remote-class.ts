@@ -8,6 +8,7 @@ import {
   InvalidOptionError,
   OUT_OF_SCOPE,
   StingrayError,
+  TimeoutError,
   checkOptions,
   countFromWire,
   countOnWire,
@@ -230,6 +231,8 @@ export class RemoteClassImpl {
         error instanceof StingrayError ? error : new ActorDiedError(error.message, { cause: error });
       if (own !== undefined) table.settle(own.entry, noIdentityState(refusal));
       client.apply({ kind: "refused", error: refusal });
+      // Whoever asked was told that there is no such actor: what comes of it yet must not stay.
+      if (error instanceof TimeoutError) clients.endUnanswered(client.id, this.remoteName);
     }
   }
 
