@@ -4,6 +4,7 @@ import { TaskStatus, type KeptAnswer, type KeptBatch, type KeptCall } from "@sti
 import { MailboxProgress, type OpenCall } from "../src/durable/progress.js";
 import { ProducerBook } from "../src/durable/producers.js";
 import { CallIds, MOST_IDS } from "../src/durable/call-ids.js";
+import { MOST_UNHEARD } from "../src/durable/unheard.js";
 
 const DAY = 24 * 3_600_000;
 
@@ -81,7 +82,7 @@ describe("the progress of a durable mailbox", () => {
     expect(next.position).to.equal(2);
     expect(numbers(runs(again(next), 3, batch("d1", call(100_011))))).to.deep.equal([100_011]);
     void long;
-  });
+  }).timeout(20_000);
 
   it("drops what an old agent appends again, or late, however long that takes", () => {
     let progress = new MailboxProgress();
@@ -137,6 +138,26 @@ describe("the progress of a durable mailbox", () => {
     expect(kept[0]?.lost).to.equal(true);
     expect(kept.at(-1)?.lost).to.equal(undefined);
   });
+
+  it("fits into what is stored beside a state, whatever has happened", () => {
+    const progress = new MailboxProgress();
+    const processes = Array.from({ length: 2_000 }, (_, i) => `w${(1e12 + i * 7919).toString(36)}abcd`);
+    let revision = 0;
+    const take = (producer: string, kept: KeptCall, value: Uint8Array): void => {
+      const [open] = runs(progress, ++revision, batch(producer, kept)) as [OpenCall];
+      progress.end(open, [kept[0], kept[1], TaskStatus.Ok, [[0, value]], 1, undefined]);
+    };
+    for (const id of processes) {
+      take(id, call(1e9, `id ${id}`), new Uint8Array(900));
+      progress.unheard.remove(id, 1e9);
+    }
+    // Each second answer of one caller, so that no two lie beside each other; then one of each caller.
+    for (let i = 0; i < MOST_UNHEARD; i++) take("wbusy", call(1e9 + 2 * i, `more ${i}`), new Uint8Array(100));
+    expect(saved(progress).byteLength).to.be.within(100 * 1024, 512 * 1024);
+    for (const id of processes) take(id, call(1e9 + 1), new Uint8Array(100));
+    const { byteLength } = saved(progress);
+    expect(byteLength).to.be.within(100 * 1024, 512 * 1024);
+  }).timeout(20_000);
 
   it("runs one of all calls with an id, and tells all of them how it ended", () => {
     const progress = new MailboxProgress();

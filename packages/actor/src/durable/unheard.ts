@@ -22,8 +22,11 @@ export const MOST_UNHEARD = 10_000;
 /** Answers up to this size are kept until they were heard, so many bytes of them in all. */
 const MAX_ANSWER = 16 * 1024;
 const MAX_ANSWERS = 128 * 1024;
-/** Ranges of lost answers in a row; where there are more, the oldest are given up. */
-const MOST_RANGES = 12_000;
+/** Bytes for what is known of lost answers, about; where that is too little, the oldest are given up. */
+const MAX_LOST = 160 * 1024;
+/** Of each range of them, and of each process. */
+const RANGE_BYTES = 16;
+const PROCESS_BYTES = 64;
 /** Processes of which is known that they can't be reached. */
 const MOST_GONE = 1_000;
 
@@ -74,20 +77,22 @@ export class UnheardAnswers {
   rows(): UnheardRow[] {
     const rows = new Map<string, UnheardRow>();
     let bytes = 0;
-    let ranges = 0;
+    let lostBytes = 0;
     // The newest first: where not all have room, those that were not heard for long are given up.
     for (const { producer, node, answer, lost } of [...this.open.values()].reverse()) {
-      let row = rows.get(producer);
-      if (row === undefined)
-        rows.set(producer, (row = [producer, node, [], [], this.gone.get(producer) ?? 0]));
+      const known = rows.get(producer);
+      const row: UnheardRow = known ?? [producer, node, [], [], this.gone.get(producer) ?? 0];
       const size = sizeOf(answer);
       if (lost !== true && size <= MAX_ANSWER && bytes + size <= MAX_ANSWERS) {
         bytes += size;
         row[2].push(answer);
-      } else if (!extend(row[3].at(-1), answer) && ranges < MOST_RANGES) {
-        ranges++;
+      } else if (!extend(row[3].at(-1), answer)) {
+        const cost = RANGE_BYTES + (known === undefined ? PROCESS_BYTES : 0);
+        if (lostBytes + cost > MAX_LOST) continue;
+        lostBytes += cost;
         row[3].push([answer[0], answer[1], 1]);
       }
+      rows.set(producer, row);
     }
     for (const [, , answers, lost] of rows.values()) {
       answers.reverse();
