@@ -129,6 +129,29 @@ export class MailboxLog {
     });
   }
 
+  /**
+   * Of the calls of the actor that were set aside only the newest stay.
+   * @returns how many were removed
+   */
+  async thinAside(actor: ActorId, most: number): Promise<number> {
+    await this.ensured();
+    const subject = this.options.subjects.setAside(actor);
+    return this.call("thinning out calls that were set aside", async () => {
+      const { streams } = this.link.jsm;
+      const info = await streams.info(this.stream, { subjects_filter: subject });
+      const surplus = (info.state.subjects?.[subject] ?? 0) - most;
+      let removed = 0;
+      for (let seq = 1; removed < surplus; removed++) {
+        const query = { seq, next_by_subj: subject };
+        const oldest = await streams.getMessage(this.stream, query);
+        if (oldest === null) break;
+        await streams.deleteMessage(this.stream, oldest.seq, false);
+        seq = oldest.seq + 1;
+      }
+      return removed;
+    });
+  }
+
   /** The actor is dead: nothing of its mailbox stays. */
   async drop(actor: ActorId): Promise<void> {
     const { subjects } = this.options;

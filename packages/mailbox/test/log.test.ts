@@ -12,7 +12,14 @@ import {
   type ActorId,
   type KeptCall,
 } from "@stingray/protocol";
-import { MailboxAppender, MailboxLog, MailboxReader, type KeptMessage, type Producer } from "../src/mod.js";
+import {
+  MailboxAppender,
+  MailboxLog,
+  MailboxReader,
+  readAll,
+  type KeptMessage,
+  type Producer,
+} from "../src/mod.js";
 
 const call = (number: number, args = new Uint8Array([number % 250])): KeptCall => [
   number,
@@ -108,6 +115,19 @@ describe("the log of durable mailboxes", function () {
     await until("all were read", () => numbers.includes(3));
     expect(numbers).to.deep.equal([1, 2, 3]);
     reader.stop();
+  });
+
+  it("keeps the newest of the calls that were set aside", async () => {
+    const [actor, other] = [newActorId(), newActorId()];
+    for (let n = 0; n < 12; n++)
+      for (const one of [actor, other])
+        await log.setAside(one, Uint8Array.from([n]), `${one}/aside/${n}`, () => true);
+    expect(await log.thinAside(actor, 5)).to.equal(7);
+    expect(await log.thinAside(actor, 5)).to.equal(0);
+    const left = async (one: ActorId): Promise<(number | undefined)[]> =>
+      (await readAll(link, log.asideSource(one))).map(({ data }) => data[0]);
+    expect(await left(actor)).to.deep.equal([7, 8, 9, 10, 11]);
+    expect(await left(other)).to.have.length(12);
   });
 
   it("refuses what is too large, and keeps what came with it", async () => {

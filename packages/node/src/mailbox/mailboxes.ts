@@ -22,10 +22,19 @@ export interface MailboxHooks {
   readonly log: MailboxLog;
   /** There is something in the mailbox of an actor that may be asleep. */
   arrived(entry: ActorEntry): void;
+  /** So many calls that were set aside are gone, since newer ones were. */
+  dropped(spec: ActorSpec, count: number): void;
+  failed(what: string, error: unknown): void;
 }
+
+/** Calls of an actor that are kept aside: the newest, and how often it is looked whether there are more. */
+const MOST_ASIDE = 1_000;
+const THIN_EVERY = 20;
 
 export class Mailboxes {
   private readonly appender: MailboxAppender;
+  /** Calls that were set aside since it was looked how many there are, by actor. */
+  private readonly aside = new Map<string, number>();
 
   constructor(
     private readonly book: ActorBook,
@@ -60,7 +69,17 @@ export class Mailboxes {
       );
     const [, { producer, callId }, [number]] = aside;
     const id = `${actor}/aside/${producer}/${number}/${callId ?? ""}`;
-    await this.hooks.log.setAside(actor as ActorId, encodePlain(aside), id, wanted);
+    const { log } = this.hooks;
+    await log.setAside(actor as ActorId, encodePlain(aside), id, wanted);
+    const count = this.aside.get(actor) ?? 0;
+    this.aside.set(actor, (count + 1) % THIN_EVERY);
+    if (count > 0) return;
+    log.thinAside(actor as ActorId, MOST_ASIDE).then(
+      (dropped) => {
+        if (dropped > 0) this.hooks.dropped(value.spec, dropped);
+      },
+      (error: unknown) => this.hooks.failed(`drop the oldest calls set aside of actor ${actor}`, error),
+    );
   }
 
   /** The calls that were set aside, oldest first. */
@@ -93,6 +112,7 @@ export class Mailboxes {
 
   /** The actor has ended for good: nothing of it stays. */
   async drop(spec: ActorSpec): Promise<void> {
+    this.aside.delete(spec.actor);
     if (spec.durable === true) await this.hooks.log.drop(spec.actor as ActorId);
   }
 

@@ -19,6 +19,14 @@ export function provideMailboxes(provide: t.Provide, get: t.Get): void {
         link: linkOf(of),
         log: of(t.MAILBOX_LOG),
         arrived: (entry) => get(t.ACTOR_SLEEP).arrived(entry),
+        dropped: ({ actor, className }, count) =>
+          get(t.FAILED)(
+            `keep more calls set aside of actor ${className} (${actor})`,
+            new RangeError(
+              `the ${count} oldest were dropped: look at them with callsSetAside(), and retry or drop them`,
+            ),
+          ),
+        failed: of(t.FAILED),
       }),
   );
   provide(
