@@ -34,6 +34,8 @@ export class ActorCallState {
   consumed = 0;
   /** Its number in a durable mailbox, once it is on its way there. */
   kept: number | undefined;
+  /** By `performance.now()`. */
+  readonly madeAt = performance.now();
   /** Called once when the call is over. */
   onEnd: (() => void) | undefined;
 

@@ -23,6 +23,7 @@ import { ObjectRefStream, type ObjectRef } from "@stingray/task";
 import { StreamState, type ObjectEntry } from "@stingray/task/internal";
 import { ActorCallState } from "./call.js";
 import type { ActorClient } from "./client.js";
+import { madeDelayed } from "./durable/delayed.js";
 import { ActorClients, settledClaim } from "./clients.js";
 import type { ActorHandle } from "./handle-types.js";
 import { HandleUse } from "./handle-use.js";
@@ -226,6 +227,7 @@ class ActorMethodImpl {
       this.given.callId,
       this.given.delayMs,
     );
+    if (this.given.delayMs !== undefined) madeDelayed(call);
     const refs = stream === undefined ? results.map((entry) => table.handle(entry)) : undefined;
     this.cancelOn(this.given.signal, client, call);
     this.parts.use.began(call);

@@ -3,4 +3,5 @@ export { ActorHost } from "./host.js";
 export { partsOf, registerHandles } from "./handle.js";
 export { currentCall } from "./caller.js";
 export type { Caller, CurrentCall } from "./caller.js";
+export { countDelayed, delayedUnderway } from "./durable/delayed.js";
 export { actorIdOf, isReachable } from "./handle.js";

@@ -34,15 +34,30 @@ const reminderView = record<ReminderView>({
 export const Reminders = {
   /**
    * The actor gets this call at its time, and again if the timing says so; a reminder of the same name is replaced. The
-   * number in `call` means nothing. `answer`: it is a delayed call of the asker, which hears how it ended. Fails with
+   * number in `call` means nothing. `answer`: it is a delayed call of the asker, which hears how it ended. `waitedMs`: so much of its
+   * delay is over by the machine's clock. Fails with
    * InvalidOptionError where the timing makes no sense or the mailbox is not durable, with ActorDiedError where it is dead.
    */
   set: method<
-    { actor: string; name: string; call: KeptCall; timing: ReminderTiming; answer?: boolean | undefined },
+    {
+      actor: string;
+      name: string;
+      call: KeptCall;
+      timing: ReminderTiming;
+      answer?: boolean | undefined;
+      waitedMs?: number | undefined;
+    },
     { nextAt: number }
   >(
     "reminder.set",
-    record({ actor: actorId, name: text, call: keptCall, timing, answer: optional(bool) }),
+    record({
+      actor: actorId,
+      name: text,
+      call: keptCall,
+      timing,
+      answer: optional(bool),
+      waitedMs: optional(finite),
+    }),
     record({ nextAt: finite }),
   ),
   /** Whether there was one. */

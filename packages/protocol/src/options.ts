@@ -191,7 +191,7 @@ export interface CallOptions extends Omit<MethodOptions, "shared"> {
   timeoutMs?: number | undefined;
   /** Items of a stream that may be unread before the method pauses. @defaultValue no limit */
   backpressure?: number | undefined;
-  /** Of an actor with a durable mailbox: the call is delivered after so many milliseconds. @defaultValue 0 */
+  /** Of an actor with a durable mailbox: the call is delivered so many milliseconds after it was made. @defaultValue 0 */
   delayMs?: number | undefined;
   /**
    * Of an actor with a durable mailbox: names the call, so that of any number of calls with this id one runs, whoever makes

@@ -8,6 +8,29 @@ const ASK_MS = 20_000;
 /** Between tries, in milliseconds. */
 const AGAIN_MS = 100;
 
+/** Calls of this process that no agent is known to keep yet; undefined where nobody asks for them. */
+let underway: Set<ActorCallState> | undefined;
+
+/** From now on {@link delayedUnderway} counts. */
+export function countDelayed(): void {
+  underway ??= new Set();
+}
+
+/** A call with `delayMs` was made. */
+export function madeDelayed(call: ActorCallState): void {
+  underway?.add(call);
+}
+
+/**
+ * How many calls with `delayMs` this process has made that no agent keeps yet, but could: what they are given is there,
+ * and they have not ended. For clocks that are moved by hand.
+ */
+export function delayedUnderway(): number {
+  const calls = [...(underway ?? [])];
+  for (const call of calls) if (call.results.every(({ ready }) => ready)) underway?.delete(call);
+  return calls.filter((call) => call.argumentsReady && underway?.has(call)).length;
+}
+
 export interface DelayedHooks {
   readonly id: ActorId;
   /** It can't be kept. */
@@ -34,7 +57,10 @@ export class DelayedCalls {
   ): void {
     const stored = this.store(call, number, delayMs, args)
       .catch((thrown: unknown) => this.hooks.failed(call, toError(thrown)))
-      .finally(() => this.storing.delete(call));
+      .finally(() => {
+        this.storing.delete(call);
+        underway?.delete(call);
+      });
     this.storing.set(call, stored);
   }
 
@@ -70,7 +96,10 @@ export class DelayedCalls {
       timing: { delayMs },
       answer: true,
     };
-    await this.ask(() => this.runtime.home.request(Reminders.set, ask, { timeoutMs: ASK_MS }));
+    await this.ask(() => {
+      const waitedMs = performance.now() - call.madeAt;
+      return this.runtime.home.request(Reminders.set, { ...ask, waitedMs }, { timeoutMs: ASK_MS });
+    });
   }
 
   /** Of the row; the names of reminders do not begin so. */

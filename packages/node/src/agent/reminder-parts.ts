@@ -24,6 +24,7 @@ import {
   type ProcessId,
   type KeptAnswer,
   type KeptCall,
+  type ReminderTiming,
   type SerializationError,
 } from "@stingray/protocol";
 import { encodeThrown } from "@stingray/task/internal";
@@ -57,7 +58,7 @@ export async function dropReminders(get: t.Get, spec: ActorSpec): Promise<void> 
 
 export function serveReminders(get: t.Get): void {
   const { inbox } = get(t.TRANSPORT);
-  inbox.serve(Reminders.set, async ({ actor, name, call, timing, answer }, channel) => {
+  inbox.serve(Reminders.set, async ({ actor, name, call, timing: given, answer, waitedMs }, channel) => {
     const spec = await liveSpec(get, actor);
     if (spec.durable !== true)
       throw new InvalidOptionError(
@@ -67,6 +68,7 @@ export function serveReminders(get: t.Get): void {
     const producer = answer === true ? { id: process ?? endpoint, node } : undefined;
     checkLater(get(t.MAILBOX_LOG).limit, producer ?? { id: "", node: undefined }, call);
     const book = await openBook(get);
+    const timing = remaining(given, get(t.CLOCK).virtual ? 0 : (waitedMs ?? 0));
     const nextAt = await book.set({ actor, job: spec.job, name, call, timing, producer });
     // It may have died while this was written; nothing of it may stay.
     try {
@@ -162,6 +164,12 @@ export async function runReminders(get: t.Get, signal: AbortSignal): Promise<voi
       await new Promise((later) => setTimeout(later, AGAIN_MS).unref());
     }
   }
+}
+
+/** Without what of the delay is over already. */
+function remaining(timing: ReminderTiming, waitedMs: number): ReminderTiming {
+  if (timing.delayMs === undefined || waitedMs === 0) return timing;
+  return { ...timing, delayMs: Math.max(0, timing.delayMs - waitedMs) };
 }
 
 /** @throws ActorDiedError where it is dead or nobody knows it */
