@@ -56,6 +56,7 @@ describe("the API of actors", function () {
       await counter[Symbol.asyncDispose]();
       await counter[Symbol.asyncDispose]();
       expect(() => counter.add.remote(1)).to.throw(InvalidArgumentError, "disposed of");
+      expect((await rejection(ready(counter))).message).to.contain("disposed of");
       expect(() => other.echo.remote([counter])).to.throw(SerializationError, "disposed of");
       expect(await get(other.add.remote(1))).to.equal(2);
     });

@@ -136,6 +136,16 @@ describe("names of actors", function () {
     expect(seen).to.deep.equal([0, ...sent]);
   });
 
+  it("of another class are no actors of this one, also with getIfExists", async () => {
+    const options = { name: "of one class", getIfExists: true };
+    const recorder = RemoteRecorder.options(options).remote();
+    await ready(recorder);
+    const error = await rejection(get(RemoteCounter.options(options).remote(1).add.remote(1)));
+    expect(error).to.be.instanceOf(NameTakenError);
+    expect(error.message).to.contain("the class Recorder").and.to.contain("not of Counter");
+    expect(await get(recorder.seen.remote())).to.deep.equal([]);
+  });
+
   it("hold for handles that are sent on before the actor is claimed", async () => {
     const late = RemoteCounter.remote(valueAfter.remote(1, 300));
     expect(await get(addFrom.remote(late, 1))).to.equal(2);

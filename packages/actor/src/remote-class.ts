@@ -6,6 +6,7 @@ import {
   Agent,
   InvalidArgumentError,
   InvalidOptionError,
+  NameTakenError,
   OUT_OF_SCOPE,
   StingrayError,
   TimeoutError,
@@ -216,6 +217,7 @@ export class RemoteClassImpl {
               { spec, getIfExists },
               { timeoutMs: CLAIM_DEADLINE_MS },
             );
+      if (existing !== undefined && existing.className !== spec.className) throw ofAnother(existing, spec);
       const identity = identityIn(existing ?? spec);
       if (own !== undefined) table.settle(own.entry, identityState(identity));
       if (identity.ref !== own?.id) {
@@ -290,6 +292,15 @@ async function argumentsOf(runtime: Runtime, encoded: EncodedArgs): Promise<Uint
   }
   return slots.map((slot): ValueDesc =>
     slot.kind === "bytes" ? [0, slot.bytes] : runtime.table.describe(slot.entry),
+  );
+}
+
+/** `getIfExists` has found what is no actor of the class that it was called on. */
+function ofAnother(existing: ActorSpec, wanted: ActorSpec): NameTakenError {
+  return new NameTakenError(
+    `getIfExists: the name "${existing.name}" in namespace "${existing.namespace}" belongs to an actor of the class ` +
+      `${existing.className} (${existing.actor}), and not of ${wanted.className}; use another name`,
+    { detail: { actor: existing.actor, job: existing.job } },
   );
 }
 

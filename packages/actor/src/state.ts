@@ -106,11 +106,9 @@ function fromView(
 
 function diedError(name: string, view: ActorView): StingrayError {
   const cause = view.cause === undefined ? undefined : decodeError(view.cause);
-  return new ActorDiedError(
-    `actor ${name} (${view.actor}) died${cause === undefined ? "" : `: ${cause.message}`}`,
-    {
-      cause,
-      detail: { actor: view.actor },
-    },
-  );
+  const died = `actor ${name} (${view.actor}) died`;
+  // One of that kind names the actor and says how it ended.
+  const message =
+    cause instanceof ActorDiedError ? cause.message : cause === undefined ? died : `${died}: ${cause.message}`;
+  return new ActorDiedError(message, { cause, detail: { actor: view.actor } });
 }

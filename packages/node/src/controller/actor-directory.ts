@@ -3,6 +3,7 @@ import {
   ActorDiedError,
   InvalidArgumentError,
   NameTakenError,
+  OUT_OF_SCOPE,
   encodeError,
   isDriverId,
   type ActorSpec,
@@ -139,8 +140,11 @@ export class ActorDirectory {
       await this.hooks.killProcess(entry, reason);
       return;
     }
-    const what = `${describe(entry.value.spec)} was killed: ${reason}`;
-    await this.end(actor, new ActorDiedError(what, { detail: { reason } }));
+    const how =
+      reason === OUT_OF_SCOPE
+        ? 'ended with its last handle; keep one, or make it with { lifetime: "detached" }'
+        : `was killed: ${reason}`;
+    await this.end(actor, new ActorDiedError(`${describe(entry.value.spec)} ${how}`, { detail: { reason } }));
   }
 
   /**

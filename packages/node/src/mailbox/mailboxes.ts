@@ -132,7 +132,8 @@ export class Mailboxes {
 
 function died({ value: { spec, cause } }: ActorEntry): ActorDiedError {
   const why = cause === undefined ? undefined : decodeError(cause);
-  return new ActorDiedError(`${describe(spec)} died${why === undefined ? "" : `: ${why.message}`}`, {
+  const message = `${describe(spec)} died${why === undefined ? "" : `: ${why.message}`}`;
+  return new ActorDiedError(why instanceof ActorDiedError ? why.message : message, {
     cause: why,
     detail: { actor: spec.actor },
   });
