@@ -51,10 +51,7 @@ export async function leaveInOrder(
         return false;
       },
     );
-  const late = new Promise<false>((resolve) => {
-    if (o.late.aborted) resolve(false);
-    else o.late.addEventListener("abort", () => resolve(false), { once: true });
-  });
+  const late = aborted(o.late).then(() => false as const);
   const quiet = await Promise.race([left, late]);
   if (!isLeaving(inc)) return "over";
   if (!quiet) {
@@ -80,3 +77,18 @@ export async function leaveInOrder(
 
 /** Asked after an await: the state may have changed meanwhile. */
 const isLeaving = (inc: Incarnation): boolean => inc.state === "leaving";
+
+/** One for each signal, however many actors leave by it. */
+const abortions = new WeakMap<AbortSignal, Promise<void>>();
+
+/** Resolves when it is aborted. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  const known = abortions.get(signal);
+  if (known !== undefined) return known;
+  const promise = new Promise<void>((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+  abortions.set(signal, promise);
+  return promise;
+}

@@ -22,7 +22,7 @@ import type { ActorBook, ActorEntry } from "../controller/actor-book.js";
 import { describe } from "../controller/actor-directory.js";
 import { nextActorRow, viewOf } from "../controller/actor-machine.js";
 import type { Incarnation } from "../controller/actor-host.js";
-import type { LeaveOptions, LeaveOutcome } from "../controller/actor-leave.js";
+import { aborted, type LeaveOptions, type LeaveOutcome } from "../controller/actor-leave.js";
 import { crashOf } from "./crash.js";
 import type { HostPool } from "./host-pool.js";
 import type { HostProcess } from "./host-process.js";
@@ -605,13 +605,6 @@ export class SharedActors {
     this.stopped = true;
     this.pool.stop();
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }
 
 /** Its process, where it is up now or soon. */
