@@ -109,6 +109,10 @@ function diedError(name: string, view: ActorView): StingrayError {
   const died = `actor ${name} (${view.actor}) died`;
   // One of that kind names the actor and says how it ended.
   const message =
-    cause instanceof ActorDiedError ? cause.message : cause === undefined ? died : `${died}: ${cause.message}`;
+    cause instanceof ActorDiedError
+      ? cause.message
+      : cause === undefined
+        ? died
+        : `${died}: ${cause.message}`;
   return new ActorDiedError(message, { cause, detail: { actor: view.actor } });
 }
