@@ -102,6 +102,8 @@ describe("reminders", function () {
     );
     const now = actor.hear.remote("now");
     expect(await get(now)).to.equal("heard now");
+    const late = await rejection(get(later, { timeoutMs: 1 }));
+    expect(late.message).to.contain("with a delay of 300 s");
     stop.abort(new Error("changed my mind"));
     expect(await rejection(get(cancelled))).to.be.instanceOf(TaskCancelledError);
     expect(await listReminders(actor)).to.deep.equal([]);

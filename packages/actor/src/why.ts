@@ -43,6 +43,7 @@ function whyOfCall(runtime: Runtime, client: ActorClient, call: ActorCallState):
     name: `${client.className}.${call.method}`,
     phase: call.phase,
     phaseMs: now - call.since,
+    ...(call.delayMs === undefined ? {} : { delayMs: call.delayMs }),
     attempt: call.attempt + 1,
     attempts: Number.isFinite(call.maxRetries) ? call.maxRetries + 1 : -1,
     failures: call.failures.map(({ at, message }) => ({ agoMs: now - at, message })),

@@ -48,9 +48,10 @@ function describeActor({ actor }: TaskWhy): string {
   return reason === undefined ? `waits for ${who}, which is ${state}` : `waits for its actor: ${reason}`;
 }
 
-function describeSent({ at, phaseMs, actor }: TaskWhy): string {
+function describeSent({ at, phaseMs, actor, delayMs }: TaskWhy): string {
   const since = phaseMs > 0 ? ` ${age(phaseMs)} ago` : "";
   const to = actor === undefined ? "" : ` to actor ${actor.className} (${actor.actor})`;
+  if (delayMs !== undefined) return `was sent${to}${since} with a delay of ${age(delayMs)} and has not ended`;
   if (at === undefined) return `was sent${to}${since} and has not ended`;
   const where = actor === undefined ? `to worker ${at.process}` : `in ${at.process}`;
   const behind = at.ahead > 0 ? `, behind ${at.ahead} other${at.ahead === 1 ? "" : "s"},` : "";

@@ -36,6 +36,8 @@ export interface TaskWhy {
   phase: TaskPhaseName;
   /** How long it has been in this phase; 0 where that is not known. */
   phaseMs: number;
+  /** It was to come to its actor so many milliseconds after it was made. */
+  delayMs?: number | undefined;
   /** The attempt that is under way, from 1, and how many there may be (negative: without end). */
   attempt: number;
   attempts: number;
@@ -72,6 +74,7 @@ export const taskWhy = record<TaskWhy>({
   name: text,
   phase: oneOf(...TASK_PHASES),
   phaseMs: number,
+  delayMs: optional(number),
   attempt: number,
   attempts: number,
   failures: list(record<{ agoMs: number; message: string }>({ agoMs: number, message: text }), 100),
